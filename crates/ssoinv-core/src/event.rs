@@ -1,0 +1,159 @@
+//! What a run says while it goes on. The runner and the sign-in speak only in events; the display, the ledger and the
+//! exit code are made from them. Rows travel apart.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::coverage::Cell;
+use crate::failure::Failure;
+use crate::secret::Secret;
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The plan is made.
+    Planned {
+        /// Tasks in it.
+        tasks: usize,
+        /// Different accounts in it.
+        accounts: usize,
+    },
+    /// A task makes its first call.
+    Started {
+        /// The task's number in the plan.
+        task: usize,
+    },
+    /// A task can't go on before its session has been signed in again.
+    Parked {
+        /// The task's number in the plan.
+        task: usize,
+    },
+    /// A parked task goes on.
+    Unparked {
+        /// The task's number in the plan.
+        task: usize,
+    },
+    /// A call failed and is tried again.
+    Retrying {
+        /// The task's number in the plan; none for the sign-in's own calls.
+        task: Option<usize>,
+        /// Why.
+        failure: Arc<Failure>,
+        /// How long it waits first.
+        delay: Duration,
+    },
+    /// A page of rows came in.
+    Collected {
+        /// The task's number in the plan.
+        task: usize,
+        /// Rows in the page.
+        rows: usize,
+    },
+    /// A task ended. Cells in the plan's order; the first is the task's own.
+    Finished {
+        /// The task's number in the plan.
+        task: usize,
+        /// The ledger's cells.
+        cells: Vec<Cell>,
+    },
+    /// Something about a sign-in.
+    SignIn(SignIn),
+    /// Something that people should know, and that changes no cell.
+    Notice(Notice),
+}
+
+/// What a sign-in says.
+#[derive(Clone, Debug)]
+pub enum SignIn {
+    /// A person is asked to approve a code in a browser.
+    Code {
+        /// The session's name, or its start URL.
+        session: Arc<str>,
+        /// The page to open, with the code in it.
+        verification_uri_complete: String,
+        /// The page to open, without the code.
+        verification_uri: String,
+        /// The code to compare or to type.
+        user_code: Secret,
+        /// When the code ends.
+        expires_at: SystemTime,
+    },
+    /// A code ended, or was refused, and another follows.
+    CodeEnded {
+        /// The session's name, or its start URL.
+        session: Arc<str>,
+    },
+    /// A person has signed in.
+    Done {
+        /// The session's name, or its start URL.
+        session: Arc<str>,
+    },
+    /// The token was refreshed without a person.
+    Refreshed {
+        /// The session's name, or its start URL.
+        session: Arc<str>,
+    },
+    /// No token could be had; the session's tasks end `sign_in_expired`.
+    GaveUp {
+        /// The session's name, or its start URL.
+        session: Arc<str>,
+        /// Why.
+        failure: Arc<Failure>,
+    },
+}
+
+/// What people should know besides the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The portal didn't list the accounts' names.
+    AccountNamesUnavailable {
+        /// The session's name, or its start URL.
+        session: Arc<str>,
+        /// Why.
+        failure: Arc<Failure>,
+    },
+    /// The token could not be written to the shared cache.
+    TokenNotStored {
+        /// The session's name, or its start URL.
+        session: Arc<str>,
+        /// Why.
+        reason: String,
+    },
+    /// A cached token was passed over since it belongs to another start URL or region.
+    ForeignToken {
+        /// The session's name, or its start URL.
+        session: Arc<str>,
+        /// What differs.
+        reason: String,
+    },
+    /// The regions that are enabled in an account could not be asked.
+    EnabledRegionsUnknown {
+        /// The account's ID.
+        account: String,
+        /// Why.
+        failure: Arc<Failure>,
+    },
+}
+
+/// Who hears the events. Called from many threads; must not block.
+#[derive(Clone)]
+pub struct Events(Arc<dyn Fn(Event) + Send + Sync>);
+
+impl Events {
+    /// Hands every event to `listener`.
+    pub fn new(listener: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(listener))
+    }
+
+    /// Says it.
+    pub fn say(&self, event: Event) {
+        (self.0)(event);
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Events")
+    }
+}
