@@ -1,1 +1,15 @@
-//! x
+//! Stations 3 to 5 on the services' side: which accounts ([`reach`]), which tasks ([`plan`]), how they are worked off
+//! ([`runner`]), and the tables themselves ([`tables`]).
+//!
+//! The only crate that knows the services' SDKs. Start with [`plan`] for what is done and [`runner`] for how; a new table
+//! starts in [`tables`].
+
+pub mod classify;
+pub mod clients;
+mod pace;
+pub mod plan;
+pub mod reach;
+mod regions;
+pub mod runner;
+pub mod stop;
+pub mod tables;

@@ -12,13 +12,6 @@ use crate::secret::Secret;
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The plan is made.
-    Planned {
-        /// Tasks in it.
-        tasks: usize,
-        /// Different accounts in it.
-        accounts: usize,
-    },
     /// A task makes its first call.
     Started {
         /// The task's number in the plan.

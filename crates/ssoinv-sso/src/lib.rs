@@ -1,1 +1,4 @@
 //! x
+
+pub mod aws_ini;
+pub mod profile;

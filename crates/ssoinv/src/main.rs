@@ -1,1 +1,27 @@
-fn main(){}
+//! ssoinv: one sign-in, every account, every answer, and a proof of what was looked at.
+//!
+//! The way of the data: [`cli`] parses, [`settings`] resolves, `ssoinv-sso` signs in, `ssoinv-aws` plans and runs,
+//! `ssoinv-output` writes, [`display`] talks, [`exit_codes`] tells the truth. [`commands`] wires them, a file a verb.
+
+mod app;
+mod browser;
+mod cli;
+mod command_error;
+mod commands;
+mod demo;
+mod display;
+mod env_vars;
+mod exit_codes;
+mod output;
+mod selection;
+mod settings;
+mod summary;
+mod terminal;
+
+use std::process;
+
+use clap::Parser;
+
+fn main() -> process::ExitCode {
+    commands::run(&cli::Cli::parse(), &env_vars::Environment::of_process()).into()
+}

@@ -1,0 +1,124 @@
+//! The end of station 3: each profile's account, so that the plan that follows depends on the files alone.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream;
+use ssoinv_core::failure::{Failure, FailureKind};
+use ssoinv_core::scope::{AccountId, partition_of_region};
+use ssoinv_sso::credentials::CredentialStore;
+use ssoinv_sso::profile::{CredentialSource, Profile, SsoSession};
+
+use crate::plan::{Reach, Standing};
+use crate::stop::Stop;
+
+/// Where regional tables are asked.
+#[derive(Clone, Debug)]
+pub enum Regions {
+    /// In these regions, whatever the profile says.
+    Same(Vec<Arc<str>>),
+    /// In each profile's own.
+    OfProfile,
+}
+
+/// Profiles that are identified at once: those whose account the files don't tell need a call.
+const AT_ONCE: usize = 16;
+
+/// Finds out each profile's account, and the accounts' names. A profile that can't be used comes out as
+/// [`Standing::Broken`]; none is lost.
+pub async fn reaches(
+    profiles: &[Arc<Profile>],
+    credentials: &CredentialStore,
+    regions: &Regions,
+    stop: &Stop,
+) -> Vec<Reach> {
+    let names = account_names(profiles, credentials, stop);
+    let identified = stream::iter(profiles)
+        .map(async |profile| identify(profile, credentials, regions, stop).await)
+        .buffered(AT_ONCE)
+        .collect::<Vec<_>>();
+    let (names, mut reaches) = futures::join!(names, identified);
+    for reach in &mut reaches {
+        reach.account_name = reach.account_id.and_then(|id| names.get(&id).cloned());
+    }
+    reaches
+}
+
+async fn identify(
+    profile: &Arc<Profile>,
+    credentials: &CredentialStore,
+    regions: &Regions,
+    stop: &Stop,
+) -> Reach {
+    let of_files = profile.role_arn.as_ref().and_then(|role| role.partition.parse().ok());
+    let of_region = || profile.sso_region.as_deref().or(profile.region.as_deref()).map(partition_of_region);
+    let mut reach = Reach {
+        profile: profile.name.as_str().into(),
+        partition: of_files.or_else(of_region).unwrap_or_default(),
+        account_id: profile.account_id,
+        account_name: None,
+        role_name: profile.role_name.as_deref().map(Arc::from),
+        principal: principal(profile),
+        regions: match regions {
+            Regions::Same(regions) => regions.clone(),
+            Regions::OfProfile => profile.region.as_deref().map(Arc::from).into_iter().collect(),
+        },
+        standing: Standing::Ready,
+    };
+    if let Some(problem) = profile.blocker(matches!(regions, Regions::OfProfile)) {
+        let failure = Failure::new(FailureKind::Misconfigured, problem.message.clone());
+        reach.standing = Standing::Broken(failure);
+        return reach;
+    }
+    if matches!(profile.credentials, CredentialSource::None) {
+        reach.standing = Standing::Skipped("it has no credentials".to_owned());
+        return reach;
+    }
+    let identity = tokio::select! {
+        biased;
+        reason = stop.stopped() => Err(reason.failure()),
+        identity = credentials.identify(profile) => identity,
+    };
+    match identity {
+        Ok(identity) => {
+            reach.account_id = Some(identity.account_id);
+            reach.partition = identity.partition;
+        }
+        Err(failure) => reach.standing = Standing::Broken(failure),
+    }
+    reach
+}
+
+/// Who the calls are made as.
+fn principal(profile: &Profile) -> Arc<str> {
+    match (&profile.role_arn, &profile.credentials) {
+        (Some(role), _) => role.arn.as_str().into(),
+        (None, CredentialSource::Sso(role)) => {
+            format!("sso {} {} {}", role.session.cache_key(), role.account_id, role.role_name).into()
+        }
+        (None, _) => profile.name.as_str().into(),
+    }
+}
+
+/// The names of the accounts that the profiles' sign-ins reach, as far as the portal tells.
+async fn account_names(
+    profiles: &[Arc<Profile>],
+    credentials: &CredentialStore,
+    stop: &Stop,
+) -> HashMap<AccountId, Arc<str>> {
+    let mut sessions: BTreeMap<&str, (&Arc<SsoSession>, &Profile)> = BTreeMap::new();
+    for profile in profiles {
+        if let Some(session) = profile.credentials.session() {
+            sessions.entry(session.cache_key()).or_insert((session, profile));
+        }
+    }
+    let asked = sessions.into_values().map(async |(session, profile)| {
+        tokio::select! {
+            biased;
+            _ = stop.stopped() => BTreeMap::new(),
+            names = credentials.account_names(session, profile) => names,
+        }
+    });
+    futures::future::join_all(asked).await.into_iter().flatten().collect()
+}

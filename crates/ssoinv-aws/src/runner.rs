@@ -1,0 +1,380 @@
+//! Station 5: works the plan off. Bounded in all (slots) and per (account, region, service) (pace); says everything it
+//! does as [`Event`]s and hands each task's rows, as one unit, to the row queue.
+//!
+//! A task asks one way into its account after the other until one answers. It holds a slot only while a call is under
+//! way: whoever waits for its turn, for a delay, for credentials or for a sign-in, holds none. Credentials that end in
+//! the middle of its pages are renewed, and it goes on from its page.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, BooleanArray, RecordBatch};
+use arrow_select::filter::filter_record_batch;
+use ssoinv_core::clock::Clock;
+use ssoinv_core::coverage::{Cell, Status};
+use ssoinv_core::event::Event;
+use ssoinv_core::event::Events;
+use ssoinv_core::failure::{Failure, FailureKind, Remedy};
+use ssoinv_core::retry::RetryPolicy;
+use ssoinv_core::scope::Place;
+use ssoinv_core::table::RowContext;
+use ssoinv_sso::attempt;
+use ssoinv_sso::credentials::{CredentialStore, RoleCredentials};
+use ssoinv_sso::profile::Profile;
+use ssoinv_store::{RowQueue, TaskBuffer};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::clients::Clients;
+use crate::pace::Paces;
+use crate::plan::{Entry, Plan, Task, Way, skipped};
+use crate::regions::EnabledRegions;
+use crate::stop::Stop;
+use crate::tables::AnyTable;
+
+/// What a run needs besides its plan.
+#[derive(Debug)]
+pub struct RunContext {
+    /// The tables, as the plan numbers them.
+    pub tables: Vec<&'static dyn AnyTable>,
+    /// The profile of each of the plan's reaches.
+    pub profiles: Vec<Arc<Profile>>,
+    /// Station 3.
+    pub credentials: Arc<CredentialStore>,
+    /// Makes the services' clients.
+    pub clients: Clients,
+    /// How often a call is tried again.
+    pub policy: RetryPolicy,
+    /// Calls under way at once.
+    pub concurrency: usize,
+    /// Whether values that are secrets by nature are kept.
+    pub include_secrets: bool,
+    /// Where set, rows of account-wide tables that are known to lie in other regions are left out.
+    pub only_regions: Option<HashSet<Arc<str>>>,
+    /// Who hears what happens.
+    pub events: Events,
+    /// The time of day.
+    pub clock: Clock,
+}
+
+/// Tasks that have been begun for each slot. More than one, since those that wait hold no slot; bounded, since each
+/// costs memory.
+const BEGUN_PER_SLOT: usize = 16;
+
+/// How often credentials are renewed for one page before the service's word counts.
+const RENEWALS_PER_PAGE: u32 = 2;
+
+/// Works a plan off.
+#[derive(Debug)]
+pub struct Runner {
+    plan: Arc<Plan>,
+    context: RunContext,
+    queue: Arc<RowQueue>,
+    slots: Semaphore,
+    paces: Paces,
+    enabled: EnabledRegions,
+}
+
+/// How a task ended: its cells, the task's own first, and the rows, where it was answered.
+struct Outcome {
+    cells: Vec<Cell>,
+    rows: Option<TaskBuffer>,
+}
+
+impl Runner {
+    /// A runner for one plan, whose rows go to `queue`.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, context: RunContext, queue: Arc<RowQueue>) -> Self {
+        let slots = Semaphore::new(context.concurrency);
+        Self { plan, context, queue, slots, paces: Paces::default(), enabled: EnabledRegions::default() }
+    }
+
+    /// Works the plan off, until it is done or `stop` says so. Every entry ends in one [`Event::Finished`].
+    pub async fn run(self: Arc<Self>, stop: Stop) {
+        let window = Arc::new(Semaphore::new(self.context.concurrency * BEGUN_PER_SLOT));
+        let mut begun = JoinSet::new();
+        for (index, entry) in self.plan.entries.iter().enumerate() {
+            let task = match entry {
+                Entry::Settled(cell) => {
+                    self.finish(index, Outcome { cells: vec![(**cell).clone()], rows: None });
+                    continue;
+                }
+                Entry::Task(task) => task,
+            };
+            let permit = tokio::select! {
+                biased;
+                _ = stop.stopped() => None,
+                permit = Arc::clone(&window).acquire_owned() => permit.ok(),
+            };
+            let Some(permit) = permit else {
+                self.finish(index, self.not_tried(task, &stop));
+                continue;
+            };
+            let runner = Arc::clone(&self);
+            let stop = stop.clone();
+            begun.spawn(async move {
+                let Entry::Task(task) = &runner.plan.entries[index] else { return };
+                // The rows leave after the last point at which a stop could still say that they weren't collected.
+                let outcome = tokio::select! {
+                    biased;
+                    _ = stop.stopped() => runner.not_tried(task, &stop),
+                    outcome = runner.work(index, task) => outcome,
+                };
+                runner.finish(index, outcome);
+                drop(permit);
+            });
+            while let Some(ended) = begun.try_join_next() {
+                resume_panic(ended);
+            }
+        }
+        while let Some(ended) = begun.join_next().await {
+            resume_panic(ended);
+        }
+    }
+
+    fn finish(&self, index: usize, mut outcome: Outcome) {
+        match outcome.rows {
+            // Writing to disk, where the rows are many; the other tasks' threads go on meanwhile.
+            Some(rows) => tokio::task::block_in_place(|| self.queue.finish(rows)),
+            None => self.queue.skip(index),
+        }
+        outcome.cells.shrink_to_fit();
+        self.context.events.say(Event::Finished { task: index, cells: outcome.cells });
+    }
+
+    fn not_tried(&self, task: &Task, stop: &Stop) -> Outcome {
+        let failure = stop
+            .reason()
+            .map_or_else(|| Failure::new(FailureKind::NotTried, "not tried"), crate::stop::StopReason::failure);
+        let cells = task.ways.iter().filter(|way| way.listed);
+        Outcome { cells: cells.map(|way| self.cell(task, *way).failed(&failure)).collect(), rows: None }
+    }
+
+    /// A cell of `task` as asked through `way`.
+    fn cell(&self, task: &Task, way: Way) -> Cell {
+        let scope = self.plan.reaches[way.reach].scope(task.place.clone());
+        Cell::untouched(scope, self.table_name(task), Status::NotTried)
+    }
+
+    fn table_name(&self, task: &Task) -> &'static str {
+        self.plan.tables[task.table].schema.name
+    }
+
+    /// Asks one way after the other until one answers.
+    async fn work(&self, index: usize, task: &Task) -> Outcome {
+        let mut refused: Vec<(Way, Cell)> = Vec::new();
+        for &way in &task.ways {
+            let mut cell = self.cell(task, way);
+            match self.collect(index, task, way, &mut cell).await {
+                Ok(rows) => return Outcome { cells: self.answered(task, way, cell, &refused), rows: Some(rows) },
+                Err(Refusal { failure, at_credentials }) => {
+                    let ask_next = at_credentials || is_refusal(failure.kind);
+                    refused.push((way, cell.failed(&failure)));
+                    if !ask_next {
+                        break;
+                    }
+                }
+            }
+        }
+        Outcome { cells: self.unanswered(task, refused), rows: None }
+    }
+
+    /// The cells of a task that `way` answered: its own, and one for each other profile that was to look here.
+    fn answered(&self, task: &Task, way: Way, mut cell: Cell, refused: &[(Way, Cell)]) -> Vec<Cell> {
+        cell.status = Status::Ok;
+        if !refused.is_empty() {
+            let refusals: Vec<_> = refused.iter().map(|(_, cell)| refusal_in_words(cell)).collect();
+            cell.error_message = Some(refusals.join("; "));
+        }
+        let name = &self.plan.reaches[way.reach].profile;
+        let mut cells = vec![cell];
+        for &other in task.ways.iter().filter(|other| other.listed && other.reach != way.reach) {
+            let reach = &self.plan.reaches[other.reach];
+            let reason = format!("profile `{name}` answered for this account");
+            let mut cell = skipped(reach, task.place.clone(), self.table_name(task), &reason);
+            if let Some((_, tried)) = refused.iter().find(|(way, _)| way.reach == other.reach) {
+                cell = Cell { status: Status::Skipped, ..tried.clone() };
+                cell.error_message = Some(format!("{reason}; {}", refusal_in_words(tried)));
+            }
+            cells.push(cell);
+        }
+        cells
+    }
+
+    /// The cells of a task that nobody answered: each profile's own failure; those that were not asked, since another's
+    /// failure stands for the account, have that one.
+    fn unanswered(&self, task: &Task, refused: Vec<(Way, Cell)>) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for &way in task.ways.iter().filter(|way| way.listed) {
+            let own = refused.iter().find(|(tried, _)| tried.reach == way.reach).map(|(_, cell)| cell.clone());
+            cells.push(own.unwrap_or_else(|| {
+                let last = refused.last().map(|(_, cell)| cell);
+                let name = last.and_then(|cell| cell.scope.profile.as_deref()).unwrap_or_default();
+                let reason = format!("profile `{name}` was asked for this account");
+                skipped(&self.plan.reaches[way.reach], task.place.clone(), self.table_name(task), &reason)
+            }));
+        }
+        let strangers = refused.iter().filter(|(way, _)| !way.listed).map(|(_, cell)| refusal_in_words(cell));
+        let strangers: Vec<_> = strangers.collect();
+        if let (Some(first), false) = (cells.first_mut(), strangers.is_empty()) {
+            let own = first.error_message.take().unwrap_or_default();
+            first.error_message = Some(format!("{own}; {}", strangers.join("; ")));
+        }
+        cells
+    }
+
+    /// Collects all pages of `task` through `way`.
+    async fn collect(
+        &self,
+        index: usize,
+        task: &Task,
+        way: Way,
+        cell: &mut Cell,
+    ) -> Result<TaskBuffer, Refusal> {
+        let table = self.context.tables[task.table];
+        let reach = &self.plan.reaches[way.reach];
+        let profile = &self.context.profiles[way.reach];
+        let scope = cell.scope.clone();
+        let row_context = RowContext { scope: &scope, include_secrets: self.context.include_secrets };
+        let region = self.context.clients.region(reach, profile, &task.place);
+        let pace = self.paces.of(reach, &region, table.service());
+        let mut rows = self.queue.task_buffer(index);
+        let mut token: Option<String> = None;
+        let mut ended: Option<Arc<RoleCredentials>> = None;
+        let mut renewals = 0;
+        let mut first_call: Option<Instant> = None;
+        loop {
+            let credentials = self.credentials(index, profile, ended.take()).await?;
+            cell.caller_arn.clone_from(&credentials.caller_arn);
+            let client = self.context.clients.client(table.service(), &region, profile, &credentials);
+            first_call.get_or_insert_with(|| {
+                self.context.events.say(Event::Started { task: index });
+                cell.started_at = Some(self.context.clock.now());
+                Instant::now()
+            });
+            let say_retry = |failure: &Failure, delay: Duration| {
+                let failure = Arc::new(failure.clone());
+                self.context.events.say(Event::Retrying { task: Some(index), failure, delay });
+            };
+            let page = async || table.page(&client, &row_context, token.as_deref()).await;
+            let (answer, attempts) =
+                attempt::call(&pace, Some(&self.slots), self.context.policy, say_retry, page).await;
+            cell.calls += attempts.calls;
+            cell.retries += attempts.retries;
+            cell.duration = first_call.map_or(Duration::ZERO, |first| first.elapsed());
+            let page = match answer {
+                Ok(page) => page,
+                Err(failure) => {
+                    let failure = self.diagnose(failure, way, &task.place).await;
+                    if failure.remedy == Remedy::Renew && renewals < RENEWALS_PER_PAGE {
+                        renewals += 1;
+                        ended = Some(credentials);
+                        continue;
+                    }
+                    return Err(failure.into());
+                }
+            };
+            renewals = 0;
+            let batch = self.keep_selected(&task.place, page.rows)?;
+            cell.rows += batch.num_rows() as u64;
+            self.context.events.say(Event::Collected { task: index, rows: batch.num_rows() });
+            // Writing to disk, where the rows are many; the other tasks' threads go on meanwhile.
+            tokio::task::block_in_place(|| rows.push(batch)).map_err(|error| bug(&error))?;
+            match page.next {
+                Some(next) => token = Some(next),
+                None => return Ok(rows),
+            }
+        }
+    }
+
+    async fn credentials(
+        &self,
+        index: usize,
+        profile: &Profile,
+        ended: Option<Arc<RoleCredentials>>,
+    ) -> Result<Arc<RoleCredentials>, Refusal> {
+        let on_park = |parked: bool| {
+            let event = if parked { Event::Parked { task: index } } else { Event::Unparked { task: index } };
+            self.context.events.say(event);
+        };
+        let credentials = self.context.credentials.get(profile, ended.as_deref(), on_park).await;
+        credentials.map_err(|failure| Refusal { failure, at_credentials: true })
+    }
+
+    /// What looks like bad credentials may be a region that isn't enabled: only `DescribeRegions` can tell.
+    async fn diagnose(&self, failure: Failure, way: Way, place: &Place) -> Failure {
+        let (Remedy::CheckRegion, Place::Region(region)) = (failure.remedy, place) else {
+            return failure;
+        };
+        let reach = &self.plan.reaches[way.reach];
+        let profile = &self.context.profiles[way.reach];
+        match self.enabled.in_account(&self.context, &self.paces, &self.slots, reach, profile).await {
+            Some(enabled) if !enabled.contains(&**region) => Failure {
+                kind: FailureKind::RegionDisabled,
+                message: format!("region `{region}` is not enabled in this account"),
+                remedy: Remedy::None,
+                ..failure
+            },
+            // Then the credentials are what it complains about.
+            _ => Failure { remedy: Remedy::Renew, ..failure },
+        }
+    }
+
+    /// Leaves out the rows of an account-wide table that are known to lie in regions that nobody asked for.
+    fn keep_selected(&self, place: &Place, batch: RecordBatch) -> Result<RecordBatch, Failure> {
+        let (Place::Global, Some(only), Some(regions)) =
+            (place, &self.context.only_regions, batch.column_by_name("region"))
+        else {
+            return Ok(batch);
+        };
+        let regions = regions.as_string::<i32>();
+        let keep: BooleanArray =
+            regions.iter().map(|region| Some(region.is_none_or(|region| only.contains(region)))).collect();
+        if keep.true_count() == batch.num_rows() {
+            return Ok(batch);
+        }
+        filter_record_batch(&batch, &keep).map_err(|error| bug(&error))
+    }
+}
+
+/// Why a way didn't answer.
+struct Refusal {
+    failure: Failure,
+    /// There were no credentials to ask with: another profile may have some.
+    at_credentials: bool,
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self { failure, at_credentials: false }
+    }
+}
+
+/// Whether another profile of the account may be allowed what this one wasn't.
+fn is_refusal(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::Denied | FailureKind::DeniedByScp | FailureKind::SignInExpired)
+}
+
+/// `profile x: denied (AccessDenied)`.
+fn refusal_in_words(cell: &Cell) -> String {
+    let profile = cell.scope.profile.as_deref().unwrap_or_default();
+    let code = cell.error_code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
+    format!("profile `{profile}`: {}{code}", cell.status.as_str())
+}
+
+/// A failure that is ours.
+fn bug(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(FailureKind::Failed, error.to_string()).with_code("Internal")
+}
+
+/// A panic in a task is a bug: the program must end as one, not go on as if the task had never been.
+fn resume_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}

@@ -1,0 +1,354 @@
+//! `aws_lambda_function`: Lambda's ListFunctions, in each region.
+//!
+//! <https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html>
+//!
+//! - 50 functions a page, whatever `MaxItems` says. Without `FunctionVersion` only the unpublished version of each is
+//!   listed.
+//! - Gives the values of environment variables in plain text, which are often passwords: they are `***` from here on,
+//!   unless they were asked for. Where Lambda can't decrypt them (the key's policy) it gives an error for that function
+//!   instead: the column is null, and named in `_not_collected`. The same for image settings and runtime versions.
+//! - `LastModified` is text with an offset without a colon. AWS gives `State`, `LastUpdateStatus` with their reasons and
+//!   `RuntimeVersionConfig` in GetFunction, not here: their columns hold what a server gives all the same.
+//! - An answer without `Functions` isn't the service's: the SDK takes an empty body for `{}`.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use aws_sdk_lambda::Client;
+use aws_sdk_lambda::types::{
+    CapacityProviderConfig, DurableConfig, EphemeralStorage, FileSystemConfig, FunctionConfiguration,
+    ImageConfigResponse, LambdaManagedInstancesCapacityProviderConfig, Layer, LoggingConfig,
+    RuntimeVersionConfig, SnapStartResponse, TenancyConfig, TracingConfigResponse, VpcConfigResponse,
+};
+use chrono::DateTime;
+use ssoinv_core::clock::Clock;
+use ssoinv_core::failure::Failure;
+use ssoinv_core::json::{Json, Object};
+use ssoinv_core::table::{AwsRow, Column, Table};
+
+use super::columns::{akas, filled, object, objects, region_of_call, text, texts};
+use super::{ListTable, Page};
+use crate::classify::{classify, invalid_answer};
+
+/// Functions in a page, at most.
+const MAX_ITEMS: i32 = 50;
+
+/// What stands for the value of an environment variable.
+const HIDDEN: &str = "***";
+
+/// A function.
+#[derive(Debug)]
+pub(super) struct Row(FunctionConfiguration);
+
+impl Row {
+    /// Whether Lambda gave an error in place of the environment variables.
+    fn environment_failed(&self) -> bool {
+        self.0.environment.as_ref().is_some_and(|environment| environment.error.is_some())
+    }
+
+    /// Whether Lambda gave an error in place of the image's settings.
+    fn image_failed(&self) -> bool {
+        self.0.image_config_response.as_ref().is_some_and(|image| image.error.is_some())
+    }
+
+    /// Whether Lambda gave an error in place of the runtime's version.
+    fn runtime_failed(&self) -> bool {
+        self.0.runtime_version_config.as_ref().is_some_and(|runtime| runtime.error.is_some())
+    }
+
+    fn vpc(&self) -> Option<&VpcConfigResponse> {
+        self.0.vpc_config.as_ref()
+    }
+}
+
+impl AwsRow for Row {
+    fn not_collected(&self) -> &'static [&'static str] {
+        match (self.environment_failed(), self.image_failed(), self.runtime_failed()) {
+            (false, false, false) => &[],
+            (false, false, true) => &["runtime_version_config"],
+            (false, true, false) => &["image_config"],
+            (false, true, true) => &["image_config", "runtime_version_config"],
+            (true, false, false) => &["environment_variables"],
+            (true, false, true) => &["environment_variables", "runtime_version_config"],
+            (true, true, false) => &["environment_variables", "image_config"],
+            (true, true, true) => &["environment_variables", "image_config", "runtime_version_config"],
+        }
+    }
+}
+
+/// `2026-01-02T03:04:05.678+0000`, as Lambda writes it, or with a colon or a `Z`.
+fn last_modified(moment: &str) -> Option<i64> {
+    let time = DateTime::parse_from_str(moment, "%Y-%m-%dT%H:%M:%S%.f%z");
+    let time = time.or_else(|_| DateTime::parse_from_rfc3339(moment)).ok()?;
+    Some(time.timestamp_millis())
+}
+
+/// Names and values, or names alone.
+fn environment(json: Json<'_>, variables: &HashMap<String, String>, include_secrets: bool) {
+    if include_secrets {
+        json.map(variables);
+    } else {
+        json.map(variables.keys().map(|name| (name, HIDDEN)));
+    }
+}
+
+static TABLE: LazyLock<Table<Row>> = LazyLock::new(|| {
+    Table::new(
+        "aws_lambda_function",
+        "Functions of Lambda",
+        &["account_id", "account_name", "region", "name", "runtime", "last_modified"],
+        plain().into_iter().chain(nested()).chain(made()).chain(beyond_steampipe()),
+    )
+});
+
+fn plain() -> Vec<Column<Row>> {
+    vec![
+        region_of_call(),
+        Column::text("name", "The function's name", |row, _| text(row.0.function_name.as_ref())),
+        Column::text("arn", "The function's ARN", |row, _| filled(row.0.function_arn.as_ref())),
+        Column::text("code_sha_256", "The SHA-256 of the deployment package, in base 64", |row, _| {
+            text(row.0.code_sha256.as_ref())
+        }),
+        Column::integer("code_size", "The size of the deployment package, in bytes", |row| {
+            Some(row.0.code_size)
+        }),
+        Column::text(
+            "dead_letter_config_target_arn",
+            "The queue or topic for events that could not be worked off",
+            |row, _| text(row.0.dead_letter_config.as_ref()?.target_arn.as_ref()),
+        ),
+        Column::text("description", "The function's description", |row, _| text(row.0.description.as_ref())),
+        Column::text("handler", "What Lambda calls to begin", |row, _| text(row.0.handler.as_ref())),
+        Column::text("kms_key_arn", "The customer's key for the environment variables", |row, _| {
+            text(row.0.kms_key_arn.as_ref())
+        }),
+        Column::timestamp("last_modified", "When code or settings last changed", |row| {
+            row.0.last_modified.as_deref().and_then(last_modified)
+        }),
+        Column::integer("timeout", "How long a call may last, in seconds", |row| {
+            row.0.timeout.map(i64::from)
+        }),
+        Column::text("version", "The version; $LATEST is the unpublished one", |row, _| {
+            text(row.0.version.as_ref())
+        }),
+        Column::text("package_type", "Zip or Image", |row, _| text(row.0.package_type.as_ref())),
+        Column::text("master_arn", "For Lambda@Edge, the function in the main region", |row, _| {
+            text(row.0.master_arn.as_ref())
+        }),
+        Column::integer("memory_size", "Memory, in MiB", |row| row.0.memory_size.map(i64::from)),
+        Column::text("revision_id", "Changes with every change", |row, _| text(row.0.revision_id.as_ref())),
+        Column::text("role", "The ARN of the execution role", |row, _| text(row.0.role.as_ref())),
+        Column::text("runtime", "The runtime; null for images", |row, _| text(row.0.runtime.as_ref())),
+        Column::text("state", "Pending, Active, Inactive or Failed, where the list says it", |row, _| {
+            text(row.0.state.as_ref())
+        }),
+        Column::text("state_reason", "Why it is in this state", |row, _| text(row.0.state_reason.as_ref())),
+        Column::text("state_reason_code", "The code of state_reason", |row, _| {
+            text(row.0.state_reason_code.as_ref())
+        }),
+        Column::text("last_update_status", "How the last update went, where the list says it", |row, _| {
+            text(row.0.last_update_status.as_ref())
+        }),
+        Column::text("last_update_status_reason", "Why the last update went so", |row, _| {
+            text(row.0.last_update_status_reason.as_ref())
+        }),
+        Column::text(
+            "last_update_status_reason_code",
+            "The code of last_update_status_reason",
+            |row, _| text(row.0.last_update_status_reason_code.as_ref()),
+        ),
+        Column::text("vpc_id", "The VPC that it is connected to", |row, _| {
+            filled(row.vpc()?.vpc_id.as_ref())
+        }),
+    ]
+}
+
+/// What AWS gives as objects and lists.
+fn nested() -> Vec<Column<Row>> {
+    vec![
+        Column::json("architectures", "x86_64 or arm64", |row, _, json| {
+            texts(json, row.0.architectures.as_ref());
+        }),
+        Column::json(
+            "environment_variables",
+            "The environment variables, by name; the values are *** unless secrets were asked for",
+            |row, context, json| {
+                let variables = row.0.environment.as_ref().and_then(|environment| environment.variables.as_ref());
+                if let (Some(variables), false) = (variables, row.environment_failed()) {
+                    environment(json, variables, context.include_secrets);
+                }
+            },
+        ),
+        Column::json("file_system_configs", "The file systems that are mounted", |row, _, json| {
+            objects(json, row.0.file_system_configs.as_ref(), file_system);
+        }),
+        Column::json("ephemeral_storage", "The size of /tmp, in MiB", |row, _, json| {
+            object(json, row.0.ephemeral_storage.as_ref(), ephemeral_storage);
+        }),
+        Column::json("tracing_config", "Whether X-Ray traces it", |row, _, json| {
+            object(json, row.0.tracing_config.as_ref(), tracing);
+        }),
+        Column::json("snap_start", "Whether it starts from a snapshot", |row, _, json| {
+            object(json, row.0.snap_start.as_ref(), snap_start);
+        }),
+        Column::json("logging_config", "Where and how it logs", |row, _, json| {
+            object(json, row.0.logging_config.as_ref(), logging);
+        }),
+        Column::json("vpc_security_group_ids", "Its security groups in the VPC", |row, _, json| {
+            texts(json, row.vpc().and_then(|vpc| vpc.security_group_ids.as_ref()));
+        }),
+        Column::json("vpc_subnet_ids", "Its subnets in the VPC", |row, _, json| {
+            texts(json, row.vpc().and_then(|vpc| vpc.subnet_ids.as_ref()));
+        }),
+        Column::json("layers", "Its layers", |row, _, json| {
+            objects(json, row.0.layers.as_ref(), layer);
+        }),
+    ]
+}
+
+/// What is made from the answer.
+fn made() -> Vec<Column<Row>> {
+    vec![
+        Column::text("title", "The function's name", |row, _| text(row.0.function_name.as_ref())),
+        Column::json("akas", "The function's ARN, as a list", |row, _, json| {
+            akas(json, filled(row.0.function_arn.as_ref()));
+        }),
+    ]
+}
+
+/// What ListFunctions gives and Steampipe's table doesn't have.
+fn beyond_steampipe() -> Vec<Column<Row>> {
+    vec![
+        Column::boolean("vpc_ipv6_allowed_for_dual_stack", "Whether it may send IPv6 in the VPC", |row| {
+            row.vpc()?.ipv6_allowed_for_dual_stack
+        }),
+        Column::text("signing_profile_version_arn", "The signing profile of the code", |row, _| {
+            text(row.0.signing_profile_version_arn.as_ref())
+        }),
+        Column::text("signing_job_arn", "The signing job of the code", |row, _| {
+            text(row.0.signing_job_arn.as_ref())
+        }),
+        Column::json("image_config", "What overrides the image's own settings", |row, _, json| {
+            if !row.image_failed() {
+                object(json, row.0.image_config_response.as_ref(), image);
+            }
+        }),
+        Column::json("runtime_version_config", "The exact version of the runtime", |row, _, json| {
+            if !row.runtime_failed() {
+                object(json, row.0.runtime_version_config.as_ref(), runtime_version);
+            }
+        }),
+        Column::json("tenancy_config", "Whether tenants are kept apart", |row, _, json| {
+            object(json, row.0.tenancy_config.as_ref(), tenancy);
+        }),
+        Column::json("capacity_provider_config", "The managed instances that it runs on", |row, _, json| {
+            object(json, row.0.capacity_provider_config.as_ref(), capacity_provider);
+        }),
+        Column::text("config_sha_256", "The SHA-256 of the settings, in base 64", |row, _| {
+            text(row.0.config_sha256.as_ref())
+        }),
+        Column::json("durable_config", "How long a durable execution may last and is kept", |row, _, json| {
+            object(json, row.0.durable_config.as_ref(), durable);
+        }),
+    ]
+}
+
+fn file_system(object: &mut Object<'_>, value: &FileSystemConfig) {
+    object.text("Arn", Some(&value.arn));
+    object.text("LocalMountPath", Some(&value.local_mount_path));
+    object.object("S3FilesConfig", value.s3_files_config.as_ref(), |object, files| {
+        object.text("DirectS3Read", files.direct_s3_read.as_ref());
+    });
+}
+
+fn ephemeral_storage(object: &mut Object<'_>, value: &EphemeralStorage) {
+    object.integer("Size", Some(value.size));
+}
+
+fn tracing(object: &mut Object<'_>, value: &TracingConfigResponse) {
+    object.text("Mode", value.mode.as_ref());
+}
+
+fn snap_start(object: &mut Object<'_>, value: &SnapStartResponse) {
+    object.text("ApplyOn", value.apply_on.as_ref());
+    object.text("OptimizationStatus", value.optimization_status.as_ref());
+}
+
+fn logging(object: &mut Object<'_>, value: &LoggingConfig) {
+    object.text("ApplicationLogLevel", value.application_log_level.as_ref());
+    object.text("LogFormat", value.log_format.as_ref());
+    object.text("LogGroup", value.log_group.as_ref());
+    object.text("SystemLogLevel", value.system_log_level.as_ref());
+}
+
+fn layer(object: &mut Object<'_>, value: &Layer) {
+    object.text("Arn", value.arn.as_ref());
+    object.integer("CodeSize", Some(value.code_size));
+    object.text("SigningJobArn", value.signing_job_arn.as_ref());
+    object.text("SigningProfileVersionArn", value.signing_profile_version_arn.as_ref());
+}
+
+fn image(object: &mut Object<'_>, value: &ImageConfigResponse) {
+    object.object("ImageConfig", value.image_config.as_ref(), |object, config| {
+        object.texts("Command", config.command.as_ref());
+        object.texts("EntryPoint", config.entry_point.as_ref());
+        object.text("WorkingDirectory", config.working_directory.as_ref());
+    });
+}
+
+fn runtime_version(object: &mut Object<'_>, value: &RuntimeVersionConfig) {
+    object.text("RuntimeVersionArn", value.runtime_version_arn.as_ref());
+}
+
+fn tenancy(object: &mut Object<'_>, value: &TenancyConfig) {
+    object.text("TenantIsolationMode", Some(&value.tenant_isolation_mode));
+}
+
+fn capacity_provider(object: &mut Object<'_>, value: &CapacityProviderConfig) {
+    let config = value.lambda_managed_instances_capacity_provider_config.as_ref();
+    object.object("LambdaManagedInstancesCapacityProviderConfig", config, managed_instances);
+}
+
+fn managed_instances(object: &mut Object<'_>, value: &LambdaManagedInstancesCapacityProviderConfig) {
+    object.text("CapacityProviderArn", Some(&value.capacity_provider_arn));
+    member_number(object, "ExecutionEnvironmentMemoryGiBPerVCpu", value.execution_environment_memory_gib_per_v_cpu);
+    object.integer("PerExecutionEnvironmentMaxConcurrency", value.per_execution_environment_max_concurrency);
+}
+
+/// A member that is a number with a fraction, as text where it has one: the writer knows whole numbers only.
+fn member_number(object: &mut Object<'_>, key: &str, value: Option<f64>) {
+    let Some(text) = value.map(|value| value.to_string()) else { return };
+    match text.parse::<i64>() {
+        Ok(whole) => object.integer(key, Some(whole)),
+        Err(_) => object.text(key, Some(text)),
+    }
+}
+
+fn durable(object: &mut Object<'_>, value: &DurableConfig) {
+    object.integer("ExecutionTimeout", value.execution_timeout);
+    object.text("KMSKeyArn", value.kms_key_arn.as_ref());
+    object.integer("RetentionPeriodInDays", value.retention_period_in_days);
+}
+
+/// The table's registry entry.
+#[derive(Debug)]
+pub(super) struct LambdaFunction;
+
+impl ListTable for LambdaFunction {
+    type Client = Client;
+    type Row = Row;
+    const GLOBAL: bool = false;
+
+    fn table() -> &'static Table<Row> {
+        &TABLE
+    }
+
+    async fn page(client: &Client, token: Option<&str>, clock: &Clock) -> Result<Page<Row>, Failure> {
+        let request =
+            client.list_functions().max_items(MAX_ITEMS).set_marker(token.map(str::to_owned));
+        let answer = request.send().await.map_err(|error| classify(error, clock))?;
+        let functions = answer.functions.ok_or_else(|| invalid_answer("the answer has no list of functions"))?;
+        Ok(Page { rows: functions.into_iter().map(Row).collect(), next: answer.next_marker })
+    }
+}

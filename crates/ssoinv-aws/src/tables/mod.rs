@@ -1,0 +1,248 @@
+//! The tables: one file each, one line each in [`TABLES`].
+//!
+//! A table's file says which call lists its rows, how that call pages and what is odd about it; then come the row, the
+//! columns and the function that asks for one page ([`ListTable`]). The runner knows tables only as [`AnyTable`]: it
+//! hands in a client, gets Arrow rows and the next page's token. What an error means is [`crate::classify`]'s.
+//!
+//! An answer that isn't the service's is never an empty page: the XML must be whole ([`whole_xml`]), the list must be
+//! there even when nothing is in it, and every item must have a name.
+
+mod columns;
+mod ec2_instance;
+mod ec2_shapes;
+mod lambda_function;
+mod s3_bucket;
+#[cfg(test)]
+mod testing;
+pub(crate) mod whole_xml;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use arrow_array::{Array, RecordBatch};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use ssoinv_core::clock::Clock;
+use ssoinv_core::failure::{Failure, FailureKind};
+use ssoinv_core::pace::PaceLimits;
+use ssoinv_core::table::{AwsRow, KEY_COLUMN, RowContext, Table, TableSchema};
+
+use crate::classify::invalid_answer;
+
+/// Every table, in the order in which they are shown.
+pub static TABLES: &[&dyn AnyTable] =
+    &[&ec2_instance::Ec2Instance, &lambda_function::LambdaFunction, &s3_bucket::S3Bucket];
+
+/// The table with this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static dyn AnyTable> {
+    TABLES.iter().copied().find(|table| table.schema().name == name)
+}
+
+/// An AWS service that tables ask.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Service {
+    /// Amazon S3.
+    S3,
+    /// Amazon EC2.
+    Ec2,
+    /// AWS Lambda.
+    Lambda,
+}
+
+impl Service {
+    /// The word in endpoint names and signatures: `s3`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Ec2 => "ec2",
+            Self::Lambda => "lambda",
+        }
+    }
+
+    /// How fast its list calls may follow one another in one account and region.
+    #[must_use]
+    pub fn pace(self) -> PaceLimits {
+        match self {
+            Self::S3 => PaceLimits::UNDOCUMENTED,
+            Self::Ec2 => PaceLimits::EC2,
+            Self::Lambda => PaceLimits::LAMBDA,
+        }
+    }
+}
+
+/// A client of one service, for one account and region.
+#[derive(Clone)]
+pub enum ServiceClient {
+    /// Amazon S3's.
+    S3(aws_sdk_s3::Client),
+    /// Amazon EC2's.
+    Ec2(aws_sdk_ec2::Client),
+    /// AWS Lambda's.
+    Lambda(aws_sdk_lambda::Client),
+}
+
+impl ServiceClient {
+    /// Whose client it is.
+    #[must_use]
+    pub fn service(&self) -> Service {
+        match self {
+            Self::S3(_) => Service::S3,
+            Self::Ec2(_) => Service::Ec2,
+            Self::Lambda(_) => Service::Lambda,
+        }
+    }
+}
+
+/// Only the service: a client knows its credentials.
+impl fmt::Debug for ServiceClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ServiceClient").field(&self.service()).finish()
+    }
+}
+
+/// The SDK's client of one service: ties a table's call to the [`Service`] whose client the runner has to bring.
+pub trait ApiClient: Sized {
+    /// The service.
+    const SERVICE: Service;
+
+    /// The client, where `client` is one of this service's.
+    fn of(client: &ServiceClient) -> Option<&Self>;
+}
+
+impl ApiClient for aws_sdk_s3::Client {
+    const SERVICE: Service = Service::S3;
+
+    fn of(client: &ServiceClient) -> Option<&Self> {
+        if let ServiceClient::S3(client) = client { Some(client) } else { None }
+    }
+}
+
+impl ApiClient for aws_sdk_ec2::Client {
+    const SERVICE: Service = Service::Ec2;
+
+    fn of(client: &ServiceClient) -> Option<&Self> {
+        if let ServiceClient::Ec2(client) = client { Some(client) } else { None }
+    }
+}
+
+impl ApiClient for aws_sdk_lambda::Client {
+    const SERVICE: Service = Service::Lambda;
+
+    fn of(client: &ServiceClient) -> Option<&Self> {
+        if let ServiceClient::Lambda(client) = client { Some(client) } else { None }
+    }
+}
+
+/// One page of a list call, as AWS gave it.
+#[derive(Debug)]
+pub struct Page<R> {
+    /// The rows; there may be none although pages follow.
+    pub rows: Vec<R>,
+    /// Names the next page, as AWS gave it: absent or empty on the last one.
+    pub next: Option<String>,
+}
+
+/// What a table's file provides.
+pub trait ListTable: fmt::Debug + Send + Sync + 'static {
+    /// The SDK's client that the list call needs.
+    type Client: ApiClient + Sync;
+    /// What a row is made from.
+    type Row: AwsRow + Send + Sync + 'static;
+    /// Whether one call answers for the whole account, whatever the region.
+    const GLOBAL: bool;
+
+    /// Names, types and columns.
+    fn table() -> &'static Table<Self::Row>;
+
+    /// Makes one call: asks for the page that `token` names, or for the first.
+    ///
+    /// # Errors
+    /// What [`crate::classify::classify`] says, with `clock` as the time of day; [`invalid_answer`] where the answer has
+    /// no list in it.
+    fn page(
+        client: &Self::Client,
+        token: Option<&str>,
+        clock: &Clock,
+    ) -> impl Future<Output = Result<Page<Self::Row>, Failure>> + Send;
+}
+
+/// One page of rows, as everything behind the tables sees it.
+#[derive(Clone, Debug)]
+pub struct RowPage {
+    /// The rows.
+    pub rows: RecordBatch,
+    /// Names the next page; there is one even where this has no rows.
+    pub next: Option<String>,
+}
+
+/// A table, whatever its rows are made from.
+pub trait AnyTable: fmt::Debug + Send + Sync {
+    /// Name, description and columns.
+    fn schema(&self) -> &'static Arc<TableSchema>;
+
+    /// The service whose client [`AnyTable::page`] needs.
+    fn service(&self) -> Service;
+
+    /// Whether it is asked once an account, whatever the region.
+    fn is_global(&self) -> bool;
+
+    /// Makes one call: asks for the page that `token` names, or for the first.
+    ///
+    /// # Errors
+    /// A classified [`Failure`]; also where the answer isn't what the service sends.
+    fn page<'a>(
+        &self,
+        client: &'a ServiceClient,
+        context: &'a RowContext<'a>,
+        clock: &'a Clock,
+        token: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<RowPage, Failure>>;
+}
+
+impl<T: ListTable> AnyTable for T {
+    fn schema(&self) -> &'static Arc<TableSchema> {
+        &T::table().schema
+    }
+
+    fn service(&self) -> Service {
+        T::Client::SERVICE
+    }
+
+    fn is_global(&self) -> bool {
+        T::GLOBAL
+    }
+
+    fn page<'a>(
+        &self,
+        client: &'a ServiceClient,
+        context: &'a RowContext<'a>,
+        clock: &'a Clock,
+        token: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<RowPage, Failure>> {
+        async move {
+            let client = T::Client::of(client).ok_or_else(|| {
+                bug(&format!("{} was given a client of {}", T::table().schema.name, client.service().as_str()))
+            })?;
+            let page = <T as ListTable>::page(client, token, clock).await?;
+            let next = page.next.filter(|next| !next.is_empty());
+            if next.is_some() && next.as_deref() == token {
+                return Err(invalid_answer("the next page's token is this page's own"));
+            }
+            let rows = T::table().batch(&page.rows, context).map_err(|error| bug(&error.to_string()))?;
+            let nameless = rows.column_by_name(KEY_COLUMN).map_or(rows.num_rows(), |key| key.null_count());
+            if nameless > 0 {
+                return Err(invalid_answer("the list has items without a name"));
+            }
+            Ok(RowPage { rows, next })
+        }
+        .boxed()
+    }
+}
+
+/// A failure that is ours.
+fn bug(message: &str) -> Failure {
+    Failure::new(FailureKind::Failed, message).with_code("Internal")
+}

@@ -1,0 +1,100 @@
+//! `aws_s3_bucket`: S3's ListBuckets, once an account.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html>
+//!
+//! - Answers for all regions, from any of them. General-purpose buckets only: directory and table buckets have calls of
+//!   their own.
+//! - Only with `MaxBuckets` are pages bounded and `BucketRegion` given, so it is always sent. Its largest value is
+//!   10,000, which is also an account's default quota: nearly every account is one page, so one moment's list.
+//! - Servers that speak S3 but give no `BucketRegion` leave `region` null.
+//! - `Buckets` is there, empty, where there are none.
+
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::types::{Bucket, Owner};
+use ssoinv_core::clock::Clock;
+use ssoinv_core::failure::Failure;
+use ssoinv_core::table::{AwsRow, Column, RowContext, Table};
+
+use super::columns::{akas, filled, millis, text};
+use super::whole_xml::WholeXml;
+use super::{ListTable, Page};
+use crate::classify::{classify, invalid_answer};
+
+/// Buckets in a page, at most.
+const MAX_BUCKETS: i32 = 10_000;
+
+/// A bucket, and the owner of all buckets of the list.
+#[derive(Debug)]
+pub(super) struct Row {
+    bucket: Bucket,
+    owner: Option<Arc<Owner>>,
+}
+
+impl AwsRow for Row {}
+
+fn arn<'r>(row: &Row, context: &RowContext<'_>) -> Option<Cow<'r, str>> {
+    let name = row.bucket.name.as_deref().filter(|name| !name.is_empty())?;
+    Some(Cow::Owned(format!("arn:{}:s3:::{name}", context.scope.partition)))
+}
+
+static TABLE: LazyLock<Table<Row>> = LazyLock::new(|| {
+    Table::new(
+        "aws_s3_bucket",
+        "General-purpose buckets of S3",
+        &["account_id", "account_name", "region", "name", "creation_date"],
+        columns(),
+    )
+});
+
+fn columns() -> Vec<Column<Row>> {
+    vec![
+        Column::text("region", "The AWS region that the bucket lies in", |row, _| {
+            filled(row.bucket.bucket_region.as_ref())
+        }),
+        Column::text("name", "The bucket's name", |row, _| text(row.bucket.name.as_ref())),
+        Column::timestamp(
+            "creation_date",
+            "When the bucket was made; a change of its policy may move it",
+            |row| millis(row.bucket.creation_date.as_ref()),
+        ),
+        Column::text("title", "The bucket's name", |row, _| text(row.bucket.name.as_ref())),
+        Column::text("arn", "The bucket's ARN", |row, context| arn(row, context)),
+        Column::json("akas", "The bucket's ARN, as a list", |row, context, json| {
+            akas(json, arn(row, context));
+        }),
+        Column::text("owner_id", "The canonical user ID of the account that owns the bucket", |row, _| {
+            row.owner.as_ref().and_then(|owner| filled(owner.id.as_ref()))
+        }),
+    ]
+}
+
+/// The table's registry entry.
+#[derive(Debug)]
+pub(super) struct S3Bucket;
+
+impl ListTable for S3Bucket {
+    type Client = Client;
+    type Row = Row;
+    const GLOBAL: bool = true;
+
+    fn table() -> &'static Table<Row> {
+        &TABLE
+    }
+
+    async fn page(client: &Client, token: Option<&str>, clock: &Clock) -> Result<Page<Row>, Failure> {
+        let request = client
+            .list_buckets()
+            .max_buckets(MAX_BUCKETS)
+            .set_continuation_token(token.map(str::to_owned))
+            .customize()
+            .interceptor(WholeXml);
+        let answer = request.send().await.map_err(|error| classify(error, clock))?;
+        let buckets = answer.buckets.ok_or_else(|| invalid_answer("the answer has no list of buckets"))?;
+        let owner = answer.owner.map(Arc::new);
+        let rows = buckets.into_iter().map(|bucket| Row { bucket, owner: owner.clone() }).collect();
+        Ok(Page { rows, next: answer.continuation_token })
+    }
+}

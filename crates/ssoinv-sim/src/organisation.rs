@@ -1,0 +1,411 @@
+//! What the simulator simulates: sso-sessions, accounts and what lies in them, from a seed (`seeded.rs`) or from
+//! a JSON file (`fixtures/organisations/`, whose format is this file's structs). It never changes; what changes
+//! while the simulator runs (tokens, regions switched off, faults) is in `state.rs`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::{fs, io};
+
+use serde::{Deserialize, Serialize};
+
+use crate::regions;
+use crate::resources::{Bucket, BucketSpec, Function, FunctionSpec, Instance, InstanceSpec, Place};
+use crate::rng;
+use crate::seeded::Seeded;
+
+/// A made-up AWS organisation.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Organisation {
+    #[serde(default)]
+    seed: u64,
+    /// Where instances and functions may be, and where profiles work by default (the first).
+    pub(crate) regions: Vec<String>,
+    pub(crate) sessions: Vec<Session>,
+    /// Roles of accounts that name none of their own.
+    #[serde(default)]
+    roles: Vec<String>,
+    #[serde(default)]
+    accounts: Vec<ListedAccount>,
+    #[serde(default)]
+    pub(crate) users: Vec<User>,
+    #[serde(default)]
+    pub(crate) assumable_roles: Vec<AssumableRole>,
+    #[serde(default)]
+    pub(crate) web_identities: Vec<WebIdentity>,
+    #[serde(skip)]
+    seeded: Option<Seeded>,
+}
+
+/// An instance of IAM Identity Center, as an `[sso-session]` names it.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// The name of the `[sso-session]` that `Home` writes.
+    pub name: String,
+    /// The start URL; a trailing `/` or `#/` makes no difference in requests.
+    pub start_url: String,
+    /// Where the Identity Center is.
+    pub region: String,
+    /// The person who signs in: the session name of the roles.
+    #[serde(default = "default_person")]
+    pub user: String,
+    /// IDs of the accounts that this session reaches; all where not said.
+    #[serde(default)]
+    pub accounts: Option<Vec<String>>,
+}
+
+fn default_person() -> String {
+    "alex.example".to_owned()
+}
+
+impl Session {
+    /// The start URL without the endings that make no difference.
+    pub(crate) fn bare_url(url: &str) -> &str {
+        url.trim_end_matches(['/', '#'])
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListedAccount {
+    id: String,
+    name: String,
+    email: String,
+    #[serde(default)]
+    roles: Option<Vec<String>>,
+    #[serde(default)]
+    disabled_regions: Vec<String>,
+    #[serde(default)]
+    buckets: Vec<BucketSpec>,
+    #[serde(default)]
+    instances: BTreeMap<String, Vec<InstanceSpec>>,
+    #[serde(default)]
+    functions: BTreeMap<String, Vec<FunctionSpec>>,
+}
+
+/// An IAM user with keys that don't end.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// The account that it belongs to.
+    pub account: String,
+    /// Its name.
+    pub name: String,
+    /// `AKIA` and 16 characters.
+    pub access_key_id: String,
+    /// 40 characters, with [`crate::SECRET_MARKER`] among them.
+    pub secret_access_key: String,
+}
+
+/// An IAM role that others may assume.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssumableRole {
+    /// The account that it belongs to; `*` for one of that name in each account.
+    pub account: String,
+    /// Its name.
+    pub name: String,
+    /// Who may: an account ID (anyone there), `<account ID>/<role or user name>`, or `*`.
+    #[serde(default)]
+    pub trusts: Vec<String>,
+    /// What `AssumeRole` must bring along.
+    #[serde(default)]
+    pub external_id: Option<String>,
+    /// Issuer of web identity tokens that may assume it.
+    #[serde(default)]
+    pub web_identity_provider: Option<String>,
+}
+
+/// A web identity token that STS accepts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebIdentity {
+    /// What the client sends.
+    pub token: String,
+    /// The issuer, such as `token.actions.githubusercontent.com`.
+    pub provider: String,
+    /// Whom it speaks for.
+    pub subject: String,
+    /// Whom it is meant for.
+    pub audience: String,
+}
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Account {
+    /// Twelve digits.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The root user's e-mail address.
+    pub email: String,
+    /// Roles that the portal offers.
+    pub roles: Vec<String>,
+}
+
+impl Organisation {
+    /// An organisation of any size that takes no memory.
+    #[must_use]
+    pub fn seeded(size: Seeded) -> Self {
+        let sessions = (0..size.sessions.max(1)).map(|number| Session {
+            name: if number == 0 { "acme".to_owned() } else { format!("acme-{}", number + 1) },
+            start_url: format!("https://acme{number}.awsapps.com/start"),
+            region: "us-east-1".to_owned(),
+            user: default_person(),
+            accounts: None,
+        });
+        Self {
+            seed: size.seed,
+            regions: size.regions.clone(),
+            sessions: sessions.collect(),
+            roles: size.roles.clone(),
+            accounts: Vec::new(),
+            users: Vec::new(),
+            assumable_roles: vec![AssumableRole {
+                account: "*".to_owned(),
+                name: "OrganizationAccountAccessRole".to_owned(),
+                trusts: vec!["*".to_owned()],
+                external_id: None,
+                web_identity_provider: None,
+            }],
+            web_identities: Vec::new(),
+            seeded: Some(size),
+        }
+    }
+
+    /// The organisation of `ssoinv --demo`: a dozen accounts with lifelike names and a few rows each.
+    ///
+    /// # Panics
+    /// Never: the text is part of the program, and a test reads it.
+    #[must_use]
+    pub fn demo() -> Self {
+        Self::from_json(include_str!("../../../fixtures/organisations/demo.json")).expect("the demo is well-formed")
+    }
+
+    /// Tags, names and descriptions as bad as AWS allows.
+    ///
+    /// # Panics
+    /// Never: the text is part of the program, and a test reads it.
+    #[must_use]
+    pub fn hostile() -> Self {
+        Self::from_json(include_str!("../../../fixtures/organisations/hostile.json"))
+            .expect("the hostile organisation is well-formed")
+    }
+
+    /// An organisation from the text of a file in `fixtures/organisations/`.
+    pub fn from_json(text: &str) -> io::Result<Self> {
+        let organisation: Self = serde_json::from_str(text)?;
+        organisation.check().map_err(|problem| io::Error::new(io::ErrorKind::InvalidData, problem))?;
+        Ok(organisation)
+    }
+
+    /// An organisation from a file.
+    pub fn from_file(path: &Path) -> io::Result<Self> {
+        Self::from_json(&fs::read_to_string(path)?)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let known = |id: &str| self.accounts.iter().any(|account| account.id == id);
+        for account in &self.accounts {
+            if account.id.len() != 12 || !account.id.bytes().all(|b| b.is_ascii_digit()) {
+                return Err(format!("account ID `{}` is not twelve digits", account.id));
+            }
+            if self.accounts.iter().filter(|other| other.id == account.id).count() > 1 {
+                return Err(format!("account ID `{}` is there twice", account.id));
+            }
+            if !account.buckets.iter().map(|bucket| &bucket.name).is_sorted() {
+                return Err(format!("buckets of `{}` are not sorted by name, as S3 lists them", account.id));
+            }
+        }
+        for session in &self.sessions {
+            if let Some(id) = session.accounts.iter().flatten().find(|id| !known(id)) {
+                return Err(format!("sso-session `{}` names an unknown account `{id}`", session.name));
+            }
+        }
+        if self.sessions.is_empty() || self.regions.is_empty() {
+            return Err("there must be a session and a region".to_owned());
+        }
+        match self.regions.iter().find(|region| regions::needs_opt_in(region).is_none()) {
+            Some(region) => Err(format!("there is no region `{region}`")),
+            None => Ok(()),
+        }
+    }
+
+    /// The partition, from the Identity Center's region.
+    #[must_use]
+    pub fn partition(&self) -> &'static str {
+        self.sessions.first().map_or("aws", |session| regions::partition(&session.region))
+    }
+
+    /// The regions in which the organisation works, its main one first.
+    #[must_use]
+    pub fn regions(&self) -> &[String] {
+        &self.regions
+    }
+
+    /// The sso-sessions.
+    #[must_use]
+    pub fn sessions(&self) -> &[Session] {
+        &self.sessions
+    }
+
+    /// Number of accounts.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.seeded.as_ref().map_or(self.accounts.len(), |size| size.accounts)
+    }
+
+    /// Whether there are no accounts.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The account with that number.
+    ///
+    /// # Panics
+    /// When `index` is not below [`Organisation::len`].
+    #[must_use]
+    pub fn account(&self, index: usize) -> Account {
+        if let Some(size) = &self.seeded {
+            let name = size.account_name(index);
+            let email = format!("aws+{name}@example.com");
+            return Account { id: size.account_id(index), name, email, roles: self.roles.clone() };
+        }
+        let account = &self.accounts[index];
+        Account {
+            id: account.id.clone(),
+            name: account.name.clone(),
+            email: account.email.clone(),
+            roles: account.roles.as_ref().unwrap_or(&self.roles).clone(),
+        }
+    }
+
+    /// The number of an account.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<usize> {
+        match &self.seeded {
+            Some(size) => size.find(id),
+            None => self.accounts.iter().position(|account| account.id == id),
+        }
+    }
+
+    pub(crate) fn has_role(&self, index: usize, role: &str) -> bool {
+        let own = self.accounts.get(index).and_then(|account| account.roles.as_ref());
+        own.unwrap_or(&self.roles).iter().any(|name| name == role)
+    }
+
+    /// Whether a session reaches an account.
+    #[must_use]
+    pub fn reaches(&self, session: usize, account: usize) -> bool {
+        if self.seeded.is_some() {
+            return account % self.sessions.len() == session;
+        }
+        let Some(listed) = self.sessions.get(session).map(|session| &session.accounts) else { return false };
+        listed.as_ref().is_none_or(|ids| ids.contains(&self.accounts[account].id))
+    }
+
+    /// Whether the account has the region on, before anyone changes it by [`crate::Control::Region`].
+    #[must_use]
+    pub fn enabled(&self, account: usize, region: &str) -> bool {
+        let off = self.accounts.get(account).is_some_and(|a| a.disabled_regions.iter().any(|r| r == region));
+        match regions::needs_opt_in(region) {
+            None => false,
+            Some(_) if off || regions::partition(region) != self.partition() => false,
+            Some(opt_in) => !opt_in || self.regions.iter().any(|name| name == region),
+        }
+    }
+
+    fn place<'a>(&self, account: &'a str, region: &'a str) -> Place<'a> {
+        Place { partition: self.partition(), account, region, seed: self.seed }
+    }
+
+    /// How many buckets an account has.
+    #[must_use]
+    pub fn bucket_count(&self, account: usize) -> usize {
+        self.seeded.as_ref().map_or_else(|| self.accounts[account].buckets.len(), |size| size.buckets)
+    }
+
+    /// A bucket of an account, in the order of their names.
+    #[must_use]
+    pub fn bucket(&self, account: usize, number: usize) -> Bucket {
+        let id = self.account(account).id;
+        let place = self.place(&id, "");
+        match &self.seeded {
+            Some(size) => Bucket::make(&place, number, &size.bucket(account, number)),
+            None => Bucket::make(&place, number, &self.accounts[account].buckets[number]),
+        }
+    }
+
+    /// How many instances an account has in a region.
+    #[must_use]
+    pub fn instance_count(&self, account: usize, region: &str) -> usize {
+        match &self.seeded {
+            Some(size) => if self.works_in(region) { size.instances } else { 0 },
+            None => self.accounts[account].instances.get(region).map_or(0, Vec::len),
+        }
+    }
+
+    /// An instance, by its number within account and region.
+    #[must_use]
+    pub fn instance(&self, account: usize, region: &str, number: usize) -> Instance {
+        let (id, spec) = match &self.seeded {
+            Some(size) => (size.account_id(account), size.instance(account, region, number)),
+            None => {
+                let account = &self.accounts[account];
+                (account.id.clone(), account.instances[region][number].clone())
+            }
+        };
+        Instance::make(&self.place(&id, region), number, spec)
+    }
+
+    /// How many functions an account has in a region.
+    #[must_use]
+    pub fn function_count(&self, account: usize, region: &str) -> usize {
+        match &self.seeded {
+            Some(size) => if self.works_in(region) { size.functions } else { 0 },
+            None => self.accounts[account].functions.get(region).map_or(0, Vec::len),
+        }
+    }
+
+    /// A function, by its number within account and region.
+    #[must_use]
+    pub fn function(&self, account: usize, region: &str, number: usize) -> Function {
+        let (id, spec) = match &self.seeded {
+            Some(size) => (size.account_id(account), size.function(account, region, number)),
+            None => {
+                let account = &self.accounts[account];
+                (account.id.clone(), account.functions[region][number].clone())
+            }
+        };
+        Function::make(&self.place(&id, region), number, spec)
+    }
+
+    fn works_in(&self, region: &str) -> bool {
+        self.regions.iter().any(|name| name == region)
+    }
+
+    /// A number that belongs to this organisation and a text, for made-up identifiers.
+    pub(crate) fn number_of(&self, text: &str) -> u64 {
+        rng::of_parts(&[self.seed, rng::of_text(text)])
+    }
+
+    /// All secrets that lie in the organisation itself: environment variables with the mark, users' keys, web
+    /// identity tokens. It looks at each function, so it takes a while for a very large organisation.
+    #[must_use]
+    pub fn planted(&self) -> Vec<String> {
+        let mut found: Vec<String> = self.users.iter().map(|user| user.secret_access_key.clone()).collect();
+        found.extend(self.web_identities.iter().map(|identity| identity.token.clone()));
+        for account in 0..self.len() {
+            for region in &self.regions {
+                for number in 0..self.function_count(account, region) {
+                    found.extend(self.function(account, region, number).planted().map(str::to_owned));
+                }
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+}

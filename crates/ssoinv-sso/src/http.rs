@@ -1,0 +1,308 @@
+//! The one HTTP client that all AWS clients share, and the settings that they have in common.
+//!
+//! The SDK's own retries and caches are off: [`crate::attempt`] retries, [`crate::credentials`] caches. A hand-built
+//! client reads neither `AWS_CA_BUNDLE` nor the proxy variables, so they are read here, from the environment that is
+//! handed in. `ssoinv-aws` builds its clients from [`Sdk`] too.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_async::time::{SharedTimeSource, TimeSource};
+use aws_smithy_http_client::pool::{Client, ConnectionPool};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::app_name::AppName;
+use aws_types::region::Region;
+use aws_types::sdk_config;
+use aws_types::sdk_ua_metadata::FrameworkMetadata;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use ssoinv_core::clock::Clock;
+
+use crate::profile::Env;
+
+/// How long calls may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection, TLS and proxy included.
+    pub connect: Duration,
+    /// For one attempt, from the request to the whole answer.
+    pub attempt: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(10), attempt: Duration::from_mins(1) }
+    }
+}
+
+/// A file of certificates that are trusted in place of the system's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaBundle {
+    /// The PEM file.
+    pub path: PathBuf,
+    /// Who named it, for messages: `AWS_CA_BUNDLE`, or file and line.
+    pub origin: String,
+}
+
+/// Why there is no HTTP client.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The file of certificates can't be read.
+    #[error("the certificates in `{}` ({}) cannot be read", bundle.path.display(), bundle.origin)]
+    UnreadableBundle {
+        /// The file.
+        bundle: CaBundle,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file of certificates has no certificate that can be used.
+    #[error("`{}` ({}) holds no certificate in PEM form", bundle.path.display(), bundle.origin)]
+    NoCertificate {
+        /// The file.
+        bundle: CaBundle,
+    },
+    /// A proxy's address can't be used. It isn't shown: it may hold a password.
+    #[error("the proxy in `{variable}` is not a URL that starts with http:// or https://")]
+    InvalidProxy {
+        /// The environment variable.
+        variable: &'static str,
+    },
+    /// The connection pool refused its settings, which is a bug.
+    #[error("the HTTP client cannot be built: {reason}")]
+    Pool {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Builds the shared HTTP client.
+///
+/// `bundle` replaces the system's certificates, as botocore does. Proxies come from `HTTPS_PROXY`, `ALL_PROXY` and
+/// `NO_PROXY` of `env`, in either case of letters; plain HTTP, which only goes to this machine, goes there straight.
+/// `connections` bounds the connections to one host: all accounts share `ec2.<region>`, so it should not be below the
+/// number of calls made at once.
+pub fn client(env: &Env, bundle: Option<&CaBundle>, connections: NonZeroUsize) -> Result<SharedHttpClient, HttpError> {
+    let mut tls = TlsContext::builder();
+    if let Some(bundle) = bundle {
+        tls = tls.with_trust_store(trusted(bundle)?);
+    }
+    let broken = |reason: &dyn fmt::Display| HttpError::Pool { reason: reason.to_string() };
+    let pool = ConnectionPool::builder()
+        .max_connections_per_host(connections.get())
+        .proxy_config(proxy(env)?)
+        .sleep_impl(TokioSleep::new())
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .tls_context(tls.build().map_err(|error| broken(&error))?)
+        .build_https()
+        .map_err(|error| broken(&error))?;
+    Ok(SharedHttpClient::new(Client::new(&pool).map_err(|error| broken(&error))?))
+}
+
+/// The certificates of a bundle. Those that TLS can't use are passed over, as OpenSSL does: a distribution's whole
+/// bundle is often named, and holds one or another.
+fn trusted(bundle: &CaBundle) -> Result<TrustStore, HttpError> {
+    let unreadable = |source| HttpError::UnreadableBundle { bundle: bundle.clone(), source };
+    let text = std::fs::read(&bundle.path).map_err(unreadable)?;
+    let mut store = TrustStore::empty();
+    let mut found = false;
+    for block in pem_blocks(&String::from_utf8_lossy(&text)) {
+        let usable = CertificateDer::from_pem_slice(block.as_bytes())
+            .is_ok_and(|certificate| RootCertStore::empty().add(certificate).is_ok());
+        if usable {
+            store.add_pem_certificate(block.as_bytes());
+            found = true;
+        }
+    }
+    if found { Ok(store) } else { Err(HttpError::NoCertificate { bundle: bundle.clone() }) }
+}
+
+/// The certificates of a PEM text, each with its first and last line (RFC 7468).
+fn pem_blocks(text: &str) -> impl Iterator<Item = &str> {
+    const END: &str = "-----END CERTIFICATE-----";
+    text.match_indices("-----BEGIN CERTIFICATE-----").filter_map(move |(start, _)| {
+        let length = text[start..].find(END)?;
+        Some(&text[start..start + length + END.len()])
+    })
+}
+
+/// The proxy for HTTPS.
+fn proxy(env: &Env) -> Result<ProxyConfig, HttpError> {
+    let first = |names: &[&'static str]| {
+        names.iter().find_map(|name| env.get(*name).filter(|value| !value.is_empty()).map(|value| (*name, value)))
+    };
+    let Some((variable, address)) = first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]) else {
+        return Ok(ProxyConfig::disabled());
+    };
+    // As curl and botocore do, an address without scheme is taken as http.
+    let url = if address.contains("://") { address.clone() } else { format!("http://{address}") };
+    let proxy = ProxyConfig::https(url).map_err(|_| HttpError::InvalidProxy { variable })?;
+    Ok(match first(&["no_proxy", "NO_PROXY"]) {
+        Some((_, hosts)) => proxy.no_proxy(hosts),
+        None => proxy,
+    })
+}
+
+/// Where a service is called.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The region: the host's and the signature's.
+    pub region: Arc<str>,
+    /// The URL to call instead of AWS's own.
+    pub endpoint: Option<Arc<str>>,
+    /// `use_fips_endpoint`.
+    pub use_fips: bool,
+    /// `use_dualstack_endpoint`.
+    pub use_dual_stack: bool,
+}
+
+/// What all AWS clients have in common.
+#[derive(Clone, Debug)]
+pub struct Sdk {
+    common: SdkConfig,
+}
+
+impl Sdk {
+    /// The settings of all clients, over one HTTP client.
+    #[must_use]
+    pub fn new(http: SharedHttpClient, clock: &Clock, timeouts: Timeouts) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(timeouts.connect)
+            .operation_attempt_timeout(timeouts.attempt)
+            // With the SDK's retries off an operation is one attempt.
+            .operation_timeout(timeouts.attempt)
+            .build();
+        let mut common = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(http)
+            .time_source(SharedTimeSource::new(WallClock(clock.clone())))
+            .sleep_impl(TokioSleep::new())
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts)
+            .stalled_stream_protection(
+                StalledStreamProtectionConfig::enabled().grace_period(Duration::from_secs(20)).build(),
+            );
+        // `app/ssoinv`, and `lib/ssoinv/0.1.0`: an application's name takes no slash.
+        common.set_app_name(AppName::new("ssoinv").ok());
+        if let Ok(name) = FrameworkMetadata::new("ssoinv", Some(env!("CARGO_PKG_VERSION"))) {
+            common = common.framework_metadata(name);
+        }
+        Self { common: common.build() }
+    }
+
+    /// The settings of clients at `place`, without credentials.
+    #[must_use]
+    pub fn at(&self, place: &Place) -> sdk_config::Builder {
+        let builder = self.common.to_builder().region(Region::new(place.region.to_string()));
+        match &place.endpoint {
+            // The services' endpoint rules refuse both together: who names the endpoint has chosen.
+            Some(endpoint) => builder.endpoint_url(endpoint.to_string()),
+            None => builder.use_fips(place.use_fips).use_dual_stack(place.use_dual_stack),
+        }
+    }
+}
+
+/// The clock that is handed in, for signatures.
+struct WallClock(Clock);
+
+impl TimeSource for WallClock {
+    fn now(&self) -> SystemTime {
+        self.0.now()
+    }
+}
+
+impl fmt::Debug for WallClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// ISRG Root X2, a public root certificate.
+    const ROOT: &str = "-----BEGIN CERTIFICATE-----
+MIICGzCCAaGgAwIBAgIQQdKd0XLq7qeAwSxs6S+HUjAKBggqhkjOPQQDAzBPMQsw
+CQYDVQQGEwJVUzEpMCcGA1UEChMgSW50ZXJuZXQgU2VjdXJpdHkgUmVzZWFyY2gg
+R3JvdXAxFTATBgNVBAMTDElTUkcgUm9vdCBYMjAeFw0yMDA5MDQwMDAwMDBaFw00
+MDA5MTcxNjAwMDBaME8xCzAJBgNVBAYTAlVTMSkwJwYDVQQKEyBJbnRlcm5ldCBT
+ZWN1cml0eSBSZXNlYXJjaCBHcm91cDEVMBMGA1UEAxMMSVNSRyBSb290IFgyMHYw
+EAYHKoZIzj0CAQYFK4EEACIDYgAEzZvVn4CDCuwJSvMWSj5cz3es3mcFDR0HttwW
++1qLFNvicWDEukWVEYmO6gbf9yoWHKS5xcUy4APgHoIYOIvXRdgKam7mAHf7AlF9
+ItgKbppbd9/w+kHsOdx1ymgHDB/qo0IwQDAOBgNVHQ8BAf8EBAMCAQYwDwYDVR0T
+AQH/BAUwAwEB/zAdBgNVHQ4EFgQUfEKWrt5LSDv6kviejM9ti6lyN5UwCgYIKoZI
+zj0EAwMDaAAwZQIwe3lORlCEwkSHRhtFcP9Ymd70/aTSVaYgLXTWNLxBo1BfASdW
+tL4ndQavEi51mI38AjEAi/V3bNTIZargCyzuFJ0nN6T5U6VR5CmD1/iQMVtCnwr1
+/q4AaOeMSQ+2b1tbFfLn
+-----END CERTIFICATE-----
+";
+    const BROKEN: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
+    fn bundle(text: &str) -> (tempfile::NamedTempFile, CaBundle) {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let path = file.path().to_owned();
+        (file, CaBundle { path, origin: "AWS_CA_BUNDLE".to_owned() })
+    }
+
+    fn env(pairs: &[(&str, &str)]) -> Env {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[tokio::test]
+    async fn a_bundle_is_read_and_what_tls_cannot_use_in_it_is_passed_over() {
+        let connections = NonZeroUsize::new(4).unwrap();
+        let (_file, good) = bundle(&format!("# a comment\n{BROKEN}\n{ROOT}"));
+        client(&Env::new(), Some(&good), connections).expect("a client");
+        for text in ["", "no PEM at all", BROKEN, "-----BEGIN CERTIFICATE-----\n"] {
+            let (_file, bad) = bundle(text);
+            let error = client(&Env::new(), Some(&bad), connections).expect_err(text);
+            assert!(matches!(error, HttpError::NoCertificate { .. }), "{text}: {error}");
+        }
+        let gone = CaBundle { path: PathBuf::from("does/not/exist.pem"), origin: "AWS_CA_BUNDLE".to_owned() };
+        let error = client(&Env::new(), Some(&gone), connections).expect_err("no file");
+        assert_eq!(
+            error.to_string(),
+            "the certificates in `does/not/exist.pem` (AWS_CA_BUNDLE) cannot be read"
+        );
+    }
+
+    #[test]
+    fn proxies_come_from_the_environment_handed_in() {
+        assert!(proxy(&env(&[("HTTP_PROXY", "http://p:1"), ("https_proxy", "")])).unwrap().is_disabled());
+        for good in ["http://p:3128", "p:3128", "https://user:pw@p"] {
+            assert!(!proxy(&env(&[("HTTPS_PROXY", good), ("NO_PROXY", "localhost")])).unwrap().is_disabled(), "{good}");
+        }
+        let error = proxy(&env(&[("ALL_PROXY", "socks5://me:secret@p")])).unwrap_err();
+        assert!(matches!(error, HttpError::InvalidProxy { variable: "ALL_PROXY" }));
+        assert!(!error.to_string().contains("secret"));
+    }
+
+    #[tokio::test]
+    async fn a_named_endpoint_replaces_fips_and_dual_stack() {
+        let http = client(&Env::new(), None, NonZeroUsize::MIN).unwrap();
+        let sdk = Sdk::new(http, &Clock::system(), Timeouts::default());
+        let mut place =
+            Place { region: "eu-west-1".into(), endpoint: None, use_fips: true, use_dual_stack: true };
+        let aws = sdk.at(&place).build();
+        assert_eq!((aws.use_fips(), aws.use_dual_stack(), aws.endpoint_url()), (Some(true), Some(true), None));
+        place.endpoint = Some("http://127.0.0.1:1".into());
+        let own = sdk.at(&place).build();
+        assert_eq!((own.use_fips(), own.endpoint_url()), (None, Some("http://127.0.0.1:1")));
+        assert!(!own.retry_config().expect("set").has_retry());
+    }
+}

@@ -1,0 +1,309 @@
+//! The profiles of the AWS CLI's two files: what each is, what credentials it stands for, and what is wrong with it.
+//!
+//! [`Profiles::load`] reads the files once; nothing later looks at them again. What each profile comes to is decided in
+//! botocore's way, as the AWS CLI stands on it, and one broken profile never stops the others. Start with [`Profile`],
+//! go on to [`CredentialSource`] for where credentials come from, and to [`endpoint_for`] for where to send them.
+//!
+//! Inside: `sections` knows what a header means and what merges with what, `resolve` (and `sso`) the order of
+//! credential providers, `check` the pitfalls that don't depend on it.
+
+mod check;
+mod endpoints;
+mod keys;
+mod names;
+mod problem;
+mod report;
+mod resolve;
+mod sections;
+mod settings;
+mod source;
+mod sso;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ssoinv_core::scope::AccountId;
+
+pub use self::endpoints::{ConfiguredEndpoints, Endpoint, Origin, Service, endpoint_for};
+pub use self::names::{RoleArn, is_https_or_loopback, nearest};
+pub use self::problem::{Location, Problem, ProblemKind, Severity, Shown};
+pub use self::report::{ProblemReport, ProfileReport, SourceReport};
+pub use self::settings::{Setting, Settings};
+pub use self::source::{
+    AssumeRole, Base, CredentialSource, Kind, RoleSource, SsoRole, SsoSession, StaticKeys, WebIdentity,
+};
+
+use self::resolve::{Resolved, Resolver};
+use self::sections::{Entry, Files};
+use crate::aws_ini::{self, Section, Syntax};
+
+/// The environment, as the binary hands it in.
+pub type Env = BTreeMap<String, String>;
+
+/// A profile, merged from both files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Its name.
+    pub name: String,
+    /// Where it starts; in the config file where it is in both.
+    pub source: Location,
+    /// Which of botocore's providers answers for it.
+    pub kind: Kind,
+    /// Its account, where the files alone tell: `sso_account_id`, or the account of `role_arn`.
+    pub account_id: Option<AccountId>,
+    /// `sso_role_name`, or the name in `role_arn`.
+    pub role_name: Option<String>,
+    /// The role that the profile assumes, for kinds `assume-role` and `web-identity`.
+    pub role_arn: Option<RoleArn>,
+    /// `sso_session`.
+    pub sso_session: Option<String>,
+    /// `sso_region`, from the profile or its sso-session: the region of the Identity Center.
+    pub sso_region: Option<String>,
+    /// `region`, the one to work in. It may be misspelt; then there is a problem that says so.
+    pub region: Option<String>,
+    /// `ca_bundle`.
+    pub ca_bundle: Option<PathBuf>,
+    /// `use_fips_endpoint`.
+    pub use_fips_endpoint: Option<bool>,
+    /// `use_dualstack_endpoint`.
+    pub use_dualstack_endpoint: Option<bool>,
+    /// Where its credentials come from.
+    pub credentials: CredentialSource,
+    /// What it says of endpoints; see [`endpoint_for`].
+    pub endpoints: ConfiguredEndpoints,
+    /// All its keys and values, merged: one of the credentials file wins.
+    pub settings: Settings,
+    /// What is wrong with it: errors first, then in the order of the files.
+    pub problems: Vec<Problem>,
+}
+
+impl Profile {
+    /// What keeps ssoinv from using the profile, if anything does.
+    ///
+    /// A `region` that can't be one does so only where `own_region` says that the profile's own is needed.
+    #[must_use]
+    pub fn blocker(&self, own_region: bool) -> Option<&Problem> {
+        let region = self.settings.get("region").map(|region| &region.location);
+        let of_own_region = |problem: &Problem| {
+            problem.kind == ProblemKind::InvalidRegion && Some(&problem.location) == region
+        };
+        self.problems.iter().find(|problem| problem.blocks && (own_region || !of_own_region(problem)))
+    }
+}
+
+/// Why the files can't be read at all.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A line that isn't in the format.
+    #[error("{}:{line}: {what}", file.display())]
+    Syntax {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        what: Syntax,
+    },
+    /// A file that is there but can't be read.
+    #[error("cannot read `{}`", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl LoadError {
+    /// The file that it is about.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        match self {
+            Self::Syntax { file, .. } | Self::Read { file, .. } => file,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Syntax { what, .. } => what.hint().to_owned(),
+            Self::Read { .. } => {
+                "make it readable, or name another file with `AWS_CONFIG_FILE` or `AWS_SHARED_CREDENTIALS_FILE`".to_owned()
+            }
+        }
+    }
+}
+
+/// A file that was looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookedAt {
+    /// Its path, with `~` expanded.
+    pub path: PathBuf,
+    /// Whether it was there.
+    pub found: bool,
+}
+
+/// All profiles, in the files' order: those of the config file, then those that only the credentials file has.
+#[derive(Debug, Clone)]
+pub struct Profiles {
+    all: Vec<Profile>,
+    by_name: BTreeMap<String, usize>,
+    sessions: BTreeMap<String, Arc<SsoSession>>,
+    session_settings: BTreeMap<String, Settings>,
+    file_problems: Vec<Problem>,
+    looked_at: Vec<LookedAt>,
+}
+
+impl Profiles {
+    /// Reads both files: `~/.aws/config` and `~/.aws/credentials`, or those that `AWS_CONFIG_FILE` and
+    /// `AWS_SHARED_CREDENTIALS_FILE` name. A file that isn't there is an empty one. Without a home directory a path that
+    /// needs it is not looked for.
+    pub fn load(home: Option<&Path>, env: &Env) -> Result<Self, LoadError> {
+        let mut looked_at = Vec::new();
+        let mut load = |variable: &str, default: &str| -> Result<_, LoadError> {
+            let named = env.get(variable).map_or(default, String::as_str);
+            let Some(path) = expand_home(named, home) else { return Ok(None) };
+            let bytes = match std::fs::read(&path) {
+                Ok(bytes) => Some(bytes),
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+                {
+                    None
+                }
+                Err(source) => return Err(LoadError::Read { file: path, source }),
+            };
+            looked_at.push(LookedAt { path: path.clone(), found: bytes.is_some() });
+            let Some(bytes) = bytes else { return Ok(None) };
+            Ok(Some((Arc::from(path.as_path()), read(&path, &bytes)?)))
+        };
+        let config = load("AWS_CONFIG_FILE", "~/.aws/config")?;
+        let credentials = load("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")?;
+        let mut profiles = Self::from_files(&Files::new(config, credentials));
+        profiles.looked_at = looked_at;
+        Ok(profiles)
+    }
+
+    fn from_files(files: &Files) -> Self {
+        let sessions = sso::sessions(files);
+        let resolver = Resolver::new(files, &sessions);
+        let profiles: Vec<Profile> = files.profiles.iter().map(|entry| profile(&resolver, entry)).collect();
+        let by_name =
+            profiles.iter().enumerate().map(|(index, profile)| (profile.name.clone(), index)).collect();
+        // What is wrong with an sso-session is told with the profiles that use it.
+        let used = |name: &str| profiles.iter().any(|profile| profile.sso_session.as_deref() == Some(name));
+        let unused = files.sessions.iter().filter(|(name, _)| !used(name)).map(|(_, group)| group);
+        let of_groups = unused.chain(files.services.values()).flat_map(|group| &group.problems);
+        let file_problems = files.problems.iter().chain(of_groups).cloned().collect();
+        let session_settings =
+            files.sessions.iter().map(|(name, group)| (name.clone(), group.settings.clone())).collect();
+        Self { all: profiles, by_name, sessions, session_settings, file_problems, looked_at: Vec::new() }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Profile> {
+        self.all.iter()
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Profile> {
+        self.by_name.get(name).map(|index| &self.all[*index])
+    }
+
+    /// The name that was probably meant by one that doesn't exist.
+    #[must_use]
+    pub fn nearest(&self, name: &str) -> Option<&str> {
+        nearest(name, self.iter().map(|profile| profile.name.as_str()))
+    }
+
+    /// The complete sso-sessions by name, used or not.
+    #[must_use]
+    pub fn sessions(&self) -> &BTreeMap<String, Arc<SsoSession>> {
+        &self.sessions
+    }
+
+    /// The keys and values of all sso-sessions by name, complete or not.
+    pub fn session_settings(&self) -> impl Iterator<Item = (&str, &Settings)> {
+        self.session_settings.iter().map(|(name, settings)| (name.as_str(), settings))
+    }
+
+    /// What is wrong with the files and concerns no profile, such as sections that AWS's tools ignore.
+    #[must_use]
+    pub fn file_problems(&self) -> &[Problem] {
+        &self.file_problems
+    }
+
+    /// The files that were looked for.
+    #[must_use]
+    pub fn looked_at(&self) -> &[LookedAt] {
+        &self.looked_at
+    }
+}
+
+fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Section>, LoadError> {
+    aws_ini::read(bytes).map_err(|error| LoadError::Syntax {
+        file: path.to_owned(),
+        line: error.line,
+        what: error.what,
+    })
+}
+
+/// Expands a leading `~`; `None` where that needs a home and there is none.
+fn expand_home(path: &str, home: Option<&Path>) -> Option<PathBuf> {
+    match path.strip_prefix('~') {
+        Some("") => home.map(Path::to_owned),
+        Some(rest) if rest.starts_with(std::path::is_separator) => {
+            Some(home?.join(rest.trim_start_matches(std::path::is_separator)))
+        }
+        _ => Some(PathBuf::from(path)),
+    }
+}
+
+fn profile(resolver: &Resolver<'_>, entry: &Entry) -> Profile {
+    let settings = entry.merged.clone();
+    let services = settings.value("services").and_then(|name| resolver.files.services.get(name));
+    let endpoints = ConfiguredEndpoints::new(&settings, services);
+    let Resolved { kind, credentials, mut problems, .. } = resolver.resolve(entry);
+    problems.extend(resolver.check(entry, kind, &endpoints));
+    let credentials_file = entry.credentials.as_ref().map(|group| Arc::clone(&group.location.file));
+    problems.sort_by_key(|problem| {
+        let second_file = Some(&problem.location.file) == credentials_file.as_ref();
+        (problem.severity, second_file, problem.location.line)
+    });
+
+    let text = |key: &str| settings.value(key).filter(|value| !value.is_empty()).map(str::to_owned);
+    let flag = |key: &str| settings.value(key).map(endpoints::is_true);
+    let session = settings.value("sso_session").and_then(|name| resolver.files.sessions.get(name));
+    let assumes = matches!(kind, Kind::AssumeRole | Kind::WebIdentity);
+    let role_arn = settings.value("role_arn").filter(|_| assumes).and_then(RoleArn::parse);
+    let (account_id, role_name) = match (&role_arn, kind) {
+        (Some(role), _) => (Some(role.account_id), Some(role.name.clone())),
+        (None, Kind::SsoSession | Kind::SsoLegacy) => {
+            let of_sso = |key| text(key).or_else(|| session?.settings.value(key).map(str::to_owned));
+            (of_sso("sso_account_id").and_then(|id| id.parse().ok()), of_sso("sso_role_name"))
+        }
+        _ => (None, None),
+    };
+    Profile {
+        name: entry.name.clone(),
+        source: entry.location(),
+        kind,
+        account_id,
+        role_name,
+        role_arn,
+        sso_session: text("sso_session"),
+        sso_region: text("sso_region").or_else(|| session?.settings.value("sso_region").map(str::to_owned)),
+        region: text("region"),
+        ca_bundle: text("ca_bundle").map(PathBuf::from),
+        use_fips_endpoint: flag("use_fips_endpoint"),
+        use_dualstack_endpoint: flag("use_dualstack_endpoint"),
+        credentials,
+        endpoints,
+        settings,
+        problems,
+    }
+}

@@ -1,0 +1,45 @@
+//! What every command is handed: environment, terminal, clock, and the demonstration's simulator where there is one.
+
+use std::path::Path;
+
+use ssoinv_core::clock::Clock;
+use ssoinv_sso::profile::Profiles;
+
+use crate::command_error::CommandError;
+use crate::env_vars::Environment;
+use crate::terminal::Terminal;
+
+/// What a command works with.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) environment: Environment,
+    pub(crate) terminal: Terminal,
+    pub(crate) clock: Clock,
+    /// Everything asked is simulated, and so is the person who signs in.
+    pub(crate) demo: bool,
+}
+
+impl App {
+    /// Reads the AWS CLI's files.
+    pub(crate) fn load_profiles(&self) -> Result<Profiles, CommandError> {
+        Profiles::load(self.environment.home.as_deref(), &self.environment.vars).map_err(|error| {
+            let message = error.to_string().replace(
+                &error.file().display().to_string(),
+                &self.shown(&error.file().to_string_lossy()),
+            );
+            let reason = std::error::Error::source(&error).map(ToString::to_string);
+            CommandError::usage(message).with_details(reason.into_iter().collect()).with_hint(error.hint())
+        })
+    }
+
+    /// The files that were read, as people know them.
+    pub(crate) fn searched(&self, profiles: &Profiles) -> Vec<String> {
+        profiles.looked_at().iter().map(|file| self.shown(&file.path.to_string_lossy())).collect()
+    }
+
+    /// A path with the home folder as `~`.
+    pub(crate) fn shown(&self, path: &str) -> String {
+        let inside = self.environment.home.as_deref().and_then(|home| Path::new(path).strip_prefix(home).ok());
+        inside.map_or_else(|| path.to_owned(), |inside| format!("~/{}", inside.display()))
+    }
+}

@@ -1,0 +1,250 @@
+//! Station 1: the command line. clap only: what is asked, not what it means. [`crate::settings`] resolves it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::exit_codes;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Lists and audits every AWS account that one IAM Identity Center sign-in reaches
+///
+/// ssoinv reads; it changes nothing in AWS. Rows go to stdout, everything else to stderr.
+#[derive(Debug, Parser)]
+#[command(name = "ssoinv", version, styles = STYLES, after_help = exit_codes::HELP, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List S3 buckets
+    Buckets(CollectArgs),
+    /// List EC2 instances
+    Instances(CollectArgs),
+    /// List Lambda functions
+    Functions(CollectArgs),
+    /// List the rows of any tables
+    List(ListArgs),
+    /// Show every profile: its kind, account, role, session, and what is wrong with it
+    Profiles(ProfilesArgs),
+    /// Show the tables, or the columns of one
+    Tables(TablesArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GlobalArgs {
+    /// Use a made-up organisation, simulated in this process; `--demo=faults` shows what failures look like
+    #[arg(long, global = true, value_name = "KIND", num_args = 0..=1, require_equals = true, default_missing_value = "plain")]
+    pub(crate) demo: Option<DemoKind>,
+
+    /// Say nothing when all is well
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Say more: every warning by name (-v), every retry and every task (-vv)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// When to colour what is said
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub(crate) color: ColorWhen,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DemoKind {
+    /// All is well
+    Plain,
+    /// A denied account, an SCP, a dead region, throttling, a token that ends on the way
+    Faults,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorWhen {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// The tables, see `ssoinv tables`
+    #[arg(required = true, value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    #[command(flatten)]
+    pub(crate) collect: CollectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CollectArgs {
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) sign_in: SignInArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) collect_output: CollectOutputArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection")]
+pub(crate) struct SelectionArgs {
+    /// Profiles to use: names or globs, several with commas [default: AWS_PROFILE, AWS_DEFAULT_PROFILE, `default`]
+    #[arg(long, short, value_name = "NAME", conflicts_with = "all_profiles")]
+    pub(crate) profile: Vec<String>,
+
+    /// Use every profile
+    #[arg(long)]
+    pub(crate) all_profiles: bool,
+
+    /// Regions to ask for regional tables, several with commas [default: AWS_REGION, AWS_DEFAULT_REGION, each
+    /// profile's own]
+    #[arg(long, short, value_name = "REGION", value_delimiter = ',')]
+    pub(crate) region: Vec<String>,
+
+    /// Keep the roles of one account apart, and ask with each
+    #[arg(long)]
+    pub(crate) every_role: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sign-in")]
+pub(crate) struct SignInArgs {
+    /// Never ask anybody to sign in
+    #[arg(long)]
+    pub(crate) no_input: bool,
+
+    /// Print the address to sign in at, open no browser
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+
+    /// Run no `credential_process`
+    #[arg(long)]
+    pub(crate) no_credential_process: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// The format: table, csv, json or ndjson [default: by the ending of --out, else table]
+    #[arg(long, short, value_name = "FORMAT")]
+    pub(crate) output: Option<String>,
+
+    /// Write to FILE instead of stdout; several tables as CSV go into a folder
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// The columns to show, several with commas; `tags.Owner` is a tag
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', conflicts_with = "wide")]
+    pub(crate) columns: Vec<String>,
+
+    /// Show all columns in tables, too
+    #[arg(long)]
+    pub(crate) wide: bool,
+
+    /// Leave out the header
+    #[arg(long)]
+    pub(crate) no_header: bool,
+
+    /// Make CSV that spreadsheets read as it is meant: BOM, CRLF, no formulas, IDs as text
+    #[arg(long)]
+    pub(crate) spreadsheet: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct CollectOutputArgs {
+    /// Write the coverage ledger, how each planned cell ended, to FILE (.csv, .json, .ndjson)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) coverage: Option<PathBuf>,
+
+    /// Keep secret values that live in the inventory, like environment variables of functions
+    #[arg(long)]
+    pub(crate) include_secrets: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Run")]
+pub(crate) struct RunArgs {
+    /// Calls under way at once
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = concurrency)]
+    pub(crate) concurrency: usize,
+
+    /// Stop after this time, like 45m, and write what is there
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) max_time: Option<Duration>,
+
+    /// How long a throttled call is tried again, in all
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub(crate) retry_time: Duration,
+
+    /// How long connecting may take
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub(crate) connect_timeout: Duration,
+
+    /// How long one attempt at a call may take
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub(crate) attempt_timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProfilesArgs {
+    /// The profiles to show: names or globs [default: all]
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TablesArgs {
+    /// The table whose columns to show
+    #[arg(value_name = "TABLE")]
+    pub(crate) table: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration.is_zero() => Err("must be more than nothing".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}; write it like 90s, 45m or 1h 30m")),
+    }
+}
+
+fn concurrency(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=1024) => Ok(number),
+        _ => Err("must be a number from 1 to 1024".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

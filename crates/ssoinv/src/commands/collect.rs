@@ -1,0 +1,220 @@
+//! `ssoinv buckets|instances|functions|list`: the way of the data, station by station.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::UNIX_EPOCH;
+
+use ssoinv_aws::clients::Clients;
+use ssoinv_aws::plan::{Plan, PlannedTable};
+use ssoinv_aws::reach::{self, Regions};
+use ssoinv_aws::runner::{RunContext, Runner};
+use ssoinv_aws::stop::{Stop, StopReason};
+use ssoinv_aws::tables::AnyTable;
+use ssoinv_core::coverage::{Ledger, Status};
+use ssoinv_core::table::TableSchema;
+use ssoinv_sso::profile::{Profile, Profiles};
+
+use crate::app::App;
+use crate::browser::Browser;
+use crate::cli::CollectArgs;
+use crate::command_error::CommandError;
+use crate::display::{Display, Heard};
+use crate::exit_codes::{self, ExitCode};
+use crate::output::{self, RowWriter, WriteEnd};
+use crate::selection::{self, Selected};
+use crate::settings::{CollectSettings, RegionSource};
+use crate::summary::Summary;
+use crate::{signals, station, warnings};
+
+pub(crate) fn run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<ExitCode, CommandError> {
+    let settings = CollectSettings::new(args, &app.environment)?;
+    let tables = find_tables(tables)?;
+    let profiles = app.load_profiles()?;
+    let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
+    let selected = selection::select(&settings.profiles, &names, &app.searched(&profiles))?;
+    let chosen = chosen(&profiles, &selected, &settings, app)?;
+    warnings::before_the_run(&profiles, &chosen, &settings, app);
+
+    // What can't be written is found out before anybody is asked anything.
+    let schemas: Vec<Arc<TableSchema>> = tables.iter().map(|table| Arc::clone(table.schema())).collect();
+    let writer = RowWriter::new(&schemas, &settings.output, app)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| {
+        CommandError::new(ExitCode::Bug, format!("the asynchronous runtime cannot start: {error}"))
+    })?;
+    let run = Run { settings: &settings, tables, profiles: chosen, app };
+    let ended = runtime.block_on(run.collect(writer));
+    // Calls that were given up are not waited for.
+    runtime.shutdown_background();
+    ended
+}
+
+fn find_tables(names: &[&str]) -> Result<Vec<&'static dyn AnyTable>, CommandError> {
+    let mut tables: Vec<&'static dyn AnyTable> = Vec::new();
+    for name in names {
+        let table = super::tables::find(name)?;
+        if !tables.iter().any(|known| known.schema().name == table.schema().name) {
+            tables.push(table);
+        }
+    }
+    Ok(tables)
+}
+
+/// The selected profiles. What is wrong with one that was named alone ends the command.
+fn chosen(
+    profiles: &Profiles,
+    selected: &Selected,
+    settings: &CollectSettings,
+    app: &App,
+) -> Result<Vec<Arc<Profile>>, CommandError> {
+    let all: Vec<&Profile> = profiles.iter().collect();
+    let chosen: Vec<Arc<Profile>> =
+        selected.profiles.iter().map(|&index| Arc::new(all[index].clone())).collect();
+    if let (true, [profile]) = (selected.named_alone, chosen.as_slice())
+        && let Some(problem) = profile.blocker(settings.regions == RegionSource::Profiles)
+    {
+        return Err(warnings::broken_profile(problem, app));
+    }
+    Ok(chosen)
+}
+
+/// A run, from the sign-in to the last row.
+struct Run<'a> {
+    settings: &'a CollectSettings,
+    tables: Vec<&'static dyn AnyTable>,
+    profiles: Vec<Arc<Profile>>,
+    app: &'a App,
+}
+
+impl Run<'_> {
+    async fn collect(self, writer: RowWriter) -> Result<ExitCode, CommandError> {
+        let Self { settings, app, .. } = self;
+        let stop = Stop::default();
+        signals::watch(stop.clone());
+        if let Some(time) = settings.max_time {
+            let stop = stop.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(time).await;
+                stop.stop(StopReason::OutOfTime);
+            });
+        }
+        let browser = if settings.no_browser || app.demo { Browser::None } else { Browser::System };
+        let display = Display::start(app.terminal.clone(), app.clock.clone(), browser, app.demo);
+        let station = match station::build(settings, &self.profiles, app, display.events()) {
+            Ok(station) => station,
+            Err(error) => {
+                display.end();
+                return Err(error);
+            }
+        };
+        warnings::foreign_endpoints(&station.credentials, app, &display);
+
+        let regions = match &settings.regions {
+            RegionSource::Flag(regions) => Regions::Same(regions.clone()),
+            RegionSource::Variable { region, .. } => Regions::Same(vec![Arc::clone(region)]),
+            RegionSource::Profiles => Regions::OfProfile,
+        };
+        let reaches = reach::reaches(&self.profiles, &station.credentials, &regions, &stop).await;
+        let planned = self.tables.iter().map(|table| PlannedTable {
+            schema: Arc::clone(table.schema()),
+            global: table.is_global(),
+        });
+        let plan = Arc::new(Plan::new(planned.collect(), reaches, settings.every_role));
+        display.plan(Arc::clone(&plan));
+
+        let (queue, reader) = output::row_queue(&run_id(app), app);
+        let writing = {
+            let (stop, plan, bar) = (stop.clone(), Arc::clone(&plan), display.bar());
+            thread::spawn(move || {
+                let end = writer.write_all(reader, &plan, &bar);
+                match &end {
+                    WriteEnd::Written(_) => {}
+                    WriteEnd::ReaderGone => stop.stop(StopReason::ReaderGone),
+                    WriteEnd::Failed(_) => stop.stop(StopReason::OutputFailed),
+                }
+                end
+            })
+        };
+        let only_regions = match &settings.regions {
+            RegionSource::Flag(regions) => Some(regions.iter().cloned().collect::<HashSet<_>>()),
+            _ => None,
+        };
+        let context = RunContext {
+            tables: self.tables.clone(),
+            profiles: self.profiles.clone(),
+            credentials: station.credentials,
+            clients: Clients::new(station.sdk, app.environment.vars.clone()),
+            policy: settings.policy,
+            concurrency: settings.concurrency,
+            include_secrets: settings.include_secrets,
+            only_regions,
+            events: display.events(),
+            clock: app.clock.clone(),
+        };
+        Arc::new(Runner::new(Arc::clone(&plan), context, Arc::clone(&queue))).run(stop.clone()).await;
+        queue.close();
+        let written = tokio::task::block_in_place(|| writing.join());
+        let written = written.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let heard = display.end();
+        self.end(&plan, heard, written, &stop)
+    }
+
+    /// Ledger, summary, files and exit code, when nothing moves any more.
+    fn end(
+        &self,
+        plan: &Plan,
+        heard: Heard,
+        written: WriteEnd,
+        stop: &Stop,
+    ) -> Result<ExitCode, CommandError> {
+        let app = self.app;
+        let ledger = ledger(plan, &heard, &run_id(app));
+        warnings::after_the_run(&heard, &ledger, app);
+        let mut code = exit_codes::of_ledger(&ledger);
+        if stop.reason() == Some(StopReason::Interrupted) {
+            code = code.worst(ExitCode::Interrupted);
+        }
+        let reader_gone = matches!(written, WriteEnd::ReaderGone);
+        let coverage = self.settings.coverage.as_ref();
+        if let Some((file, format)) = coverage {
+            output::write_ledger(&ledger, file, *format, app)?;
+        }
+        if !reader_gone {
+            let summary = Summary {
+                ledger: &ledger,
+                region_source: &self.settings.regions,
+                coverage: coverage.map(|(file, _)| file.display().to_string()),
+                terminal: &app.terminal,
+                gave_up: &heard.gave_up,
+            };
+            crate::terminal::say(&summary.text());
+        }
+        match written {
+            // Whoever closed the pipe has read what they wanted.
+            WriteEnd::ReaderGone => Ok(ExitCode::Complete),
+            WriteEnd::Failed(error) => {
+                crate::terminal::say(&app.terminal.error(&error));
+                Ok(code.worst(error.exit))
+            }
+            WriteEnd::Written(target) => {
+                if code != ExitCode::Interrupted {
+                    target.commit()?;
+                }
+                Ok(code)
+            }
+        }
+    }
+}
+
+/// The cells in the plan's order. A task that never said how it ended would be a bug; it must not look complete.
+fn ledger(plan: &Plan, heard: &Heard, run_id: &str) -> Ledger {
+    let cells = (0..plan.entries.len()).flat_map(|index| heard.cells.get(&index).into_iter().flatten().cloned());
+    Ledger { run_id: run_id.into(), cells: cells.collect() }
+}
+
+/// Names the run: the time of its start, and the process.
+fn run_id(app: &App) -> String {
+    let since = app.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}-{:x}", since.as_millis(), std::process::id())
+}

@@ -1,0 +1,66 @@
+//! One file a verb, and the way to them.
+
+mod collect;
+mod profiles;
+mod tables;
+
+use std::panic;
+
+use ssoinv_core::clock::Clock;
+
+use crate::app::App;
+use crate::cli::{Cli, Command};
+use crate::command_error::CommandError;
+use crate::demo::Demo;
+use crate::env_vars::Environment;
+use crate::exit_codes::ExitCode;
+use crate::terminal::{self, Terminal, Verbosity};
+
+/// Runs a command. A panic is a bug, and ends as one.
+pub(crate) fn run(cli: &Cli, environment: &Environment) -> ExitCode {
+    let verbosity = match (cli.global.quiet, cli.global.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (false, 0) => Verbosity::Normal,
+        (false, 1) => Verbosity::Verbose,
+        (false, _) => Verbosity::Debug,
+    };
+    let terminal = Terminal::new(verbosity, cli.global.color, environment);
+    let outcome = panic::catch_unwind(panic::AssertUnwindSafe(|| begin(cli, environment, &terminal)));
+    match outcome {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => {
+            terminal::say(&terminal.error(&error));
+            error.exit
+        }
+        Err(_) => {
+            let error = CommandError::new(ExitCode::Bug, "this is a bug in ssoinv")
+                .with_hint("report it with the lines above, which hold no secret, and with what you typed");
+            terminal::say(&terminal.error(&error));
+            ExitCode::Bug
+        }
+    }
+}
+
+fn begin(cli: &Cli, environment: &Environment, terminal: &Terminal) -> Result<ExitCode, CommandError> {
+    let demo = cli.global.demo.map(|kind| Demo::start(kind, environment)).transpose()?;
+    if demo.is_some() && terminal.verbosity != Verbosity::Quiet {
+        terminal::say("demo: made-up data of a simulated organisation; nothing of yours is read, asked or changed\n");
+    }
+    let app = App {
+        environment: demo.as_ref().map_or_else(|| environment.clone(), |demo| demo.environment.clone()),
+        terminal: terminal.clone(),
+        clock: Clock::system(),
+        demo: demo.is_some(),
+    };
+    match &cli.command {
+        Command::Buckets(args) => collect::run(&["aws_s3_bucket"], args, &app),
+        Command::Instances(args) => collect::run(&["aws_ec2_instance"], args, &app),
+        Command::Functions(args) => collect::run(&["aws_lambda_function"], args, &app),
+        Command::List(args) => {
+            let names: Vec<&str> = args.tables.iter().map(String::as_str).collect();
+            collect::run(&names, &args.collect, &app)
+        }
+        Command::Profiles(args) => profiles::run(args, &app),
+        Command::Tables(args) => tables::run(args, &app),
+    }
+}

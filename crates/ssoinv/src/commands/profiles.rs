@@ -1,0 +1,128 @@
+//! `ssoinv profiles`: every profile, and what is wrong with it. Reads files only.
+
+use std::borrow::Cow;
+
+use ssoinv_core::json::{Json, Object};
+use ssoinv_core::table::{Column, Table};
+use ssoinv_output::Format;
+use ssoinv_sso::profile::{ProblemReport, ProfileReport, Severity};
+
+use crate::app::App;
+use crate::cli::ProfilesArgs;
+use crate::command_error::CommandError;
+use crate::exit_codes::ExitCode;
+use crate::selection;
+use crate::settings::OutputSettings;
+use crate::{output, terminal};
+
+pub(crate) fn run(args: &ProfilesArgs, app: &App) -> Result<ExitCode, CommandError> {
+    let settings = OutputSettings::new(&args.output)?;
+    let profiles = app.load_profiles()?;
+    let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
+    let chosen = if args.names.is_empty() {
+        (0..names.len()).collect()
+    } else {
+        selection::several(&args.names, &names, &app.searched(&profiles))?.profiles
+    };
+    let reports: Vec<ProfileReport> =
+        profiles.iter().map(ProfileReport::from).enumerate().filter(|(index, _)| chosen.contains(index)).map(|(_, report)| report).collect();
+    let table = if settings.format == Format::Table { view() } else { report() };
+    let code = output::write_all(&table, &reports, &settings, app)?;
+    if settings.format == Format::Table {
+        for problem in reports.iter().flat_map(|report| &report.problems) {
+            say(problem, app);
+        }
+    }
+    for problem in profiles.file_problems() {
+        say(&ProblemReport::from(problem), app);
+    }
+    Ok(code)
+}
+
+/// Tells a problem as people read it, with the place to look at.
+fn say(problem: &ProblemReport, app: &App) {
+    let place = format!("{}:{}", app.shown(&problem.file), problem.line);
+    let text = match problem.severity {
+        Severity::Error => app.terminal.error_line(&format!("{place}: {}", problem.message), &problem.hint),
+        Severity::Warning => app.terminal.warning(&format!("{place}: {}", problem.message), Some(&problem.hint)),
+    };
+    terminal::say(&text);
+}
+
+fn text<'r>(value: Option<&'r String>) -> Option<Cow<'r, str>> {
+    value.map(Cow::from)
+}
+
+/// For scripts: all there is to know.
+fn report() -> Table<ProfileReport> {
+    Table::plain(
+        "profiles",
+        "The profiles",
+        vec![
+            Column::text("name", "The name", |profile: &ProfileReport, _| text(Some(&profile.name))),
+            Column::text("kind", "The kind", |profile, _| Some(Cow::from(profile.kind.as_str()))),
+            Column::json("source", "Where it starts", |profile, _, json| {
+                json.object(|object| {
+                    object.text("file", Some(&profile.source.file));
+                    line(object, profile.source.line);
+                });
+            }),
+            Column::text("account_id", "The account, where the files tell", |profile, _| text(profile.account_id.as_ref())),
+            Column::text("role_name", "The role", |profile, _| text(profile.role_name.as_ref())),
+            Column::text("sso_session", "The sso-session", |profile, _| text(profile.sso_session.as_ref())),
+            Column::text("sso_region", "The region of the Identity Center", |profile, _| text(profile.sso_region.as_ref())),
+            Column::text("region", "The region to work in", |profile, _| text(profile.region.as_ref())),
+            Column::json("settings", "All keys and values, secrets as ***", |profile, _, json| json.map(&profile.settings)),
+            Column::json("problems", "What is wrong with it", |profile, _, json| {
+                json.array(&profile.problems, problem);
+            }),
+        ],
+    )
+}
+
+fn problem(json: Json<'_>, problem: &ProblemReport) {
+    json.object(|object| {
+        object.text("file", Some(&problem.file));
+        object.text("hint", Some(&problem.hint));
+        line(object, problem.line);
+        object.text("message", Some(&problem.message));
+        object.text("severity", Some(severity(problem.severity)));
+    });
+}
+
+fn line(object: &mut Object<'_>, line: usize) {
+    object.integer("line", i64::try_from(line).ok());
+}
+
+fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}
+
+/// For people: what tells profiles apart; the problems follow on stderr.
+fn view() -> Table<ProfileReport> {
+    Table::plain(
+        "profiles",
+        "The profiles",
+        vec![
+            Column::text("name", "The name", |profile: &ProfileReport, _| text(Some(&profile.name))),
+            Column::text("kind", "The kind", |profile, _| Some(Cow::from(profile.kind.as_str()))),
+            Column::text("account_id", "The account, where the files tell", |profile, _| text(profile.account_id.as_ref())),
+            Column::text("role_name", "The role", |profile, _| text(profile.role_name.as_ref())),
+            Column::text("sso_session", "The sso-session", |profile, _| text(profile.sso_session.as_ref())),
+            Column::text("region", "The region to work in", |profile, _| text(profile.region.as_ref())),
+            Column::text("problems", "How much is wrong with it", |profile, _| {
+                let count = |wanted| profile.problems.iter().filter(|problem| problem.severity == wanted).count();
+                let told = |number: usize, word: &str| match number {
+                    0 => None,
+                    1 => Some(format!("1 {word}")),
+                    more => Some(format!("{more} {word}s")),
+                };
+                let parts = [told(count(Severity::Error), "error"), told(count(Severity::Warning), "warning")];
+                Some(Cow::from(parts.into_iter().flatten().collect::<Vec<_>>().join(", ")))
+            }),
+        ],
+    )
+}

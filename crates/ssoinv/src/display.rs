@@ -1,0 +1,316 @@
+//! Station 7, the people's view: events become progress and messages on stderr, and the ledger's cells are kept.
+//!
+//! A thread of its own, so that neither the runner nor the writer ever waits for a terminal. On a terminal a bar tells
+//! how far the run is; elsewhere one line a minute does. What is to be said when the run has ended: [`crate::summary`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ssoinv_aws::plan::{Entry, Plan};
+use ssoinv_core::clock::Clock;
+use ssoinv_core::coverage::{Cell, Status};
+use ssoinv_core::event::{Event, Events, Notice, SignIn};
+use ssoinv_core::failure::Remedy;
+use ssoinv_output::sanitize::sanitize;
+
+use crate::browser::Browser;
+use crate::terminal::{Terminal, Verbosity, say};
+
+/// What reaches the display's thread.
+enum Message {
+    Event(Event),
+    Plan(Arc<Plan>),
+    /// A text for stderr.
+    Say(String),
+    End,
+}
+
+/// The display of one run.
+pub(crate) struct Display {
+    sender: Sender<Message>,
+    thread: JoinHandle<Heard>,
+    bar: ProgressBar,
+}
+
+/// What the display has heard.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// The cells of each entry of the plan that has ended, by its number.
+    pub(crate) cells: HashMap<usize, Vec<Cell>>,
+    /// Notices, each once.
+    pub(crate) notices: Vec<Notice>,
+    /// The sessions that gave up, with the reason.
+    pub(crate) gave_up: Vec<(Arc<str>, String)>,
+}
+
+/// How often a run tells how far it is where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_mins(1);
+
+impl Display {
+    /// Starts the display's thread.
+    pub(crate) fn start(terminal: Terminal, clock: Clock, browser: Browser) -> Self {
+        let (sender, receiver) = mpsc::channel();
+        let drawn = terminal.stderr_is_terminal && terminal.verbosity != Verbosity::Quiet;
+        let bar = ProgressBar::with_draw_target(
+            None,
+            if drawn { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() },
+        );
+        let view =
+            View { terminal, clock, browser, bar: bar.clone(), progress: Progress::default(), heard: Heard::default() };
+        let thread = thread::spawn(move || view.run(&receiver));
+        Self { sender, thread, bar }
+    }
+
+    /// Hears what a run says.
+    pub(crate) fn events(&self) -> Events {
+        let sender = self.sender.clone();
+        Events::new(move |event| {
+            // After the end nobody listens, and nothing is lost that counts.
+            let _ = sender.send(Message::Event(event));
+        })
+    }
+
+    /// The bar, which must be hidden while somebody else writes to the terminal.
+    pub(crate) fn bar(&self) -> ProgressBar {
+        self.bar.clone()
+    }
+
+    /// The plan is made.
+    pub(crate) fn plan(&self, plan: Arc<Plan>) {
+        let _ = self.sender.send(Message::Plan(plan));
+    }
+
+    /// Says a text that is ready for stderr.
+    pub(crate) fn say(&self, text: String) {
+        let _ = self.sender.send(Message::Say(text));
+    }
+
+    /// Takes the bar away and tells what was heard.
+    pub(crate) fn end(self) -> Heard {
+        let _ = self.sender.send(Message::End);
+        match self.thread.join() {
+            Ok(heard) => heard,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+/// How far a run is.
+#[derive(Debug, Default)]
+struct Progress {
+    tasks: usize,
+    tasks_done: usize,
+    accounts: usize,
+    /// Tasks that are left, by account.
+    left: HashMap<String, usize>,
+    rows: usize,
+    parked: usize,
+    throttled: usize,
+}
+
+impl Progress {
+    fn of(plan: &Plan) -> Self {
+        let mut left = HashMap::new();
+        for entry in &plan.entries {
+            *left.entry(account_of(plan, entry)).or_default() += 1;
+        }
+        Self { tasks: plan.entries.len(), accounts: left.len(), left, ..Self::default() }
+    }
+
+    fn finished(&mut self, cells: &[Cell]) {
+        self.tasks_done += 1;
+        let account = cells.first().map(|cell| account_key(cell.scope.account(), cell.scope.profile.as_deref()));
+        if let Some(account) = account
+            && let Some(left) = self.left.get_mut(&account)
+        {
+            *left -= 1;
+            if *left == 0 {
+                self.left.remove(&account);
+            }
+        }
+    }
+
+    fn in_words(&self) -> String {
+        let accounts_done = self.accounts - self.left.len();
+        let mut text = format!(
+            "{accounts_done}/{} accounts, {}/{} tasks, {} rows",
+            self.accounts, self.tasks_done, self.tasks, self.rows
+        );
+        for (number, word) in [(self.parked, "parked"), (self.throttled, "throttled")] {
+            if number > 0 {
+                text += &format!(", {number} {word}");
+            }
+        }
+        text
+    }
+}
+
+fn account_of(plan: &Plan, entry: &Entry) -> String {
+    match entry {
+        Entry::Settled(cell) => account_key(cell.scope.account(), cell.scope.profile.as_deref()),
+        Entry::Task(task) => {
+            let reach = &plan.reaches[task.ways[0].reach];
+            let account = reach.account_id.map(|id| id.to_string()).unwrap_or_default();
+            account_key(&account, Some(&reach.profile))
+        }
+    }
+}
+
+fn account_key(account: &str, profile: Option<&str>) -> String {
+    if account.is_empty() { profile.unwrap_or_default().to_owned() } else { account.to_owned() }
+}
+
+/// The thread's own state.
+struct View {
+    terminal: Terminal,
+    clock: Clock,
+    browser: Browser,
+    bar: ProgressBar,
+    progress: Progress,
+    heard: Heard,
+}
+
+impl View {
+    fn run(mut self, receiver: &Receiver<Message>) -> Heard {
+        let mut next_line = Instant::now() + LINE_EVERY;
+        let plain = !self.terminal.stderr_is_terminal && self.terminal.verbosity != Verbosity::Quiet;
+        loop {
+            match receiver.recv_timeout(next_line.saturating_duration_since(Instant::now())) {
+                Ok(Message::Event(event)) => self.event(event),
+                Ok(Message::Plan(plan)) => self.begin(&plan),
+                Ok(Message::Say(text)) => self.say(&text),
+                Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if Instant::now() >= next_line {
+                next_line = Instant::now() + LINE_EVERY;
+                if plain && self.progress.tasks > 0 {
+                    say(&format!("{}\n", self.progress.in_words()));
+                }
+            }
+        }
+        self.bar.finish_and_clear();
+        self.heard
+    }
+
+    fn begin(&mut self, plan: &Plan) {
+        self.progress = Progress::of(plan);
+        self.bar.set_length(self.progress.tasks as u64);
+        let template = "{spinner} [{bar:24}] {msg}, {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style.progress_chars("=> "));
+        }
+        self.bar.enable_steady_tick(Duration::from_millis(200));
+        self.update();
+    }
+
+    fn update(&self) {
+        self.bar.set_position(self.progress.tasks_done as u64);
+        self.bar.set_message(self.progress.in_words());
+    }
+
+    fn say(&self, text: &str) {
+        self.bar.suspend(|| say(text));
+    }
+
+    /// Says a line where `verbosity` is asked for.
+    fn debug(&self, line: impl FnOnce() -> String) {
+        if self.terminal.verbosity >= Verbosity::Debug {
+            self.say(&format!("{}\n", sanitize(&line())));
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Started { task } => self.debug(|| format!("task {task}: started")),
+            Event::Parked { task } => {
+                self.progress.parked += 1;
+                self.debug(|| format!("task {task}: waits for a sign-in"));
+            }
+            Event::Unparked { task } => {
+                self.progress.parked = self.progress.parked.saturating_sub(1);
+                self.debug(|| format!("task {task}: goes on"));
+            }
+            Event::Retrying { task, failure, delay } => {
+                if matches!(failure.remedy, Remedy::SlowDown { .. }) {
+                    self.progress.throttled += 1;
+                }
+                let who = task.map_or_else(|| "sign-in".to_owned(), |task| format!("task {task}"));
+                let code = failure.code.as_deref().unwrap_or("no code");
+                self.debug(|| {
+                    format!("{who}: tries again in {} ms: {} ({code})", delay.as_millis(), failure.message)
+                });
+            }
+            Event::Collected { rows, .. } => self.progress.rows += rows,
+            Event::Finished { task, cells } => {
+                self.progress.finished(&cells);
+                if let Some(cell) = cells.first() {
+                    self.debug(|| finished_in_words(task, cell));
+                }
+                self.heard.cells.insert(task, cells);
+            }
+            Event::SignIn(sign_in) => self.sign_in(sign_in),
+            Event::Notice(notice) => {
+                if !self.heard.notices.contains(&notice) {
+                    self.heard.notices.push(notice);
+                }
+            }
+        }
+        self.update();
+    }
+
+    fn sign_in(&mut self, sign_in: SignIn) {
+        match sign_in {
+            SignIn::Code { session, verification_uri_complete, verification_uri, user_code, expires_at } => {
+                let left = expires_at.duration_since(self.clock.now()).unwrap_or_default();
+                let minutes = left.as_secs().div_ceil(60);
+                let code = sanitize(user_code.reveal());
+                self.say(&format!(
+                    "sign in to `{}`: open {}\n  and check that it shows the code {code} (good for {minutes} min)\n",
+                    sanitize(&session),
+                    sanitize(&verification_uri_complete),
+                ));
+                if let Err(reason) = self.browser.open(&verification_uri_complete) {
+                    let hint = format!("open {verification_uri} and type the code {code}");
+                    let message = format!("no browser was opened: {reason}");
+                    self.say(&self.terminal.warning(&message, Some(&hint)));
+                }
+            }
+            SignIn::CodeEnded { session } => {
+                self.say(&format!("the code for `{}` ended; here is another\n", sanitize(&session)));
+            }
+            SignIn::Done { session } => self.say(&format!("signed in to `{}`\n", sanitize(&session))),
+            SignIn::Refreshed { session } => {
+                if self.terminal.verbosity >= Verbosity::Verbose {
+                    self.say(&format!("refreshed the sign-in to `{}`\n", sanitize(&session)));
+                }
+            }
+            SignIn::GaveUp { session, failure } => {
+                self.heard.gave_up.push((session, failure.message.clone()));
+            }
+        }
+    }
+}
+
+fn finished_in_words(task: usize, cell: &Cell) -> String {
+    let scope = &cell.scope;
+    let profile = scope.profile.as_deref().unwrap_or_default();
+    let mut text = format!(
+        "task {task}: {} {} {} (profile `{profile}`): {}",
+        cell.table,
+        scope.account(),
+        scope.place.as_str(),
+        cell.status.as_str(),
+    );
+    if cell.status == Status::Ok {
+        text += &format!(", {} rows, {} calls, {} ms", cell.rows, cell.calls, cell.duration.as_millis());
+    }
+    if let Some(message) = &cell.error_message {
+        text += &format!(": {message}");
+    }
+    text
+}

@@ -1,0 +1,70 @@
+//! The environment, read once and handed down. The only module that asks the operating system for variables.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The variables and the home folder that a command works with.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Environment {
+    /// All variables whose name and value are text; an empty value counts as not set.
+    pub(crate) vars: BTreeMap<String, String>,
+    /// The user's home folder.
+    pub(crate) home: Option<PathBuf>,
+}
+
+impl Environment {
+    /// The process's environment.
+    pub(crate) fn of_process() -> Self {
+        let vars = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        Self { vars, home: std::env::home_dir().filter(|home| !home.as_os_str().is_empty()) }
+    }
+
+    /// The value of a variable that is set and not empty.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.vars.get(name).map(String::as_str)
+    }
+
+    /// The same environment for a demonstration in `home`: nothing of the user's AWS settings, no proxy.
+    pub(crate) fn for_demo(&self, home: PathBuf) -> Self {
+        let foreign = |name: &str| {
+            name.starts_with("AWS_") || name.starts_with("XDG_") || name.to_ascii_lowercase().ends_with("_proxy")
+        };
+        let vars = self.vars.iter().filter(|(name, _)| !foreign(name));
+        let mut vars: BTreeMap<_, _> = vars.map(|(name, value)| (name.clone(), value.clone())).collect();
+        vars.insert("HOME".to_owned(), home.display().to_string());
+        Self { vars, home: Some(home) }
+    }
+
+    /// Where ssoinv keeps its working folders: the platform's folder for state.
+    ///
+    /// XDG Base Directory Specification on Linux and the like; `Application Support` on macOS; `%LOCALAPPDATA%` on
+    /// Windows. None where there is no home.
+    pub(crate) fn state_folder(&self) -> Option<PathBuf> {
+        let base = if cfg!(windows) {
+            PathBuf::from(self.get("LOCALAPPDATA")?)
+        } else if cfg!(target_os = "macos") {
+            self.home.as_ref()?.join("Library/Application Support")
+        } else {
+            let xdg = self.get("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+            xdg.or_else(|| Some(self.home.as_ref()?.join(".local/state")))?
+        };
+        Some(base.join("ssoinv"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demonstration_sees_nothing_of_the_users_aws_settings() {
+        let vars = [("AWS_PROFILE", "prod"), ("https_proxy", "http://proxy"), ("NO_COLOR", "1"), ("HOME", "/h")];
+        let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let demo = Environment { vars, home: Some("/h".into()) }.for_demo("/d".into());
+        let shown: Vec<_> = demo.vars.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(shown, ["HOME=/d", "NO_COLOR=1"]);
+    }
+}

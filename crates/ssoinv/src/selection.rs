@@ -1,0 +1,154 @@
+//! Which profiles a choice means: an exact name first, else a glob.
+
+use globset::Glob;
+use ssoinv_sso::profile::nearest;
+
+use crate::command_error::CommandError;
+use crate::exit_codes::ExitCode;
+use crate::settings::ProfileChoice;
+
+/// What was selected.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Selected {
+    /// The profiles' places in `names`, in that order.
+    pub(crate) profiles: Vec<usize>,
+    /// Where exactly one was named, and not by a glob: what is wrong with it ends the command.
+    pub(crate) named_alone: bool,
+}
+
+/// Finds the profiles that `choice` means among `names`, which come in file order. `searched` tells which files were
+/// read, for the message.
+pub(crate) fn select(
+    choice: &ProfileChoice,
+    names: &[&str],
+    searched: &[String],
+) -> Result<Selected, CommandError> {
+    let find = |name: &str| names.iter().position(|known| *known == name);
+    let one = |name: &str, source: &str| {
+        let place = find(name).ok_or_else(|| not_found(name, source, names, searched))?;
+        Ok(Selected { profiles: vec![place], named_alone: true })
+    };
+    match choice {
+        ProfileChoice::All if names.is_empty() => {
+            let message = format!("there is no profile in {}", searched.join(" or "));
+            Err(CommandError::new(ExitCode::Nothing, message)
+                .with_hint("`aws configure sso` makes some; `ssoinv --demo buckets --all-profiles` needs none"))
+        }
+        ProfileChoice::All => Ok(Selected { profiles: (0..names.len()).collect(), named_alone: false }),
+        ProfileChoice::Variable { name, profile } => one(profile, name),
+        ProfileChoice::Default => one("default", "--profile").map_err(|error| {
+            error.with_hint("say which with `--profile NAME`, or `--all-profiles`; `ssoinv profiles` lists them")
+        }),
+        ProfileChoice::Flag(patterns) => several(patterns, names, searched),
+    }
+}
+
+/// The profiles that any of `patterns` means.
+pub(crate) fn several(
+    patterns: &[String],
+    names: &[&str],
+    searched: &[String],
+) -> Result<Selected, CommandError> {
+    let mut chosen = vec![false; names.len()];
+    let mut exact = 0;
+    let mut words = 0;
+    for typed in patterns {
+        // A name that holds a comma is meant where it exists.
+        let parts: Vec<&str> =
+            if names.contains(&typed.as_str()) { vec![typed] } else { typed.split(',').map(str::trim).collect() };
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
+            words += 1;
+            if let Some(place) = names.iter().position(|known| *known == part) {
+                exact += 1;
+                chosen[place] = true;
+                continue;
+            }
+            if !part.contains(['*', '?', '[', '{']) {
+                return Err(not_found(part, "--profile", names, searched));
+            }
+            let glob = Glob::new(part).map_err(|error| {
+                CommandError::usage(format!("`{part}` is not a pattern: {}", error.kind()))
+            })?;
+            let matcher = glob.compile_matcher();
+            let mut any = false;
+            for (place, name) in names.iter().enumerate().filter(|(_, name)| matcher.is_match(name)) {
+                let _ = name;
+                chosen[place] = true;
+                any = true;
+            }
+            if !any {
+                let message = format!("no profile matches `{part}`");
+                let error = CommandError::new(ExitCode::Nothing, message).with_details(listed(names));
+                return Err(error.with_hint("`ssoinv profiles` lists them"));
+            }
+        }
+    }
+    if words == 0 {
+        return Err(CommandError::usage("`--profile` names no profile"));
+    }
+    let profiles = (0..names.len()).filter(|&place| chosen[place]).collect();
+    Ok(Selected { profiles, named_alone: words == 1 && exact == 1 })
+}
+
+fn not_found(name: &str, source: &str, names: &[&str], searched: &[String]) -> CommandError {
+    let error = CommandError::usage(format!("there is no profile `{name}` (from {source})"));
+    if names.is_empty() {
+        return error.with_details(searched.iter().map(|file| format!("{file} has no profile")).collect());
+    }
+    let error = error.with_details(listed(names));
+    match nearest(name, names.iter().copied()) {
+        Some(near) => error.with_hint(format!("did you mean `--profile {}`?", crate::summary::quoted(near))),
+        None => error.with_hint("`ssoinv profiles` shows more about each"),
+    }
+}
+
+/// What exists, as far as a screen takes it.
+fn listed(names: &[&str]) -> Vec<String> {
+    const MOST: usize = 20;
+    let mut lines = vec![format!("there are: {}", names[..names.len().min(MOST)].join(", "))];
+    if names.len() > MOST {
+        lines.push(format!("and {} more", names.len() - MOST));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 5] = ["default", "prod-eu", "prod-us", "staging", "odd,name"];
+
+    fn flag(patterns: &[&str]) -> Result<Selected, CommandError> {
+        let patterns = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
+        select(&ProfileChoice::Flag(patterns), &NAMES, &["~/.aws/config".to_owned()])
+    }
+
+    #[test]
+    fn names_before_globs_and_file_order_always() {
+        let found = |patterns: &[&str]| flag(patterns).expect("found");
+        assert_eq!(found(&["staging"]), Selected { profiles: vec![3], named_alone: true });
+        assert_eq!(found(&["prod-*"]), Selected { profiles: vec![1, 2], named_alone: false });
+        assert_eq!(found(&["staging,prod-us", "default"]).profiles, [0, 2, 3]);
+        assert_eq!(found(&["odd,name"]).profiles, [4]);
+        assert_eq!(found(&["prod-*,prod-eu"]).profiles, [1, 2]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_with_what_is() {
+        let error = flag(&["prod-uk"]).expect_err("no such profile");
+        assert_eq!(error.exit, ExitCode::Usage);
+        assert_eq!(error.message, "there is no profile `prod-uk` (from --profile)");
+        assert_eq!(error.details, ["there are: default, prod-eu, prod-us, staging, odd,name"]);
+        assert_eq!(error.hint.as_deref(), Some("did you mean `--profile prod-eu`?"));
+        assert_eq!(flag(&["test-*"]).expect_err("no match").exit, ExitCode::Nothing);
+        assert_eq!(flag(&[","]).expect_err("nothing").exit, ExitCode::Usage);
+        assert_eq!(select(&ProfileChoice::All, &[], &[]).expect_err("none").exit, ExitCode::Nothing);
+    }
+
+    #[test]
+    fn a_variable_names_one_profile_and_is_no_glob() {
+        let choice = ProfileChoice::Variable { name: "AWS_PROFILE", profile: "prod-*".to_owned() };
+        let error = select(&choice, &NAMES, &[]).expect_err("no glob");
+        assert!(error.message.contains("AWS_PROFILE"), "{}", error.message);
+    }
+}

@@ -1,0 +1,346 @@
+//! What is said when a run has ended: warnings, each kind once with its first few names, and one line that sums up.
+//! Everything follows from the ledger.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ssoinv_aws::plan::NO_REGION;
+use ssoinv_core::coverage::{Cell, Ledger, Status};
+use ssoinv_core::scope::Place;
+
+use crate::settings::RegionSource;
+use crate::terminal::{Terminal, Verbosity};
+
+/// How many names a warning tells; `-v` tells all.
+const FIRST_FEW: usize = 2;
+
+/// What the summary needs besides the ledger.
+#[derive(Debug)]
+pub(crate) struct Summary<'a> {
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) region_source: &'a RegionSource,
+    /// How the ledger's file is named in hints, where one is written.
+    pub(crate) coverage: Option<String>,
+    pub(crate) terminal: &'a Terminal,
+    /// Sessions that gave up, with the reason: the warning about their tasks tells it.
+    pub(crate) gave_up: &'a [(std::sync::Arc<str>, String)],
+}
+
+/// Cells that failed alike.
+#[derive(Debug)]
+struct Group<'a> {
+    status: Status,
+    cells: Vec<&'a Cell>,
+}
+
+impl Summary<'_> {
+    /// The whole text for stderr; empty where `-q` has nothing to tell.
+    pub(crate) fn text(&self) -> String {
+        let groups = self.groups();
+        let quiet = self.terminal.verbosity == Verbosity::Quiet;
+        let mut text = String::new();
+        for group in groups.iter().filter(|group| !group.status.is_complete()) {
+            let (message, hint) = self.warning(group);
+            text += &self.terminal.warning(&message, hint.as_deref());
+        }
+        let complete = self.ledger.cells.iter().all(|cell| cell.status.is_complete());
+        if !quiet {
+            for group in groups.iter().filter(|group| group.status.is_complete()) {
+                if let Some(note) = self.note(group) {
+                    text += &format!("{}\n", ssoinv_output::sanitize::sanitize(&note));
+                }
+            }
+        }
+        if !quiet || !complete {
+            text += &format!("{}\n", self.line());
+        }
+        text
+    }
+
+    /// Cells that failed in the same way, in the order of the first of each.
+    fn groups(&self) -> Vec<Group<'_>> {
+        let mut groups: Vec<Group<'_>> = Vec::new();
+        let mut of_key: BTreeMap<(Status, String), usize> = BTreeMap::new();
+        for cell in self.ledger.cells.iter().filter(|cell| cell.status != Status::Ok) {
+            let key = match cell.status {
+                Status::Denied | Status::DeniedByScp => cell.scope.role_name.as_deref().unwrap_or_default().to_owned(),
+                Status::Misconfigured if cell.error_code.as_deref() == Some(NO_REGION) => NO_REGION.to_owned(),
+                Status::Misconfigured => cell.error_message.clone().unwrap_or_default(),
+                Status::Failed => cell.error_code.clone().unwrap_or_default(),
+                Status::Unreachable | Status::RegionDisabled => cell.scope.place.as_str().to_owned(),
+                Status::Skipped => cell.scope.profile.as_deref().unwrap_or_default().to_owned(),
+                _ => String::new(),
+            };
+            let index = *of_key.entry((cell.status, key)).or_insert_with(|| {
+                groups.push(Group { status: cell.status, cells: Vec::new() });
+                groups.len() - 1
+            });
+            groups[index].cells.push(cell);
+        }
+        groups
+    }
+
+    fn warning(&self, group: &Group<'_>) -> (String, Option<String>) {
+        let first = group.cells[0];
+        let of = |label: &str| {
+            let names = account_labels(&group.cells);
+            let total = self.accounts().0;
+            format!("{label} {} of {}: {}", names.len(), count(total, "account"), self.few(&names))
+        };
+        let tasks = count(group.cells.len(), "task");
+        let status = group.status.as_str().replace('_', " ");
+        let reason = first.error_message.as_deref().unwrap_or_default();
+        let code = first.error_code.as_deref().unwrap_or("no code");
+        let ledger = Some(match &self.coverage {
+            Some(file) => format!("see `{file}` for each of them"),
+            None => "`--coverage FILE` writes down each of them".to_owned(),
+        });
+        match group.status {
+            Status::Denied => {
+                let role = first.scope.role_name.as_deref();
+                let role = role.map(|role| format!(" with role `{role}`")).unwrap_or_default();
+                let (names, total) = (account_labels(&group.cells), self.accounts().0);
+                let names_told = self.few(&names);
+                let accounts = format!("{} of {}", names.len(), count(total, "account"));
+                (format!("no access in {accounts}{role}: {names_told}; {tasks} denied ({code})"), ledger)
+            }
+            Status::DeniedByScp => {
+                (format!("{}; {tasks} denied", of("a service control policy denies access in")), ledger)
+            }
+            Status::Throttled => {
+                let hint = "give it more time with `--retry-time 15m`, or ask less at once with `--concurrency 16`";
+                (format!("{}; {tasks} throttled", of("AWS throttled calls in")), Some(hint.to_owned()))
+            }
+            Status::SignInExpired => {
+                let why = match self.gave_up {
+                    [] => reason.to_owned(),
+                    gave_up => gave_up.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; "),
+                };
+                let hint = match first.scope.profile.as_deref() {
+                    Some(profile) => format!("run `aws sso login --profile {profile}`, then the same command again"),
+                    None => "sign in, then run the same command again".to_owned(),
+                };
+                (format!("{why}; {tasks} without a sign-in"), Some(hint))
+            }
+            Status::Unreachable => {
+                let place = match &first.scope.place {
+                    Place::Region(region) => format!("could not reach region `{region}` in"),
+                    _ => "could not reach AWS in".to_owned(),
+                };
+                let known = region_hint(first.scope.place.as_str());
+                (format!("{}; {tasks} unreachable: {reason}", of(&place)), known.or(ledger))
+            }
+            Status::Misconfigured if first.error_code.as_deref() == Some(NO_REGION) => {
+                let profiles: Vec<String> = profile_labels(&group.cells);
+                let message =
+                    format!("no region is set for {}: {}", count(profiles.len(), "profile"), self.few(&profiles));
+                let hint = "say `--region us-east-1`, or set `AWS_REGION`, or `region` in the profile";
+                (message, Some(hint.to_owned()))
+            }
+            Status::Misconfigured => {
+                let profile = first.scope.profile.as_deref().unwrap_or_default();
+                let hint = format!("run `ssoinv profiles {}` to see what is wrong", quoted(profile));
+                (format!("profile `{profile}` can't be used: {reason}"), Some(hint))
+            }
+            Status::NotTried => (format!("{tasks} not tried: {reason}"), ledger),
+            _ => {
+                let accounts = account_labels(&group.cells);
+                let message = format!("{tasks} {status} in {}: {reason} ({code})", self.few(&accounts));
+                (message, ledger)
+            }
+        }
+    }
+
+    /// What is worth a word though nothing is missing.
+    fn note(&self, group: &Group<'_>) -> Option<String> {
+        match group.status {
+            Status::RegionDisabled => {
+                let names = account_labels(&group.cells);
+                let region = group.cells[0].scope.place.as_str();
+                let accounts = count(names.len(), "account");
+                Some(format!("region `{region}` is not enabled in {accounts}: {}", self.few(&names)))
+            }
+            Status::Skipped if self.terminal.verbosity >= Verbosity::Verbose => {
+                let cell = group.cells[0];
+                let profile = cell.scope.profile.as_deref().unwrap_or_default();
+                Some(format!("profile `{profile}` skipped: {}", cell.error_message.as_deref().unwrap_or_default()))
+            }
+            _ => None,
+        }
+    }
+
+    /// The accounts that were asked, and those that answered at least once.
+    fn accounts(&self) -> (usize, usize) {
+        let key = |cell: &Cell| match cell.scope.account() {
+            "" => cell.scope.profile.as_deref().unwrap_or_default().to_owned(),
+            account => account.to_owned(),
+        };
+        let asked: BTreeSet<_> =
+            self.ledger.cells.iter().filter(|cell| cell.status != Status::Skipped).map(key).collect();
+        let answered: BTreeSet<_> =
+            self.ledger.cells.iter().filter(|cell| cell.status == Status::Ok).map(key).collect();
+        (asked.len(), answered.len())
+    }
+
+    /// `1,204 instances from 328 of 340 accounts, 2 regions each (from --region); 204 tasks denied: partial`.
+    fn line(&self) -> String {
+        let mut rows: Vec<(&str, u64)> = Vec::new();
+        for cell in &self.ledger.cells {
+            match rows.iter_mut().find(|(table, _)| *table == cell.table) {
+                Some((_, sum)) => *sum += cell.rows,
+                None => rows.push((cell.table, cell.rows)),
+            }
+        }
+        let rows: Vec<_> = rows.iter().map(|(table, sum)| counted(*sum, noun(table))).collect();
+        let (asked, answered) = self.accounts();
+        let mut line =
+            format!("{} from {} of {}", rows.join(", "), thousands(answered as u64), count(asked, "account"));
+        line += &self.regions();
+        let counts = self.ledger.counts();
+        let failed: Vec<_> = counts
+            .iter()
+            .filter(|(status, _)| !status.is_complete())
+            .map(|(status, number)| format!("{} {}", count(*number, "task"), status.as_str().replace('_', " ")))
+            .collect();
+        if !failed.is_empty() {
+            line += &format!("; {}: partial", failed.join(", "));
+        }
+        line
+    }
+
+    /// In how many regions was looked, and where the choice came from.
+    fn regions(&self) -> String {
+        let mut of_account: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        let mut regions = BTreeSet::new();
+        let mut regional = false;
+        for cell in &self.ledger.cells {
+            if let Place::Region(region) = &cell.scope.place
+                && cell.status != Status::Skipped
+            {
+                regional = true;
+                regions.insert(&**region);
+                let account = format!("{}{}", cell.scope.account(), cell.scope.profile.as_deref().unwrap_or_default());
+                of_account.entry(account).or_default().insert(region);
+            }
+        }
+        let source = self.region_source.in_words();
+        if !regional {
+            return match self.region_source {
+                RegionSource::Flag(regions) => {
+                    format!(", in {} ({source})", count(regions.len(), "region"))
+                }
+                _ if self.ledger.cells.iter().any(|cell| cell.scope.place == Place::Global) => {
+                    ", in all regions".to_owned()
+                }
+                _ => ", in no region".to_owned(),
+            };
+        }
+        let numbers: BTreeSet<usize> = of_account.values().map(BTreeSet::len).collect();
+        let same = regions.len() == *numbers.iter().next_back().unwrap_or(&0);
+        match numbers.len() {
+            1 if same && of_account.len() > 1 => format!(", {} each ({source})", count(regions.len(), "region")),
+            _ => format!(", in {} ({source})", count(regions.len(), "region")),
+        }
+    }
+
+    /// The first few names, or all with `-v`.
+    fn few(&self, names: &[String]) -> String {
+        let told = if self.terminal.verbosity >= Verbosity::Verbose { names.len() } else { FIRST_FEW };
+        let (first, rest) = names.split_at(names.len().min(told));
+        match rest.len() {
+            0 => first.join(", "),
+            more => format!("{} and {} more", first.join(", "), thousands(more as u64)),
+        }
+    }
+}
+
+/// Each different account as people know it, in order.
+fn account_labels(cells: &[&Cell]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let mut labels = Vec::new();
+    for cell in cells {
+        let scope = &cell.scope;
+        let label = match (scope.account_name.as_deref(), scope.account()) {
+            (Some(name), account) => format!("`{name}` ({account})"),
+            (None, "") => format!("profile `{}`", scope.profile.as_deref().unwrap_or_default()),
+            (None, account) => account.to_owned(),
+        };
+        if seen.insert(label.clone()) {
+            labels.push(label);
+        }
+    }
+    labels
+}
+
+fn profile_labels(cells: &[&Cell]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let profiles = cells.iter().filter_map(|cell| cell.scope.profile.as_deref());
+    profiles.filter(|profile| seen.insert(*profile)).map(|profile| format!("`{profile}`")).collect()
+}
+
+/// A name for a shell.
+pub(crate) fn quoted(name: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_.@/+:".contains(c);
+    if !name.is_empty() && name.chars().all(plain) {
+        name.to_owned()
+    } else {
+        format!("'{}'", name.replace('\'', r"'\''"))
+    }
+}
+
+/// What a table's rows are called: `aws_s3_bucket` has buckets.
+fn noun(table: &str) -> &str {
+    table.rsplit('_').next().unwrap_or(table)
+}
+
+fn count(number: usize, noun: &str) -> String {
+    counted(number as u64, noun)
+}
+
+fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", thousands(number))
+}
+
+/// `1204` as `1,204`.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The region that was probably meant.
+fn region_hint(region: &str) -> Option<String> {
+    let known = ssoinv_core::scope::KNOWN_REGIONS;
+    if region.is_empty() || region == "global" || known.contains(&region) {
+        return None;
+    }
+    let nearest = ssoinv_sso::profile::nearest(region, known.iter().copied())?;
+    Some(format!("this version knows of no region `{region}`; did you mean `{nearest}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(1204), "1,204");
+        assert_eq!(thousands(1_000_000), "1,000,000");
+        assert_eq!(counted(1, "bucket"), "1 bucket");
+        assert_eq!(counted(0, "bucket"), "0 buckets");
+    }
+
+    #[test]
+    fn names_are_quoted_for_a_shell() {
+        assert_eq!(quoted("prod-eu"), "prod-eu");
+        assert_eq!(quoted("my prod's"), r"'my prod'\''s'");
+    }
+}

@@ -1,0 +1,86 @@
+//! What stdout and stderr are, and the one way to say something on stderr.
+
+use std::io::{self, IsTerminal, Write};
+
+use console::{Style, Term};
+use ssoinv_output::sanitize::sanitize;
+
+use crate::cli::ColorWhen;
+use crate::command_error::CommandError;
+use crate::env_vars::Environment;
+
+/// How much is said.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Verbosity {
+    /// Only what isn't well.
+    Quiet,
+    Normal,
+    /// Every warning, each name.
+    Verbose,
+    /// Every retry and every task.
+    Debug,
+}
+
+/// The terminal, or what stands in its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Terminal {
+    pub(crate) verbosity: Verbosity,
+    pub(crate) stdout_is_terminal: bool,
+    pub(crate) stderr_is_terminal: bool,
+    colors: bool,
+}
+
+impl Terminal {
+    pub(crate) fn new(verbosity: Verbosity, color: ColorWhen, environment: &Environment) -> Self {
+        let stderr_is_terminal = io::stderr().is_terminal();
+        let colors = match color {
+            ColorWhen::Always => true,
+            ColorWhen::Never => false,
+            ColorWhen::Auto => {
+                let dumb = environment.get("TERM") == Some("dumb");
+                stderr_is_terminal && !dumb && environment.get("NO_COLOR").is_none()
+            }
+        };
+        Self { verbosity, stdout_is_terminal: io::stdout().is_terminal(), stderr_is_terminal, colors }
+    }
+
+    /// The width of stdout's terminal, in columns.
+    pub(crate) fn stdout_width(&self) -> Option<usize> {
+        let size = self.stdout_is_terminal.then(|| Term::stdout().size_checked()).flatten();
+        size.map(|(_, columns)| usize::from(columns))
+    }
+
+    fn label(&self, style: Style, label: &str) -> String {
+        style.for_stderr().force_styling(self.colors).apply_to(label).to_string()
+    }
+
+    /// `error: …`, its details and its hint.
+    pub(crate) fn error(&self, error: &CommandError) -> String {
+        let label = self.label(Style::new().red().bold(), "error:");
+        let mut text = format!("{label} {}\n", sanitize(&error.message));
+        for detail in &error.details {
+            text += &format!("  {}\n", sanitize(detail));
+        }
+        if let Some(hint) = &error.hint {
+            text += &format!("\n{}", self.hint(hint));
+        }
+        text
+    }
+
+    /// `warning: …` and its hint.
+    pub(crate) fn warning(&self, message: &str, hint: Option<&str>) -> String {
+        let label = self.label(Style::new().yellow().bold(), "warning:");
+        let hint = hint.map(|hint| self.hint(hint)).unwrap_or_default();
+        format!("{label} {}\n{hint}", sanitize(message))
+    }
+
+    fn hint(&self, hint: &str) -> String {
+        format!("{} {}\n", self.label(Style::new().cyan().bold(), "hint:"), sanitize(hint))
+    }
+}
+
+/// Says something on stderr. Nobody is left to tell when that fails.
+pub(crate) fn say(text: &str) {
+    let mut stderr = io::stderr().lock();
+    let _nobody_to_tell = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}

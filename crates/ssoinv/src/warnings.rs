@@ -1,0 +1,101 @@
+//! What people should know before and after a run, besides how its cells ended.
+
+use std::sync::Arc;
+
+use ssoinv_core::coverage::{Ledger, Status};
+use ssoinv_core::event::Notice;
+use ssoinv_sso::profile::{Problem, ProblemKind, Profile, Profiles, Severity};
+
+use crate::app::App;
+use crate::command_error::CommandError;
+use crate::display::Heard;
+use crate::settings::CollectSettings;
+use crate::terminal::{self, Verbosity};
+
+/// What a profile that was named alone ends with, when it can't be used.
+pub(crate) fn broken_profile(problem: &Problem, app: &App) -> CommandError {
+    let mut details: Vec<String> = problem
+        .shown
+        .iter()
+        .map(|shown| {
+            let place = format!("{}:{}", app.shown(&shown.location.file.to_string_lossy()), shown.location.line);
+            format!("{place}  {}", shown.text)
+        })
+        .collect();
+    if details.is_empty() {
+        let location = &problem.location;
+        details.push(format!("{}:{}", app.shown(&location.file.to_string_lossy()), location.line));
+    }
+    CommandError::usage(problem.message.clone()).with_details(details).with_hint(problem.hint.clone())
+}
+
+/// Warnings about the selected profiles and the environment, each kind once.
+pub(crate) fn before_the_run(
+    profiles: &Profiles,
+    chosen: &[Arc<Profile>],
+    settings: &CollectSettings,
+    app: &App,
+) {
+    let mut kinds: Vec<(ProblemKind, Vec<&Problem>)> = Vec::new();
+    let of_profiles = chosen.iter().flat_map(|profile| &profile.problems);
+    let all = profiles.file_problems().iter().chain(of_profiles);
+    // Errors become cells of the ledger, and are told with it.
+    for problem in all.filter(|problem| problem.severity == Severity::Warning && !problem.blocks) {
+        match kinds.iter_mut().find(|(kind, _)| *kind == problem.kind) {
+            // What is wrong with an sso-session is wrong with each of its profiles.
+            Some((_, problems)) if problems.iter().any(|known| known.location == problem.location) => {}
+            Some((_, problems)) => problems.push(problem),
+            None => kinds.push((problem.kind, vec![problem])),
+        }
+    }
+    for (_, problems) in kinds {
+        let told = if app.terminal.verbosity >= Verbosity::Verbose { problems.len() } else { 1 };
+        for problem in &problems[..told] {
+            let place = format!("{}:{}", app.shown(&problem.location.file.to_string_lossy()), problem.location.line);
+            let mut message = format!("{place}: {}", problem.message);
+            if problems.len() > told {
+                message += &format!(" (and {} more like it: `ssoinv profiles`)", problems.len() - told);
+            }
+            terminal::say(&app.terminal.warning(&message, Some(&problem.hint)));
+        }
+    }
+    let ignored: Vec<&str> = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+        .into_iter()
+        .filter(|name| app.environment.get(name).is_some())
+        .collect();
+    if !ignored.is_empty() {
+        let names = ignored.join("`, `");
+        let message = format!("`{names}` of the environment: ignored, since profiles are used");
+        terminal::say(&app.terminal.warning(&message, Some("unset them to be rid of this warning")));
+    }
+    if settings.include_secrets {
+        let message = "`--include-secrets`: the output holds the values of environment variables";
+        terminal::say(&app.terminal.warning(message, Some("keep the output as you keep passwords")));
+    }
+}
+
+/// Notices of the run that no cell tells.
+pub(crate) fn after_the_run(heard: &Heard, ledger: &Ledger, app: &App) {
+    let signed_out = ledger.cells.iter().any(|cell| cell.status == Status::SignInExpired);
+    for notice in &heard.notices {
+        let (message, hint) = match notice {
+            // Then the cells tell why.
+            Notice::AccountNamesUnavailable { .. } if signed_out => continue,
+            Notice::AccountNamesUnavailable { session, failure } => {
+                (format!("the accounts of `{session}` have no names here: {}", failure.message), None)
+            }
+            Notice::TokenNotStored { session, reason } => (
+                format!("the sign-in to `{session}` was not kept for the next command: {reason}"),
+                Some("make `~/.aws/sso/cache` a folder that you can write to"),
+            ),
+            Notice::ForeignToken { session, reason } => {
+                (format!("a cached token for `{session}` was not used: {reason}"), None)
+            }
+            Notice::EnabledRegionsUnknown { account, failure } => (
+                format!("which regions are enabled in {account} could not be asked: {}", failure.message),
+                Some("allow `ec2:DescribeRegions`, which tells a disabled region from bad credentials"),
+            ),
+        };
+        terminal::say(&app.terminal.warning(&message, hint));
+    }
+}
