@@ -11,6 +11,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
 use aws_smithy_types::DateTime;
@@ -24,19 +25,19 @@ use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 use crate::tables::whole_xml::NotWhole;
 
 /// The code of an answer that isn't what the service sends: cut, empty, or somebody else's.
-pub const INVALID_ANSWER: &str = "InvalidAnswer";
+pub const INVALID_ANSWER: &str = "InvalidResponse";
 /// The code of a call that wasn't answered in time.
 pub const TIMEOUT: &str = "Timeout";
 /// The code of a host name that doesn't resolve.
 pub const DNS_FAILED: &str = "DnsFailed";
 /// The code of a connection that could not be made.
-pub const CONNECT_FAILED: &str = "ConnectFailed";
+pub const CONNECT_FAILED: &str = "ConnectionFailed";
 /// The code of a server whose certificate isn't trusted.
 pub const CERTIFICATE_REFUSED: &str = "CertificateRefused";
 /// The code of a connection that broke before the whole answer was there.
 pub const CONNECTION_LOST: &str = "ConnectionLost";
 /// The code of a call that could not be sent at all.
-pub const REQUEST_FAILED: &str = "RequestFailed";
+pub const REQUEST_FAILED: &str = "InvalidRequest";
 
 /// A failure of an answer that came with a good status but isn't what the service sends. `what` quotes none of it.
 #[must_use]
@@ -58,12 +59,12 @@ where
             failure.request_id = request_id.map(one_line);
             failure
         }
-        SdkError::ResponseError(context) => {
+        SdkError::ResponseError(ref context) => {
             let request_id = context.raw().request_id().map(one_line);
-            Failure { request_id, ..unread(&SdkError::<E, _>::ResponseError(context)) }
+            Failure { request_id, ..unread(cause(&error)) }
         }
-        SdkError::TimeoutError(_) => unreachable(TIMEOUT, &error),
-        SdkError::DispatchFailure(ref context) => undelivered(context, &error),
+        SdkError::TimeoutError(_) => unreachable(TIMEOUT, chain(cause(&error))),
+        SdkError::DispatchFailure(context) => undelivered(&context),
         // Not sent: a request that can't be built will not be any better the next time.
         _ => Failure::new(FailureKind::Failed, chain(&error)).with_code(REQUEST_FAILED),
     }
@@ -97,7 +98,7 @@ fn refused(raw: &HttpResponse, code: Option<&str>, message: Option<&str>, now: S
     let (kind, remedy) = verdict.meaning(answer.retry_after);
     let code = match verdict {
         Verdict::Foreign => Some(INVALID_ANSWER.to_owned()),
-        _ => code.map(one_line).or_else(|| Some(format!("Http{}", answer.status))),
+        _ => code.map(one_line).or_else(|| Some(format!("HTTP{}", answer.status))),
     };
     Failure { kind, code, message, request_id: None, remedy }
 }
@@ -250,25 +251,24 @@ const CLOCK_IS_OFF: u64 = 270;
 fn judge(answer: &Answer<'_>) -> Verdict {
     let Some(code) = answer.code else { return judge_status(answer) };
     let class = CODES.binary_search_by_key(&code, |(known, _)| known).ok().map(|index| CODES[index].1);
-    let clock_is_off = answer.ahead.map(|ahead| ahead.unsigned_abs() >= CLOCK_IS_OFF);
+    let clock_is_right = answer.ahead.map(|ahead| ahead.unsigned_abs() < CLOCK_IS_OFF);
+    let by_time = BY_TIME.iter().any(|text| answer.message.contains(text));
     match class {
         Some(Class::Throttled) => Verdict::Throttled,
         _ if answer.status == 429 => Verdict::Throttled,
+        Some(Class::EndedOrClock | Class::NotAcceptedOrClock | Class::Clock | Class::Signature)
+            if clock_is_right == Some(false) =>
+        {
+            Verdict::Clock
+        }
         Some(Class::Denied) => denied(answer),
-        Some(Class::Ended) => Verdict::Ended,
-        Some(Class::EndedOrClock) if clock_is_off == Some(true) => Verdict::Clock,
-        Some(Class::EndedOrClock) => Verdict::Ended,
-        Some(Class::NotAcceptedOrClock) if clock_is_off == Some(true) => Verdict::Clock,
+        Some(Class::Ended | Class::EndedOrClock) => Verdict::Ended,
         Some(Class::NotAcceptedOrClock | Class::NotAccepted) => Verdict::NotAccepted,
         Some(Class::BadToken) => Verdict::BadToken,
+        Some(Class::Signature) if !by_time => Verdict::Final,
         // The clock is right: the request lay somewhere too long (a machine that slept). It is signed anew.
-        Some(Class::Clock) if clock_is_off == Some(false) => Verdict::Transient,
-        Some(Class::Clock) => Verdict::Clock,
-        Some(Class::Signature) if clock_is_off == Some(true) => Verdict::Clock,
-        Some(Class::Signature) if BY_TIME.iter().any(|text| answer.message.contains(text)) => {
-            if clock_is_off.is_none() { Verdict::Clock } else { Verdict::Transient }
-        }
-        Some(Class::Signature) => Verdict::Final,
+        Some(Class::Clock | Class::Signature) if clock_is_right == Some(true) => Verdict::Transient,
+        Some(Class::Clock | Class::Signature) => Verdict::Clock,
         Some(Class::Transient) => transient(answer),
         None if code.starts_with("AccessDenied") => denied(answer),
         None => match answer.status {
@@ -306,8 +306,9 @@ fn transient(answer: &Answer<'_>) -> Verdict {
     if answer.status == 503 && answer.retry_after.is_some() { Verdict::Throttled } else { Verdict::Transient }
 }
 
-/// No server asks for more; a longer wait would only be a mistake, and might be too long to count with.
-const LONGEST_WAIT: Duration = Duration::from_hours(24);
+/// The longest wait that is taken from an answer: more is a mistake or another clock's date, and everything that goes
+/// to the same service in the same account and region waits with it.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// When to come back: `x-amz-retry-after` in milliseconds, or `Retry-After` in seconds or as a date (RFC 9110, 10.2.3),
 /// counted from the answer's own time where it has one.
@@ -371,28 +372,37 @@ fn unread(error: &(dyn Error + 'static)) -> Failure {
 }
 
 /// There was no answer.
-fn undelivered(context: &DispatchFailure, error: &(dyn Error + 'static)) -> Failure {
-    if context.is_timeout() {
-        return unreachable(TIMEOUT, error);
-    }
+fn undelivered(context: &DispatchFailure) -> Failure {
+    let error: &(dyn Error + 'static) = match context.as_connector_error() {
+        Some(connector) => cause(connector),
+        None => return Failure::new(FailureKind::Failed, "not sent").with_code(REQUEST_FAILED),
+    };
     let text = chain(error);
+    if context.is_timeout() {
+        return unreachable(TIMEOUT, text);
+    }
+    if context.is_user() || find::<CredentialsError>(error).is_some() {
+        // It never left, and never will.
+        return Failure::new(FailureKind::Failed, text).with_code(REQUEST_FAILED);
+    }
     if text.to_ascii_lowercase().contains("certificate") {
         // The next attempt would see the same certificate.
         return Failure::new(FailureKind::Unreachable, text).with_code(CERTIFICATE_REFUSED);
     }
-    let connecting = text.contains("(Connect)");
-    let broke = context.as_other() == Some(ErrorKind::TransientError)
-        || context.is_io() && !connecting && find::<std::io::Error>(error).is_none_or(is_break);
-    if broke {
-        return Failure::new(FailureKind::Failed, text)
-            .with_code(CONNECTION_LOST)
-            .with_remedy(Remedy::TryAgain);
-    }
-    if context.is_io() || connecting {
+    // The HTTP client's error is of a type that is its own affair; its words are checked against real ones in the tests.
+    if text.contains("(Connect)") {
         let code = if text.contains("dns error") { DNS_FAILED } else { CONNECT_FAILED };
-        return unreachable(code, error);
+        return unreachable(code, text);
     }
-    Failure::new(FailureKind::Failed, text).with_code(REQUEST_FAILED)
+    let broke = context.as_other() == Some(ErrorKind::TransientError)
+        || find::<std::io::Error>(error).is_some_and(is_break);
+    let (kind, code) = match (broke, context.is_io()) {
+        (true, _) => (FailureKind::Failed, CONNECTION_LOST),
+        (false, true) => (FailureKind::Unreachable, CONNECT_FAILED),
+        // Somebody answered, but not in HTTP.
+        (false, false) => (FailureKind::Failed, INVALID_ANSWER),
+    };
+    Failure::new(kind, text).with_code(code).with_remedy(Remedy::TryAgain)
 }
 
 /// Whether an input/output error says that a connection ended that had been made.
@@ -401,19 +411,29 @@ fn is_break(error: &std::io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
-fn unreachable(code: &str, error: &(dyn Error + 'static)) -> Failure {
-    Failure::new(FailureKind::Unreachable, chain(error)).with_code(code).with_remedy(Remedy::TryAgain)
+fn unreachable(code: &str, text: String) -> Failure {
+    Failure::new(FailureKind::Unreachable, text).with_code(code).with_remedy(Remedy::TryAgain)
+}
+
+/// What an error wraps, or itself where it wraps nothing: the SDK's outer layers say nothing that the rest doesn't.
+fn cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    error.source().unwrap_or(error)
+}
+
+/// An error and its causes.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 /// The first error of type `T` among `error` and its causes.
-fn find<T: Error + 'static>(error: &(dyn Error + 'static)) -> Option<&T> {
-    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    causes(error).find_map(|error| error.downcast_ref())
 }
 
 /// An error and its causes in one line; what a cause only repeats is left out.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut line = String::new();
-    for cause in std::iter::successors(Some(error), |error| error.source()) {
+    for cause in causes(error) {
         let text = cause.to_string();
         if text.is_empty() || line.contains(&text) {
             continue;
@@ -450,3 +470,6 @@ fn one_line(text: &str) -> String {
     }
     line
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::stream;
 use ssoinv_core::failure::{Failure, FailureKind};
-use ssoinv_core::scope::{AccountId, partition_of_region};
+use ssoinv_core::scope::{AccountId, Partition, partition_of_region};
 use ssoinv_sso::credentials::CredentialStore;
-use ssoinv_sso::profile::{CredentialSource, Profile, SsoSession};
+use ssoinv_sso::profile::{CredentialSource, Profile};
 
 use crate::plan::{Reach, Standing};
 use crate::stop::Stop;
@@ -51,7 +51,7 @@ async fn identify(
     regions: &Regions,
     stop: &Stop,
 ) -> Reach {
-    let of_files = profile.role_arn.as_ref().and_then(|role| role.partition.parse().ok());
+    let of_files = profile.role_arn.as_ref().and_then(|role| Partition::from_name(&role.partition));
     let of_region = || profile.sso_region.as_deref().or(profile.region.as_deref()).map(partition_of_region);
     let mut reach = Reach {
         profile: profile.name.as_str().into(),
@@ -78,7 +78,7 @@ async fn identify(
     let identity = tokio::select! {
         biased;
         reason = stop.stopped() => Err(reason.failure()),
-        identity = credentials.identify(profile) => identity,
+        identity = credentials.identify(profile, |_| ()) => identity,
     };
     match identity {
         Ok(identity) => {
@@ -107,17 +107,17 @@ async fn account_names(
     credentials: &CredentialStore,
     stop: &Stop,
 ) -> HashMap<AccountId, Arc<str>> {
-    let mut sessions: BTreeMap<&str, (&Arc<SsoSession>, &Profile)> = BTreeMap::new();
-    for profile in profiles {
+    let mut sessions: BTreeMap<&str, &Profile> = BTreeMap::new();
+    for profile in profiles.iter().filter(|profile| profile.blocker(false).is_none()) {
         if let Some(session) = profile.credentials.session() {
-            sessions.entry(session.cache_key()).or_insert((session, profile));
+            sessions.entry(session.cache_key()).or_insert(profile);
         }
     }
-    let asked = sessions.into_values().map(async |(session, profile)| {
+    let asked = sessions.into_values().map(async |profile| {
         tokio::select! {
             biased;
             _ = stop.stopped() => BTreeMap::new(),
-            names = credentials.account_names(session, profile) => names,
+            names = credentials.account_names(profile, |_| ()) => names,
         }
     });
     futures::future::join_all(asked).await.into_iter().flatten().collect()

@@ -16,7 +16,7 @@ use crate::classify::classify;
 use crate::pace::Paces;
 use crate::plan::Reach;
 use crate::runner::RunContext;
-use crate::tables::{Service, ServiceClient};
+use crate::tables::Service;
 
 type Enabled = Arc<HashSet<String>>;
 
@@ -67,9 +67,7 @@ async fn ask(
 ) -> Result<HashSet<String>, Failure> {
     let region = reach.partition.default_region();
     let credentials = context.credentials.get(profile, None, |_| ()).await?;
-    let ServiceClient::Ec2(client) = context.clients.client(Service::Ec2, region, profile, &credentials) else {
-        return Ok(HashSet::new());
-    };
+    let client = context.clients.ec2(region, profile, &credentials)?;
     let filter = Filter::builder()
         .name("opt-in-status")
         .values("opt-in-not-required")

@@ -1,5 +1,5 @@
 //! Station 5: works the plan off. Bounded in all (slots) and per (account, region, service) (pace); says everything it
-//! does as [`Event`]s and hands each task's rows, as one unit, to the row queue.
+//! does as [`Event`]s and hands each task's rows, as one unit, to the row store.
 //!
 //! A task asks one way into its account after the other until one answers. It holds a slot only while a call is under
 //! way: whoever waits for its turn, for a delay, for credentials or for a sign-in, holds none. Credentials that end in
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, BooleanArray, RecordBatch};
+use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
 use ssoinv_core::clock::Clock;
 use ssoinv_core::coverage::{Cell, Status};
@@ -18,12 +18,12 @@ use ssoinv_core::event::Event;
 use ssoinv_core::event::Events;
 use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 use ssoinv_core::retry::RetryPolicy;
+use ssoinv_core::rows::{RowStore, TaskRows};
 use ssoinv_core::scope::Place;
 use ssoinv_core::table::RowContext;
 use ssoinv_sso::attempt;
 use ssoinv_sso::credentials::{CredentialStore, RoleCredentials};
 use ssoinv_sso::profile::Profile;
-use ssoinv_store::{RowQueue, TaskBuffer};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -32,7 +32,7 @@ use crate::clients::Clients;
 use crate::pace::Paces;
 use crate::plan::{Entry, Plan, Task, Way, skipped};
 use crate::regions::EnabledRegions;
-use crate::stop::Stop;
+use crate::stop::{Stop, StopReason};
 use crate::tables::AnyTable;
 
 /// What a run needs besides its plan.
@@ -72,7 +72,7 @@ const RENEWALS_PER_PAGE: u32 = 2;
 pub struct Runner {
     plan: Arc<Plan>,
     context: RunContext,
-    queue: Arc<RowQueue>,
+    store: Arc<dyn RowStore>,
     slots: Semaphore,
     paces: Paces,
     enabled: EnabledRegions,
@@ -81,15 +81,15 @@ pub struct Runner {
 /// How a task ended: its cells, the task's own first, and the rows, where it was answered.
 struct Outcome {
     cells: Vec<Cell>,
-    rows: Option<TaskBuffer>,
+    rows: Option<Box<dyn TaskRows>>,
 }
 
 impl Runner {
-    /// A runner for one plan, whose rows go to `queue`.
+    /// A runner for one plan, whose rows go to `store`.
     #[must_use]
-    pub fn new(plan: Arc<Plan>, context: RunContext, queue: Arc<RowQueue>) -> Self {
+    pub fn new(plan: Arc<Plan>, context: RunContext, store: Arc<dyn RowStore>) -> Self {
         let slots = Semaphore::new(context.concurrency);
-        Self { plan, context, queue, slots, paces: Paces::default(), enabled: EnabledRegions::default() }
+        Self { plan, context, store, slots, paces: Paces::default(), enabled: EnabledRegions::default() }
     }
 
     /// Works the plan off, until it is done or `stop` says so. Every entry ends in one [`Event::Finished`].
@@ -135,20 +135,18 @@ impl Runner {
         }
     }
 
-    fn finish(&self, index: usize, mut outcome: Outcome) {
+    fn finish(&self, index: usize, outcome: Outcome) {
         match outcome.rows {
-            // Writing to disk, where the rows are many; the other tasks' threads go on meanwhile.
-            Some(rows) => tokio::task::block_in_place(|| self.queue.finish(rows)),
-            None => self.queue.skip(index),
+            Some(rows) => rows.finish(),
+            None => self.store.skip(index),
         }
-        outcome.cells.shrink_to_fit();
         self.context.events.say(Event::Finished { task: index, cells: outcome.cells });
     }
 
     fn not_tried(&self, task: &Task, stop: &Stop) -> Outcome {
         let failure = stop
             .reason()
-            .map_or_else(|| Failure::new(FailureKind::NotTried, "not tried"), crate::stop::StopReason::failure);
+            .map_or_else(|| Failure::new(FailureKind::NotTried, "not tried"), StopReason::failure);
         let cells = task.ways.iter().filter(|way| way.listed);
         Outcome { cells: cells.map(|way| self.cell(task, *way).failed(&failure)).collect(), rows: None }
     }
@@ -233,7 +231,7 @@ impl Runner {
         task: &Task,
         way: Way,
         cell: &mut Cell,
-    ) -> Result<TaskBuffer, Refusal> {
+    ) -> Result<Box<dyn TaskRows>, Refusal> {
         let table = self.context.tables[task.table];
         let reach = &self.plan.reaches[way.reach];
         let profile = &self.context.profiles[way.reach];
@@ -241,7 +239,7 @@ impl Runner {
         let row_context = RowContext { scope: &scope, include_secrets: self.context.include_secrets };
         let region = self.context.clients.region(reach, profile, &task.place);
         let pace = self.paces.of(reach, &region, table.service());
-        let mut rows = self.queue.task_buffer(index);
+        let mut rows = self.store.begin(index);
         let mut token: Option<String> = None;
         let mut ended: Option<Arc<RoleCredentials>> = None;
         let mut renewals = 0;
@@ -249,7 +247,7 @@ impl Runner {
         loop {
             let credentials = self.credentials(index, profile, ended.take()).await?;
             cell.caller_arn.clone_from(&credentials.caller_arn);
-            let client = self.context.clients.client(table.service(), &region, profile, &credentials);
+            let client = self.context.clients.client(table.service(), &region, profile, &credentials)?;
             first_call.get_or_insert_with(|| {
                 self.context.events.say(Event::Started { task: index });
                 cell.started_at = Some(self.context.clock.now());
@@ -259,7 +257,7 @@ impl Runner {
                 let failure = Arc::new(failure.clone());
                 self.context.events.say(Event::Retrying { task: Some(index), failure, delay });
             };
-            let page = async || table.page(&client, &row_context, token.as_deref()).await;
+            let page = || table.page(&client, &row_context, &self.context.clock, token.as_deref());
             let (answer, attempts) =
                 attempt::call(&pace, Some(&self.slots), self.context.policy, say_retry, page).await;
             cell.calls += attempts.calls;
@@ -282,7 +280,7 @@ impl Runner {
             cell.rows += batch.num_rows() as u64;
             self.context.events.say(Event::Collected { task: index, rows: batch.num_rows() });
             // Writing to disk, where the rows are many; the other tasks' threads go on meanwhile.
-            tokio::task::block_in_place(|| rows.push(batch)).map_err(|error| bug(&error))?;
+            tokio::task::block_in_place(|| rows.push(batch)).map_err(|_| StopReason::OutputFailed.failure())?;
             match page.next {
                 Some(next) => token = Some(next),
                 None => return Ok(rows),

@@ -11,6 +11,7 @@ pub mod failure;
 pub mod json;
 pub mod pace;
 pub mod retry;
+pub mod rows;
 pub mod scope;
 pub mod secret;
 pub mod table;

@@ -114,7 +114,12 @@ impl Calls {
             })
             .collect();
         counts.sort_by(|a, b| {
-            (a.service, &a.operation, &a.account, &a.region).cmp(&(b.service, &b.operation, &b.account, &b.region))
+            (a.service, &a.operation, &a.account, &a.region).cmp(&(
+                b.service,
+                &b.operation,
+                &b.account,
+                &b.region,
+            ))
         });
         counts
     }
@@ -122,7 +127,11 @@ impl Calls {
     /// The most calls that ran at once, by `service/region`.
     pub(crate) fn peaks(&self) -> BTreeMap<String, usize> {
         let books = lock(&self.books);
-        books.running.iter().map(|((s, region), (_, peak))| (format!("{}/{region}", s.name()), *peak)).collect()
+        books
+            .running
+            .iter()
+            .map(|((s, region), (_, peak))| (format!("{}/{region}", s.name()), *peak))
+            .collect()
     }
 
     /// Starts all books anew; calls that run now still count as running.

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc};
 
 /// Real time plus a skew.
 #[derive(Debug)]
@@ -19,7 +19,10 @@ impl Clock {
     }
 
     /// Milliseconds since 1970, skew included.
-    #[expect(clippy::disallowed_methods, reason = "the simulator shares no code with ssoinv; this is its clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the simulator shares no code with ssoinv; this is its clock"
+    )]
     pub(crate) fn now_ms(&self) -> i64 {
         let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         i64::try_from(real).unwrap_or(i64::MAX).saturating_add(self.skew_ms.load(Ordering::Relaxed))
@@ -39,19 +42,28 @@ fn time(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, 0).unwrap_or_default()
 }
 
+/// Date and time up to the seconds, with what follows. Written out, since an instance has several of them and a
+/// format string is read anew each time.
+fn extended(seconds: i64, rest: &str) -> String {
+    let t = time(seconds);
+    let (year, month, day) = (t.year(), t.month(), t.day());
+    let (hour, minute, second) = (t.hour(), t.minute(), t.second());
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{rest}")
+}
+
 /// `2026-01-02T03:04:05Z`
 pub(crate) fn iso(seconds: i64) -> String {
-    time(seconds).format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    extended(seconds, "Z")
 }
 
 /// `2026-01-02T03:04:05.000Z`, as S3 and EC2 write it.
 pub(crate) fn iso_millis(seconds: i64) -> String {
-    time(seconds).format("%Y-%m-%dT%H:%M:%S.000Z").to_string()
+    extended(seconds, ".000Z")
 }
 
 /// `2026-01-02T03:04:05.000+0000`, as Lambda writes it.
 pub(crate) fn iso_offset(seconds: i64) -> String {
-    time(seconds).format("%Y-%m-%dT%H:%M:%S.000+0000").to_string()
+    extended(seconds, ".000+0000")
 }
 
 /// `20260102T030405Z`, the form of `X-Amz-Date`.

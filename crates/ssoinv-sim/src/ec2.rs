@@ -99,7 +99,7 @@ pub(crate) fn describe_instances(
         ));
     }
     xml.push_str("</reservationSet>");
-    if next < count {
+    if next < count || empty_page {
         push_element(&mut xml, "nextToken", &page_token(list, next));
     }
     xml.push_str("</DescribeInstancesResponse>");
@@ -128,7 +128,8 @@ pub(crate) fn describe_regions(
     let all = params.get("AllRegions").is_some_and(|text| text.eq_ignore_ascii_case("true"));
     let names = params.list("RegionName");
     let filters = params.filters();
-    if let Some((name, _)) = filters.iter().find(|(name, _)| !["opt-in-status", "region-name"].contains(name)) {
+    if let Some((name, _)) = filters.iter().find(|(name, _)| !["opt-in-status", "region-name"].contains(name))
+    {
         return Err(invalid(format!("The filter '{name}' is invalid")));
     }
     let known = state.regions_of(caller.account);

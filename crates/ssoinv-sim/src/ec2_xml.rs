@@ -87,7 +87,10 @@ fn net(home: &Home<'_>, instance: &Instance, rng: &mut Rng) -> Net {
         private_name: format!("ip-10-{b}-{c}-{d}.{suffix}.internal"),
         public,
         ipv6: instance.ipv6.then(|| format!("2600:1f18:{:x}:{:x}::{:x}", 0x1000 + b, 0x2000 + c, 1 + d)),
-        subnet: home.shared("subnet", which * 4 + u64::from(instance.zone.as_bytes().last().copied().unwrap_or(0)) % 4),
+        subnet: home.shared(
+            "subnet",
+            which * 4 + u64::from(instance.zone.as_bytes().last().copied().unwrap_or(0)) % 4,
+        ),
         vpc: home.shared("vpc", which),
         group: (home.shared("sg", which), "default-workload"),
         group_two: (home.shared("sg", 10 + which), "ssm-endpoints"),
@@ -115,8 +118,7 @@ fn association(xml: &mut String, net: &Net) {
     }
 }
 
-fn interface(xml: &mut String, home: &Home<'_>, instance: &Instance, net: &Net, rng: &mut Rng) {
-    let launched = clock::iso_millis(instance.launched);
+fn interface(xml: &mut String, home: &Home<'_>, launched: &str, net: &Net, rng: &mut Rng) {
     around(xml, "item", |xml| {
         push_element(xml, "networkInterfaceId", &format!("eni-0{}", rng.hex(16)));
         push_element(xml, "subnetId", &net.subnet);
@@ -136,7 +138,7 @@ fn interface(xml: &mut String, home: &Home<'_>, instance: &Instance, net: &Net, 
             push_value(xml, "deviceIndex", 0);
             push_value(xml, "networkCardIndex", 0);
             push_element(xml, "status", "attached");
-            push_element(xml, "attachTime", &launched);
+            push_element(xml, "attachTime", launched);
             push_value(xml, "deleteOnTermination", true);
         });
         association(xml, net);
@@ -162,8 +164,7 @@ fn interface(xml: &mut String, home: &Home<'_>, instance: &Instance, net: &Net, 
     });
 }
 
-fn volumes(xml: &mut String, instance: &Instance, root: &str, rng: &mut Rng) {
-    let launched = clock::iso_millis(instance.launched);
+fn volumes(xml: &mut String, launched: &str, root: &str, rng: &mut Rng) {
     around(xml, "blockDeviceMapping", |xml| {
         let data = rng.percent(40).then_some("/dev/sdf");
         for device in [Some(root), data].into_iter().flatten() {
@@ -172,7 +173,7 @@ fn volumes(xml: &mut String, instance: &Instance, root: &str, rng: &mut Rng) {
                 around(xml, "ebs", |xml| {
                     push_element(xml, "volumeId", &format!("vol-0{}", rng.hex(16)));
                     push_element(xml, "status", "attached");
-                    push_element(xml, "attachTime", &launched);
+                    push_element(xml, "attachTime", launched);
                     push_value(xml, "deleteOnTermination", device == root);
                     push_value(xml, "ebsCardIndex", 0);
                 });
@@ -202,7 +203,11 @@ pub(crate) fn push_reservation(xml: &mut String, home: &Home<'_>, instances: &[I
         push_element(xml, "reservationId", &format!("r-0{}", rng.hex(16)));
         push_element(xml, "ownerId", home.account);
         if instances.iter().any(|i| i.tags.iter().any(|(key, _)| key == "aws:autoscaling:groupName")) {
-            push_element(xml, "requesterId", &format!("{:012}", 100_000_000_000 + rng.below(800_000_000_000)));
+            push_element(
+                xml,
+                "requesterId",
+                &format!("{:012}", 100_000_000_000 + rng.below(800_000_000_000)),
+            );
         }
         xml.push_str("<groupSet/>");
         around(xml, "instancesSet", |xml| {
@@ -215,12 +220,13 @@ pub(crate) fn push_reservation(xml: &mut String, home: &Home<'_>, instances: &[I
 
 fn push_instance(xml: &mut String, home: &Home<'_>, instance: &Instance, launch_index: usize) {
     let mut rng = Rng::new(instance.seed);
+    let launched = clock::iso_millis(instance.launched);
     let gone = matches!(instance.state.as_str(), "terminated" | "shutting-down");
     let net = net(home, instance, &mut rng);
     let root = if instance.windows { "/dev/sda1" } else { "/dev/xvda" };
     identity(xml, instance, &net, gone, launch_index, &mut rng);
     push_element(xml, "instanceType", &instance.instance_type);
-    push_element(xml, "launchTime", &clock::iso_millis(instance.launched));
+    push_element(xml, "launchTime", &launched);
     around(xml, "placement", |xml| {
         push_element(xml, "availabilityZone", &instance.zone);
         push_element(xml, "availabilityZoneId", &zone_id(home.region, &instance.zone));
@@ -258,7 +264,7 @@ fn push_instance(xml: &mut String, home: &Home<'_>, instance: &Instance, launch_
     if gone {
         xml.push_str("<blockDeviceMapping/>");
     } else {
-        volumes(xml, instance, root, &mut rng);
+        volumes(xml, &launched, root, &mut rng);
     }
     push_element(xml, "virtualizationType", "hvm");
     push_element(xml, "clientToken", &rng.uuid());
@@ -267,21 +273,27 @@ fn push_instance(xml: &mut String, home: &Home<'_>, instance: &Instance, launch_
     if gone {
         xml.push_str("<networkInterfaceSet/>");
     } else {
-        around(xml, "networkInterfaceSet", |xml| interface(xml, home, instance, &net, &mut rng));
+        around(xml, "networkInterfaceSet", |xml| interface(xml, home, &launched, &net, &mut rng));
     }
     if let Some(profile) = &instance.profile {
         around(xml, "iamInstanceProfile", |xml| {
-            let arn =
-                format!("arn:{}:iam::{}:instance-profile/{profile}", home.partition, home.account);
+            let arn = format!("arn:{}:iam::{}:instance-profile/{profile}", home.partition, home.account);
             push_element(xml, "arn", &arn);
             push_element(xml, "id", &format!("AIPA{}", rng.base32(17)));
         });
     }
-    settings(xml, home, instance, &mut rng);
+    settings(xml, home, instance, &launched, &mut rng);
 }
 
 /// What comes first: IDs, state, names.
-fn identity(xml: &mut String, instance: &Instance, net: &Net, gone: bool, launch_index: usize, rng: &mut Rng) {
+fn identity(
+    xml: &mut String,
+    instance: &Instance,
+    net: &Net,
+    gone: bool,
+    launch_index: usize,
+    rng: &mut Rng,
+) {
     push_element(xml, "instanceId", &instance.id);
     push_element(xml, "imageId", &format!("ami-0{}", rng.hex(16)));
     around(xml, "instanceState", |xml| {
@@ -313,7 +325,7 @@ fn identity(xml: &mut String, instance: &Instance, net: &Net, gone: bool, launch
 }
 
 /// What comes last: options and how the instance is paid for.
-fn settings(xml: &mut String, home: &Home<'_>, instance: &Instance, rng: &mut Rng) {
+fn settings(xml: &mut String, home: &Home<'_>, instance: &Instance, launched: &str, rng: &mut Rng) {
     push_value(xml, "ebsOptimized", !instance.instance_type.starts_with("t2"));
     push_value(xml, "enaSupport", true);
     if instance.spot {
@@ -357,7 +369,7 @@ fn settings(xml: &mut String, home: &Home<'_>, instance: &Instance, rng: &mut Rn
     push_element(xml, "currentInstanceBootMode", if arm { "uefi" } else { "legacy-bios" });
     push_element(xml, "platformDetails", if instance.windows { "Windows" } else { "Linux/UNIX" });
     push_element(xml, "usageOperation", if instance.windows { "RunInstances:0002" } else { "RunInstances" });
-    push_element(xml, "usageOperationUpdateTime", &clock::iso_millis(instance.launched));
+    push_element(xml, "usageOperationUpdateTime", launched);
     around(xml, "privateDnsNameOptions", |xml| {
         push_element(xml, "hostnameType", "ip-name");
         push_value(xml, "enableResourceNameDnsARecord", false);
@@ -377,14 +389,16 @@ fn zone_id(region: &str, zone: &str) -> String {
     for (number, part) in region.split('-').enumerate() {
         match number {
             0 => short.push_str(part),
-            1 => short.extend(match part {
-                "northeast" => "ne",
-                "northwest" => "nw",
-                "southeast" => "se",
-                "southwest" => "sw",
-                other => &other[..1],
-            }
-            .chars()),
+            1 => short.extend(
+                match part {
+                    "northeast" => "ne",
+                    "northwest" => "nw",
+                    "southeast" => "se",
+                    "southwest" => "sw",
+                    other => &other[..1],
+                }
+                .chars(),
+            ),
             _ => short.push_str(part),
         }
     }
@@ -398,8 +412,7 @@ mod tests {
 
     fn made(spec: InstanceSpec) -> String {
         let home = Home { partition: "aws", account: "012345678901", region: "eu-west-1" };
-        let place =
-            Place { partition: "aws", account: "012345678901", region: "eu-west-1", seed: 1 };
+        let place = Place { account: "012345678901", region: "eu-west-1", seed: 1 };
         let mut xml = String::new();
         push_reservation(&mut xml, &home, &[Instance::make(&place, 0, spec)]);
         xml
@@ -407,18 +420,22 @@ mod tests {
 
     #[test]
     fn an_instance_is_written_the_same_each_time_and_is_lifelike_in_size() {
-        let spec = || InstanceSpec { name: Some("web".into()), public: true, ipv6: true, ..InstanceSpec::default() };
+        let spec =
+            || InstanceSpec { name: Some("web".into()), public: true, ipv6: true, ..InstanceSpec::default() };
         let xml = made(spec());
         assert_eq!(xml, made(spec()));
         assert!((3500..8000).contains(&xml.len()), "{}", xml.len());
-        for element in ["ipAddress", "ipv6Address", "metadataOptions", "networkInterfaceSet", "tagSet", "clientToken"] {
+        for element in
+            ["ipAddress", "ipv6Address", "metadataOptions", "networkInterfaceSet", "tagSet", "clientToken"]
+        {
             assert!(xml.contains(&format!("<{element}>")), "{element}");
         }
     }
 
     #[test]
     fn a_terminated_instance_has_lost_its_network_and_volumes() {
-        let xml = made(InstanceSpec { state: Some("terminated".into()), public: true, ..InstanceSpec::default() });
+        let xml =
+            made(InstanceSpec { state: Some("terminated".into()), public: true, ..InstanceSpec::default() });
         assert!(xml.contains("<code>48</code>") && xml.contains("<blockDeviceMapping/>"));
         assert!(!xml.contains("<vpcId>") && !xml.contains("<ipAddress>"));
     }

@@ -197,7 +197,9 @@ impl Faults {
     pub(crate) fn judge(&mut self, call: &Subject<'_>) -> Verdict {
         let mut verdict = Verdict::default();
         for (fault, seen) in &mut self.0 {
-            if !fault.matches(call) || (verdict.effect.is_some() && !matches!(fault.effect, Effect::Latency(_))) {
+            if !fault.matches(call)
+                || (verdict.effect.is_some() && !matches!(fault.effect, Effect::Latency(_)))
+            {
                 continue;
             }
             let number = *seen;
@@ -239,7 +241,13 @@ mod tests {
         assert!(!all.clone().region("us-east-1").matches(&call("X", "1")));
         assert!(!all.clone().role("Admin").matches(&call("X", "1")));
         assert!(!all.clone().service(Service::S3).matches(&call("X", "1")));
-        assert!(all.account("1").region("eu-west-1").role("ReadOnly").service(Service::Ec2).matches(&call("X", "1")));
+        assert!(
+            all.account("1")
+                .region("eu-west-1")
+                .role("ReadOnly")
+                .service(Service::Ec2)
+                .matches(&call("X", "1"))
+        );
         assert!(!Fault::new(Effect::EmptyPage).matches(&call("DescribeRegions", "1")));
     }
 
@@ -259,9 +267,10 @@ mod tests {
 
     #[test]
     fn rules_are_read_from_json() {
-        let fault: Fault =
-            serde_json::from_str(r#"{"operation": "ListBuckets", "effect": {"throttle": {"retry_after": 3}}}"#)
-                .unwrap();
+        let fault: Fault = serde_json::from_str(
+            r#"{"operation": "ListBuckets", "effect": {"throttle": {"retry_after": 3}}}"#,
+        )
+        .unwrap();
         assert_eq!(
             fault,
             Fault::new(Effect::Throttle { retry_after: Some(3), header: RetryHeader::RetryAfter })

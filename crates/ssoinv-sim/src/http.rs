@@ -35,7 +35,10 @@ impl Request {
     pub(crate) fn example(method: &str, target: &str, headers: &[(&'static str, &str)], body: &str) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let headers = headers.iter().map(|(name, value)| {
-            (hyper::header::HeaderName::from_static(name), hyper::header::HeaderValue::from_str(value).unwrap())
+            (
+                hyper::header::HeaderName::from_static(name),
+                hyper::header::HeaderValue::from_str(value).unwrap(),
+            )
         });
         Self {
             method: method.parse().unwrap(),
@@ -53,9 +56,8 @@ pub(crate) struct Params(Vec<(String, String)>);
 
 impl Params {
     pub(crate) fn parse(text: &str) -> Self {
-        let decode = |part: &str| {
-            String::from_utf8_lossy(&percent_decode(&part.replace('+', " "))).into_owned()
-        };
+        let decode =
+            |part: &str| String::from_utf8_lossy(&percent_decode(&part.replace('+', " "))).into_owned();
         let pairs = text.split('&').filter(|pair| !pair.is_empty());
         let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         Self(pairs.map(|(name, value)| (decode(name), decode(value))).collect())
@@ -109,6 +111,11 @@ pub(crate) fn percent_decode(text: &str) -> Vec<u8> {
 /// Appends text to an XML document. A CR is written as a reference, since parsers turn a raw one into LF; what
 /// XML 1.0 can't hold at all (C0 controls but tab, LF, CR) becomes U+FFFD.
 pub(crate) fn push_xml(into: &mut String, text: &str) {
+    // Nearly all text is plain, and then there is nothing to look at char by char.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'&' | b'<' | b'>' | b'"')) {
+        into.push_str(text);
+        return;
+    }
     for char in text.chars() {
         match char {
             '&' => into.push_str("&amp;"),
@@ -152,8 +159,9 @@ impl Reply {
         Self { status, headers: vec![("content-type", content_type.to_owned())], body: body.into() }
     }
 
-    pub(crate) fn json(status: u16, value: &serde_json::Value) -> Self {
-        Self::new(status, "application/json", value.to_string())
+    pub(crate) fn json(status: u16, value: &impl serde::Serialize) -> Self {
+        let body = serde_json::to_vec(value).expect("what the simulator answers has text for keys");
+        Self::new(status, "application/json", body)
     }
 
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -181,7 +189,8 @@ mod tests {
 
     #[test]
     fn params_are_decoded_and_listed_in_number_order() {
-        let params = Params::parse("V.2=b&V.10=c&V.1=a+%2B&Filter.1.Name=x&Filter.1.Value.1=1&Filter.1.Value.2=2");
+        let params =
+            Params::parse("V.2=b&V.10=c&V.1=a+%2B&Filter.1.Name=x&Filter.1.Value.1=1&Filter.1.Value.2=2");
         assert_eq!(params.list("V"), ["a +", "b", "c"]);
         assert_eq!(params.filters(), [("x", vec!["1", "2"])]);
         assert_eq!(params.get("none"), None);

@@ -54,7 +54,17 @@ impl Key {
         calls: u32,
     ) -> Self {
         let (expires, calls_left) = (AtomicI64::new(expires), AtomicU32::new(calls));
-        Self { id, secret, token, account_id, account, principal, expires, calls_left, signing: Mutex::default() }
+        Self {
+            id,
+            secret,
+            token,
+            account_id,
+            account,
+            principal,
+            expires,
+            calls_left,
+            signing: Mutex::default(),
+        }
     }
 
     pub(crate) fn expires(&self) -> i64 {
@@ -120,8 +130,12 @@ mod tests {
     use super::*;
 
     fn key(calls: u32) -> Key {
-        let principal =
-            Principal { arn: String::new(), user_id: String::new(), role: String::new(), session: String::new() };
+        let principal = Principal {
+            arn: String::new(),
+            user_id: String::new(),
+            role: String::new(),
+            session: String::new(),
+        };
         Key::new("ASIA".into(), "s".into(), None, "012345678901".into(), 0, principal, 1_000, calls)
     }
 

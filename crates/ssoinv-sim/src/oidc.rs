@@ -8,12 +8,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::http::{Reply, Request};
+use crate::lock;
 use crate::mint::Mint;
 use crate::options::{Approval, Options};
 use crate::organisation::Session;
 use crate::refusal::Refusal;
 use crate::state::State;
-use crate::lock;
 
 const ACCESS_SCOPE: &str = "sso:account:access";
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -225,7 +225,13 @@ impl Oidc {
         pending.map(|device| device.user_code.clone()).collect()
     }
 
-    fn poll(&mut self, mint: &Mint, client: (&str, &str), code: &str, now: Moment) -> Result<SignIn, Refusal> {
+    fn poll(
+        &mut self,
+        mint: &Mint,
+        client: (&str, &str),
+        code: &str,
+        now: Moment,
+    ) -> Result<SignIn, Refusal> {
         let refreshes = self.client(client.0, client.1, now)?.refreshes();
         let (approval, interval) = (self.approval, Duration::from_secs(u64::from(self.interval)));
         let Some(device) = self.devices.get_mut(code).filter(|device| device.client == client.0) else {
@@ -264,7 +270,13 @@ impl Oidc {
         }
     }
 
-    fn refresh(&mut self, mint: &Mint, client: (&str, &str), token: &str, now: Moment) -> Result<SignIn, Refusal> {
+    fn refresh(
+        &mut self,
+        mint: &Mint,
+        client: (&str, &str),
+        token: &str,
+        now: Moment,
+    ) -> Result<SignIn, Refusal> {
         let refreshes = self.client(client.0, client.1, now)?.refreshes();
         let known = self.refreshes.get(token).filter(|refresh| {
             let refused = self.sessions[refresh.session].refuse_refresh;
@@ -365,7 +377,9 @@ impl Oidc {
 fn text<'a>(body: &'a Value, name: &str) -> Result<&'a str, Refusal> {
     match body.get(name).and_then(Value::as_str) {
         Some(text) if !text.is_empty() => Ok(text),
-        _ => Err(Refusal::new(400, "InvalidRequestException", format!("Missing or invalid parameter: {name}"))),
+        _ => {
+            Err(Refusal::new(400, "InvalidRequestException", format!("Missing or invalid parameter: {name}")))
+        }
     }
 }
 
@@ -377,7 +391,9 @@ fn texts(body: &Value, name: &str) -> Vec<String> {
 /// Scopes that can be registered: the documented one for account access, OpenID's, and those of applications.
 fn known_scope(scope: &str) -> bool {
     [ACCESS_SCOPE, "openid", "aws", "offline_access"].contains(&scope)
-        || ["codewhisperer:", "datazone:", "redshift:", "verified_access:"].iter().any(|head| scope.starts_with(head))
+        || ["codewhisperer:", "datazone:", "redshift:", "verified_access:"]
+            .iter()
+            .any(|head| scope.starts_with(head))
 }
 
 /// Answers a call of the OIDC service.
@@ -400,7 +416,8 @@ fn register(state: &State, body: &Value) -> Result<Reply, Refusal> {
     if !scopes.iter().all(|scope| known_scope(scope)) {
         return refuse(400, "InvalidScopeException", "Invalid scope provided");
     }
-    if let Some(grant) = grants.iter().find(|grant| ![DEVICE_GRANT, REFRESH_GRANT].contains(&grant.as_str())) {
+    if let Some(grant) = grants.iter().find(|grant| ![DEVICE_GRANT, REFRESH_GRANT].contains(&grant.as_str()))
+    {
         return refuse(400, "UnsupportedGrantTypeException", &format!("Unsupported grant type: {grant}"));
     }
     let now = state.now();
@@ -530,7 +547,11 @@ mod tests {
         assert!(!flow.oidc.decide(Some("XXXX-XXXX"), true));
         assert!(flow.oidc.decide(Some(&user_code), true));
         let signed_in = flow.poll(&code, 3).unwrap();
-        assert_eq!((signed_in.refresh_token, signed_in.expires_in), (None, 28_800), "no scope, no refresh token");
+        assert_eq!(
+            (signed_in.refresh_token, signed_in.expires_in),
+            (None, 28_800),
+            "no scope, no refresh token"
+        );
         let (code, _) = flow.start(10);
         assert!(flow.oidc.decide(None, false));
         assert_eq!(flow.poll(&code, 11).unwrap_err(), "AccessDeniedException");
@@ -568,9 +589,8 @@ mod tests {
     fn tokens_end_now_or_with_the_nth_call_and_only_those_of_the_session() {
         let mut flow = Flow::new(&Options::default(), &[ACCESS_SCOPE]);
         let (ends, now) = (flow.oidc.sign_in_end(at(0)), at(1));
-        let mut token = |flow: &mut Flow, session| {
-            flow.oidc.sign_in(&flow.mint, session, None, ends, at(0)).access_token
-        };
+        let token =
+            |flow: &mut Flow, session| flow.oidc.sign_in(&flow.mint, session, None, ends, at(0)).access_token;
         let (mine, other) = (token(&mut flow, 0), token(&mut flow, 1));
         flow.oidc.end_tokens_after(Some(0), 3, 2);
         let calls: Vec<bool> = (0..4).map(|_| flow.oidc.check(&mine, now).is_some()).collect();

@@ -88,12 +88,18 @@ impl Options {
             Control::Fault(
                 Fault::new(Effect::Forbidden403).operation("GetRoleCredentials").account(SECURITY_AUDIT),
             ),
-            Control::Fault(Fault::new(Effect::DeniedByScp).operation("DescribeInstances").account(PAYMENTS_PROD)),
+            Control::Fault(
+                Fault::new(Effect::DeniedByScp).operation("DescribeInstances").account(PAYMENTS_PROD),
+            ),
             Control::Fault(Fault::new(Effect::Denied).operation("ListBuckets").account(LOG_ARCHIVE)),
             Control::Fault(Fault::new(Effect::Reset).service(crate::Service::Ec2).region("ap-southeast-2")),
-            Control::Fault(Fault::new(Effect::Reset).service(crate::Service::Lambda).region("ap-southeast-2")),
+            Control::Fault(
+                Fault::new(Effect::Reset).service(crate::Service::Lambda).region("ap-southeast-2"),
+            ),
             Control::Fault(Fault::new(throttle.clone()).operation("ListBuckets").account(SHOP_PROD).times(2)),
-            Control::Fault(Fault::new(throttle.clone()).operation("DescribeInstances").account(SHOP_PROD).times(2)),
+            Control::Fault(
+                Fault::new(throttle.clone()).operation("DescribeInstances").account(SHOP_PROD).times(2),
+            ),
             Control::Fault(Fault::new(throttle).operation("ListFunctions").account(SHOP_PROD).times(2)),
             Control::ExpireRoleCredentials {
                 account: Some(DATA_PLATFORM.to_owned()),

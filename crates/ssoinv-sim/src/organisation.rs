@@ -180,7 +180,8 @@ impl Organisation {
     /// Never: the text is part of the program, and a test reads it.
     #[must_use]
     pub fn demo() -> Self {
-        Self::from_json(include_str!("../../../fixtures/organisations/demo.json")).expect("the demo is well-formed")
+        Self::from_json(include_str!("../../../fixtures/organisations/demo.json"))
+            .expect("the demo is well-formed")
     }
 
     /// Tags, names and descriptions as bad as AWS allows.
@@ -318,7 +319,7 @@ impl Organisation {
     }
 
     fn place<'a>(&self, account: &'a str, region: &'a str) -> Place<'a> {
-        Place { partition: self.partition(), account, region, seed: self.seed }
+        Place { account, region, seed: self.seed }
     }
 
     /// How many buckets an account has.
@@ -342,7 +343,13 @@ impl Organisation {
     #[must_use]
     pub fn instance_count(&self, account: usize, region: &str) -> usize {
         match &self.seeded {
-            Some(size) => if self.works_in(region) { size.instances } else { 0 },
+            Some(size) => {
+                if self.works_in(region) {
+                    size.instances
+                } else {
+                    0
+                }
+            }
             None => self.accounts[account].instances.get(region).map_or(0, Vec::len),
         }
     }
@@ -364,7 +371,13 @@ impl Organisation {
     #[must_use]
     pub fn function_count(&self, account: usize, region: &str) -> usize {
         match &self.seeded {
-            Some(size) => if self.works_in(region) { size.functions } else { 0 },
+            Some(size) => {
+                if self.works_in(region) {
+                    size.functions
+                } else {
+                    0
+                }
+            }
             None => self.accounts[account].functions.get(region).map_or(0, Vec::len),
         }
     }

@@ -138,7 +138,9 @@ fn of_ec2(problem: &Problem) -> Refusal {
         Problem::NoSignature => {
             Refusal::new(400, "MissingParameter", "The request must contain the parameter AWSAccessKeyId")
         }
-        Problem::Expired(_) | Problem::Skewed { .. } => Refusal::new(400, "RequestExpired", "Request has expired."),
+        Problem::Expired(_) | Problem::Skewed { .. } => {
+            Refusal::new(400, "RequestExpired", "Request has expired.")
+        }
         // EC2 tells these apart as little as it tells a disabled region apart.
         Problem::Malformed(_)
         | Problem::UnknownKey(_)
@@ -147,11 +149,9 @@ fn of_ec2(problem: &Problem) -> Refusal {
         | Problem::WrongSignature { .. }
         | Problem::WrongBody
         | Problem::WrongScope(_)
-        | Problem::RegionOff => Refusal::new(
-            401,
-            "AuthFailure",
-            "AWS was not able to validate the provided access credentials",
-        ),
+        | Problem::RegionOff => {
+            Refusal::new(401, "AuthFailure", "AWS was not able to validate the provided access credentials")
+        }
     }
 }
 
@@ -163,7 +163,9 @@ fn skew_text(sent: i64, now: i64, allowed: i64) -> String {
         format!("Signature expired: {sent_text} is now earlier than {limit} ({now_text} - {minutes} min.)")
     } else {
         let limit = clock::compact(now + allowed);
-        format!("Signature not yet current: {sent_text} is still later than {limit} ({now_text} + {minutes} min.)")
+        format!(
+            "Signature not yet current: {sent_text} is still later than {limit} ({now_text} + {minutes} min.)"
+        )
     }
 }
 
@@ -173,7 +175,9 @@ fn of_sts(problem: Problem) -> Refusal {
             Refusal::new(403, "MissingAuthenticationToken", "Request is missing Authentication Token")
         }
         Problem::Malformed(what) => Refusal::new(400, "IncompleteSignature", what),
-        Problem::UnknownKey(_) | Problem::WrongToken(_) => Refusal::new(403, "InvalidClientTokenId", INVALID_TOKEN),
+        Problem::UnknownKey(_) | Problem::WrongToken(_) => {
+            Refusal::new(403, "InvalidClientTokenId", INVALID_TOKEN)
+        }
         // As for the other services, a region that is off doesn't know the account's keys; STS says so in words.
         Problem::RegionOff => Refusal::new(
             403,
@@ -253,12 +257,40 @@ pub(crate) fn throttled(service: Service) -> Refusal {
 pub(crate) fn broken(service: Service, status: u16) -> Refusal {
     let internal = status == 500;
     let code = match service {
-        Service::S3 => if internal { "InternalError" } else { "ServiceUnavailable" },
-        Service::Ec2 => if internal { "InternalError" } else { "Unavailable" },
-        Service::Sts => if internal { "InternalFailure" } else { "ServiceUnavailable" },
-        Service::Lambda => if internal { "ServiceException" } else { "ServiceUnavailableException" },
+        Service::S3 => {
+            if internal {
+                "InternalError"
+            } else {
+                "ServiceUnavailable"
+            }
+        }
+        Service::Ec2 => {
+            if internal {
+                "InternalError"
+            } else {
+                "Unavailable"
+            }
+        }
+        Service::Sts => {
+            if internal {
+                "InternalFailure"
+            } else {
+                "ServiceUnavailable"
+            }
+        }
+        Service::Lambda => {
+            if internal {
+                "ServiceException"
+            } else {
+                "ServiceUnavailableException"
+            }
+        }
         Service::Portal | Service::Oidc => {
-            if internal { "InternalServerException" } else { "ServiceUnavailableException" }
+            if internal {
+                "InternalServerException"
+            } else {
+                "ServiceUnavailableException"
+            }
         }
     };
     let text = match (service, internal) {
@@ -343,12 +375,11 @@ pub(crate) fn render(service: Service, refusal: Refusal, request_id: &str, host_
             let kind = format!("com.amazonaws.switchboard.portal#{code}");
             Reply::json(status, &json!({"message": message, "__type": kind})).with("x-amzn-errortype", code)
         }
-        Service::Oidc => {
-            Reply::json(status, &json!({"error": oauth_error(code), "error_description": message})).with(
-                "x-amzn-errortype",
-                format!("{code}:http://internal.amazon.com/coral/com.amazonaws.sso.oidc/"),
-            )
-        }
+        Service::Oidc => Reply::json(
+            status,
+            &json!({"error": oauth_error(code), "error_description": message}),
+        )
+        .with("x-amzn-errortype", format!("{code}:http://internal.amazon.com/coral/com.amazonaws.sso.oidc/")),
     };
     reply.headers.extend(headers);
     reply
@@ -368,19 +399,18 @@ mod tests {
         let ended = |service| text(service, of_problem(service, Problem::Expired("tok".into())));
         let (status, body) = ended(Service::S3);
         assert_eq!(status, 400);
-        assert!(body.contains("<Code>ExpiredToken</Code>") && body.contains("<Token-0>tok</Token-0>"), "{body}");
+        assert!(
+            body.contains("<Code>ExpiredToken</Code>") && body.contains("<Token-0>tok</Token-0>"),
+            "{body}"
+        );
         let (status, body) = ended(Service::Ec2);
         assert_eq!(status, 400);
         assert!(body.contains("<Code>RequestExpired</Code>") && !body.contains("tok"), "{body}");
         let (status, body) = ended(Service::Sts);
         assert_eq!(status, 403);
         assert!(body.contains("<Code>ExpiredToken</Code>") && body.contains("<Type>Sender</Type>"), "{body}");
-        let reply = render(
-            Service::Lambda,
-            of_problem(Service::Lambda, Problem::Expired(String::new())),
-            "r",
-            "h",
-        );
+        let reply =
+            render(Service::Lambda, of_problem(Service::Lambda, Problem::Expired(String::new())), "r", "h");
         assert!(reply.headers.contains(&("x-amzn-errortype", "ExpiredTokenException".to_owned())));
     }
 
@@ -405,9 +435,14 @@ mod tests {
 
     #[test]
     fn oidc_gives_the_oauth_error_beside_the_code() {
-        let (status, body) =
-            text(Service::Oidc, Refusal::new(400, "AuthorizationPendingException", "Authorization is still pending"));
+        let (status, body) = text(
+            Service::Oidc,
+            Refusal::new(400, "AuthorizationPendingException", "Authorization is still pending"),
+        );
         assert_eq!(status, 400);
-        assert_eq!(body, r#"{"error":"authorization_pending","error_description":"Authorization is still pending"}"#);
+        assert_eq!(
+            body,
+            r#"{"error":"authorization_pending","error_description":"Authorization is still pending"}"#
+        );
     }
 }

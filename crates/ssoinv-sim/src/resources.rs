@@ -77,7 +77,6 @@ fn moment<'de, D: Deserializer<'de>>(input: D) -> Result<Option<i64>, D::Error> 
 /// Where something lies, and the seed of all that is made up about it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
-    pub(crate) partition: &'a str,
     pub(crate) account: &'a str,
     pub(crate) region: &'a str,
     pub(crate) seed: u64,
@@ -234,8 +233,7 @@ pub(crate) fn reservation(number: usize) -> usize {
 mod tests {
     use super::*;
 
-    const PLACE: Place<'_> =
-        Place { partition: "aws", account: "012345678901", region: "eu-west-1", seed: 3 };
+    const PLACE: Place<'_> = Place { account: "012345678901", region: "eu-west-1", seed: 3 };
 
     #[test]
     fn made_up_fields_are_the_same_each_time_and_differ_between_places() {

@@ -60,24 +60,37 @@ impl Rng {
         &of[self.index(of.len())]
     }
 
-    fn chars(&mut self, alphabet: &[u8], count: usize) -> String {
-        (0..count).map(|_| char::from(*self.pick(alphabet))).collect()
+    /// `2^bits` characters, several out of one number: most of what is made up are IDs.
+    fn chars(&mut self, alphabet: &[u8], bits: u32, count: usize) -> String {
+        let mut text = String::with_capacity(count);
+        let (mut number, mut left) = (0, 0);
+        for _ in 0..count {
+            if left < bits {
+                (number, left) = (self.next(), u64::BITS);
+            }
+            let index = usize::try_from(number & ((1 << bits) - 1)).unwrap_or(0);
+            text.push(char::from(alphabet[index]));
+            number >>= bits;
+            left -= bits;
+        }
+        text
     }
 
     pub(crate) fn hex(&mut self, count: usize) -> String {
-        self.chars(b"0123456789abcdef", count)
+        self.chars(b"0123456789abcdef", 4, count)
     }
 
     pub(crate) fn base64(&mut self, count: usize) -> String {
-        self.chars(BASE64, count)
+        self.chars(BASE64, 6, count)
     }
 
     pub(crate) fn base32(&mut self, count: usize) -> String {
-        self.chars(BASE32, count)
+        self.chars(BASE32, 5, count)
     }
 
+    /// Sixteen consonants, which spell no words.
     pub(crate) fn upper(&mut self, count: usize) -> String {
-        self.chars(b"BCDFGHJKLMNPQRSTVWXZ", count)
+        self.chars(b"BCDFGHJKLMNPQRST", 4, count)
     }
 
     /// A request ID in the shape of a UUID of version 4.

@@ -16,12 +16,29 @@ const ID_STEP_BACK: u128 = inverse(ID_STEP, ID_SPACE);
 
 const TEAMS: &[&str] = &["payments", "search", "catalog", "identity", "billing", "mobile", "data", "fraud"];
 const STAGES: &[&str] = &["prod", "staging", "dev", "sandbox"];
-const PURPOSES: &[&str] = &["logs", "backups", "assets", "exports", "tfstate", "uploads", "artifacts", "lake"];
+const PURPOSES: &[&str] =
+    &["logs", "backups", "assets", "exports", "tfstate", "uploads", "artifacts", "lake"];
 const ROLES: &[&str] = &["web", "api", "worker", "db", "cache", "bastion", "batch", "runner"];
-const TYPES: &[&str] =
-    &["t3.micro", "t3.large", "t4g.medium", "m6i.large", "m7g.xlarge", "c7g.2xlarge", "r6i.xlarge", "c5.large"];
-const RUNTIMES: &[&str] =
-    &["python3.13", "python3.12", "nodejs22.x", "nodejs20.x", "java21", "provided.al2023", "dotnet8", "ruby3.3"];
+const TYPES: &[&str] = &[
+    "t3.micro",
+    "t3.large",
+    "t4g.medium",
+    "m6i.large",
+    "m7g.xlarge",
+    "c7g.2xlarge",
+    "r6i.xlarge",
+    "c5.large",
+];
+const RUNTIMES: &[&str] = &[
+    "python3.13",
+    "python3.12",
+    "nodejs22.x",
+    "nodejs20.x",
+    "java21",
+    "provided.al2023",
+    "dotnet8",
+    "ruby3.3",
+];
 
 /// How large an organisation from a seed is. Sizes are exact, so that a test knows what must come back.
 #[derive(Debug, Clone)]

@@ -89,7 +89,8 @@ pub(crate) fn route(request: &Request) -> Route {
     let operation = match service {
         Service::S3 if request.method == Method::GET && request.path == "/" => "ListBuckets",
         Service::Lambda
-            if request.method == Method::GET && request.path.trim_end_matches('/') == "/2015-03-31/functions" =>
+            if request.method == Method::GET
+                && request.path.trim_end_matches('/') == "/2015-03-31/functions" =>
         {
             "ListFunctions"
         }

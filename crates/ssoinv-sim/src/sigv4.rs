@@ -82,7 +82,9 @@ pub(crate) fn string_to_sign(amz_date: &str, scope: &str, canonical_request: &st
 fn encode(bytes: &[u8], keep_slash: bool, into: &mut String) {
     for &byte in bytes {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => into.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                into.push(char::from(byte))
+            }
             b'/' if keep_slash => into.push('/'),
             _ => {
                 into.push('%');
@@ -211,7 +213,7 @@ mod tests {
         );
     }
 
-    fn s3_example(method: &str, target: &str, headers: &[(&str, &str)], hash: &str) -> String {
+    fn s3_example(method: &str, target: &str, headers: &[(&'static str, &str)], hash: &str) -> String {
         let mut all = vec![("host", "examplebucket.s3.amazonaws.com"), ("x-amz-date", "20130524T000000Z")];
         all.push(("x-amz-content-sha256", hash));
         all.extend(headers);
@@ -219,8 +221,7 @@ mod tests {
         let mut signed: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
         signed.sort_unstable();
         let canonical = canonical_request(&request, &signed, hash, true);
-        let key =
-            signing_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "20130524", "us-east-1", "s3");
+        let key = signing_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "20130524", "us-east-1", "s3");
         signature(&key, &string_to_sign("20130524T000000Z", "20130524/us-east-1/s3/aws4_request", &canonical))
     }
 

@@ -91,7 +91,10 @@ impl State {
             let Some(account) = self.organisation.find(&user.account) else { continue };
             let principal = Principal {
                 arn: format!("arn:{}:iam::{}:user/{}", self.partition(), user.account, user.name),
-                user_id: format!("AIDA{}", self.made_up(&format!("{}/{}", user.account, user.name)).base32(17)),
+                user_id: format!(
+                    "AIDA{}",
+                    self.made_up(&format!("{}/{}", user.account, user.name)).base32(17)
+                ),
                 role: user.name.clone(),
                 session: String::new(),
             };
@@ -127,7 +130,13 @@ impl State {
     }
 
     /// Who speaks in a session of a role; `iam_name` is the role's name in ARNs, `role` that in the portal.
-    pub(crate) fn role_principal(&self, account: &str, iam_name: &str, role: &str, session: &str) -> Principal {
+    pub(crate) fn role_principal(
+        &self,
+        account: &str,
+        iam_name: &str,
+        role: &str,
+        session: &str,
+    ) -> Principal {
         let id = self.made_up(&format!("role/{account}/{iam_name}")).base32(17);
         Principal {
             arn: format!("arn:{}:sts::{account}:assumed-role/{iam_name}/{session}", self.partition()),
@@ -167,7 +176,8 @@ impl State {
 
     fn calls_allowed(&self, account: &str, role: &str) -> u32 {
         let mut roles = lock(&self.roles);
-        let rule = roles.early_ends.iter_mut().find(|rule| rule.times != Some(0) && rule.matches(account, role));
+        let rule =
+            roles.early_ends.iter_mut().find(|rule| rule.times != Some(0) && rule.matches(account, role));
         rule.map_or(UNLIMITED, |rule| {
             rule.times = rule.times.map(|left| left - 1);
             rule.after_calls
@@ -208,7 +218,11 @@ impl State {
     }
 
     pub(crate) fn judge(&self, call: &Subject<'_>) -> Verdict {
-        if self.has_faults.load(Ordering::Acquire) { lock(&self.faults).judge(call) } else { Verdict::default() }
+        if self.has_faults.load(Ordering::Acquire) {
+            lock(&self.faults).judge(call)
+        } else {
+            Verdict::default()
+        }
     }
 
     /// Switches a region on or off for an account.
@@ -220,7 +234,8 @@ impl State {
     /// Whether the account has the region on.
     pub(crate) fn region_enabled(&self, account: usize, region: &str) -> bool {
         let changed = self.regions.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let changed = if changed.is_empty() { None } else { changed.get(&(account, region.to_owned())).copied() };
+        let changed =
+            if changed.is_empty() { None } else { changed.get(&(account, region.to_owned())).copied() };
         changed.unwrap_or_else(|| self.organisation.enabled(account, region))
     }
 

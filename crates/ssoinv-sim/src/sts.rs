@@ -127,7 +127,8 @@ fn assume_role(state: &State, caller: &Key, params: &Params, request_id: &str) -
         );
         refusal
     };
-    let role = declared(state, asked.account, asked.name).filter(|role| trusts(role, caller)).ok_or_else(denied)?;
+    let role =
+        declared(state, asked.account, asked.name).filter(|role| trusts(role, caller)).ok_or_else(denied)?;
     if role.external_id.is_some() && role.external_id.as_deref() != params.get("ExternalId") {
         return Err(denied());
     }
@@ -146,8 +147,12 @@ pub(crate) fn with_web_identity(state: &State, params: &Params, request_id: &str
     let token = params.get("WebIdentityToken").unwrap_or_default();
     let known = state.organisation.web_identities.iter().find(|identity| identity.token == token);
     let identity = known.ok_or_else(|| {
-        Refusal::new(400, "InvalidIdentityToken", "The ID Token provided is not a valid JWT. (You may see this error \
-                                                   if you sent an Access Token)")
+        Refusal::new(
+            400,
+            "InvalidIdentityToken",
+            "The ID Token provided is not a valid JWT. (You may see this error \
+                                                   if you sent an Access Token)",
+        )
     })?;
     let denied =
         || Refusal::new(403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity");
@@ -168,7 +173,12 @@ mod tests {
     fn role_arns_are_read_with_and_without_a_path() {
         assert_eq!(role_of("arn:aws:iam::012345678901:role/audit"), Some(("012345678901", "audit")));
         assert_eq!(role_of("arn:aws-cn:iam::012345678901:role/a/b/audit"), Some(("012345678901", "audit")));
-        for wrong in ["arn:aws:iam::012345678901:user/x", "arn:aws:iam::12345:role/x", "x", "arn:aws:iam::012345678901:role/"] {
+        for wrong in [
+            "arn:aws:iam::012345678901:user/x",
+            "arn:aws:iam::12345:role/x",
+            "x",
+            "arn:aws:iam::012345678901:role/",
+        ] {
             assert_eq!(role_of(wrong), None, "{wrong}");
         }
     }

@@ -38,7 +38,8 @@ pub(crate) async fn assume_role(
     session: &str,
 ) -> io::Result<Credentials> {
     let problem = |what: &str| io::Error::other(format!("upstream STS: {what}"));
-    let host = base.strip_prefix("http://").ok_or_else(|| problem("not an http:// URL"))?.trim_end_matches('/');
+    let host =
+        base.strip_prefix("http://").ok_or_else(|| problem("not an http:// URL"))?.trim_end_matches('/');
     let arn = format!("arn:{partition}:iam::{account}:role/{role}");
     let form = format!(
         "Action=AssumeRole&Version=2011-06-15&RoleArn={}&RoleSessionName={}",

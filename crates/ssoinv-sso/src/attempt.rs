@@ -196,12 +196,18 @@ mod tests {
         let start = tokio::time::Instant::now();
         let answers = AtomicU32::new(0);
         let after = Some(Duration::from_secs(30));
-        let (result, _) = call(&turnstile, None, POLICY, |_, _| (), || async {
-            match answers.fetch_add(1, Ordering::Relaxed) {
-                0 => Err(failure(Remedy::SlowDown { after })),
-                _ => Ok(()),
-            }
-        })
+        let (result, _) = call(
+            &turnstile,
+            None,
+            POLICY,
+            |_, _| (),
+            || async {
+                match answers.fetch_add(1, Ordering::Relaxed) {
+                    0 => Err(failure(Remedy::SlowDown { after })),
+                    _ => Ok(()),
+                }
+            },
+        )
         .await;
         assert_eq!(result, Ok(()));
         assert!(start.elapsed() >= Duration::from_secs(30));
@@ -212,8 +218,14 @@ mod tests {
     async fn what_must_be_renewed_comes_back_at_once() {
         let turnstile = Turnstile::new(PaceLimits::PORTAL);
         for remedy in [Remedy::Renew, Remedy::CheckRegion, Remedy::None] {
-            let (result, attempts) =
-                call(&turnstile, None, POLICY, |_, _| unreachable!(), || async { Err::<(), _>(failure(remedy)) }).await;
+            let (result, attempts) = call(
+                &turnstile,
+                None,
+                POLICY,
+                |_, _| unreachable!(),
+                || async { Err::<(), _>(failure(remedy)) },
+            )
+            .await;
             assert_eq!(result.unwrap_err().remedy, remedy);
             assert_eq!(attempts.calls, 1);
         }

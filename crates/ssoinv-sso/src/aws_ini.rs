@@ -2,7 +2,7 @@
 //!
 //! The files look like INI and aren't: comments may follow a value or a header, an indented line goes on with the value
 //! above, quotes and backslashes are literal, keys ignore case. So a file is first brought, line for line, to plain INI
-//! ([`to_plain`]): each name and value in quotes, each odd character escaped. That rust-ini reads faithfully, and a
+//! (`to_plain`): each name and value in quotes, each odd character escaped. That rust-ini reads faithfully, and a
 //! table beside it keeps the line numbers. The rules are those of the AWS SDKs' shared configuration files ("Shared
 //! config and credentials files" in the AWS SDKs and Tools Reference Guide) and of the cases that the SDKs share.
 //!

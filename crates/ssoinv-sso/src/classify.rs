@@ -33,7 +33,7 @@ const THROTTLING: [&str; 14] = [
 const PASSING: [&str; 2] = ["RequestTimeout", "RequestTimeoutException"];
 
 /// The headers that carry a request's ID.
-const REQUEST_IDS: [&str; 3] = ["x-amzn-requestid", "x-amzn-request-id", "x-amz-request-id"];
+const REQUEST_IDS: [&str; 4] = ["x-amzn-requestid", "x-amzn-request-id", "x-amz-request-id", "requestid"];
 
 /// What an error of any service means, as far as that follows from HTTP, the network and the codes that all share.
 /// `now` is the time of day, for a `Retry-After` that is a date.
@@ -54,9 +54,10 @@ where
             .with_remedy(Remedy::TryAgain),
         SdkError::DispatchFailure(failure) => dispatch(failure, error),
         SdkError::ResponseError(context) => {
-            let failure = Failure::new(FailureKind::Failed, "the answer was cut off or is not what the service gives")
-                .with_code("InvalidResponse")
-                .with_remedy(Remedy::TryAgain);
+            let failure =
+                Failure::new(FailureKind::Failed, "the answer was cut off or is not what the service gives")
+                    .with_code("InvalidResponse")
+                    .with_remedy(Remedy::TryAgain);
             of_status(failure, context.raw(), now)
         }
         SdkError::ServiceError(context) => {
@@ -76,8 +77,11 @@ where
 /// What status, code and headers of an answer add to a failure.
 fn of_status(mut failure: Failure, raw: &HttpResponse, now: SystemTime) -> Failure {
     let status = raw.status().as_u16();
-    failure.request_id =
-        REQUEST_IDS.iter().find_map(|name| raw.headers().get(name)).filter(|id| !id.is_empty()).map(str::to_owned);
+    failure.request_id = REQUEST_IDS
+        .iter()
+        .find_map(|name| raw.headers().get(name))
+        .filter(|id| !id.is_empty())
+        .map(str::to_owned);
     let is_one_of = |codes: &[&str]| failure.code.as_deref().is_some_and(|code| codes.contains(&code));
     let (throttled, passing) = (is_one_of(&THROTTLING), is_one_of(&PASSING));
     if status == 429 || throttled {
@@ -134,7 +138,8 @@ fn root_cause(error: &(dyn Error + 'static)) -> String {
 
 /// Untrusted text in one line.
 pub(crate) fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
     words.join(" ")
 }
 
@@ -219,7 +224,11 @@ mod tests {
             SdkError::timeout_error("slow"),
         ] {
             let failure = classify::<Answered>(&error, UNIX_EPOCH);
-            assert_eq!((failure.kind, failure.remedy), (FailureKind::Unreachable, Remedy::TryAgain), "{failure:?}");
+            assert_eq!(
+                (failure.kind, failure.remedy),
+                (FailureKind::Unreachable, Remedy::TryAgain),
+                "{failure:?}"
+            );
         }
     }
 }

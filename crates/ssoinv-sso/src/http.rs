@@ -93,7 +93,11 @@ pub enum HttpError {
 /// `NO_PROXY` of `env`, in either case of letters; plain HTTP, which only goes to this machine, goes there straight.
 /// `connections` bounds the connections to one host: all accounts share `ec2.<region>`, so it should not be below the
 /// number of calls made at once.
-pub fn client(env: &Env, bundle: Option<&CaBundle>, connections: NonZeroUsize) -> Result<SharedHttpClient, HttpError> {
+pub fn client(
+    env: &Env,
+    bundle: Option<&CaBundle>,
+    connections: NonZeroUsize,
+) -> Result<SharedHttpClient, HttpError> {
     let mut tls = TlsContext::builder();
     if let Some(bundle) = bundle {
         tls = tls.with_trust_store(trusted(bundle)?);
@@ -140,7 +144,9 @@ fn pem_blocks(text: &str) -> impl Iterator<Item = &str> {
 /// The proxy for HTTPS.
 fn proxy(env: &Env) -> Result<ProxyConfig, HttpError> {
     let first = |names: &[&'static str]| {
-        names.iter().find_map(|name| env.get(*name).filter(|value| !value.is_empty()).map(|value| (*name, value)))
+        names
+            .iter()
+            .find_map(|name| env.get(*name).filter(|value| !value.is_empty()).map(|value| (*name, value)))
     };
     let Some((variable, address)) = first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]) else {
         return Ok(ProxyConfig::disabled());
@@ -199,6 +205,11 @@ impl Sdk {
             common = common.framework_metadata(name);
         }
         Self { common: common.build() }
+    }
+
+    /// The settings of all clients, without a place.
+    pub(crate) fn common(&self) -> &SdkConfig {
+        &self.common
     }
 
     /// The settings of clients at `place`, without credentials.
@@ -285,7 +296,10 @@ tL4ndQavEi51mI38AjEAi/V3bNTIZargCyzuFJ0nN6T5U6VR5CmD1/iQMVtCnwr1
     fn proxies_come_from_the_environment_handed_in() {
         assert!(proxy(&env(&[("HTTP_PROXY", "http://p:1"), ("https_proxy", "")])).unwrap().is_disabled());
         for good in ["http://p:3128", "p:3128", "https://user:pw@p"] {
-            assert!(!proxy(&env(&[("HTTPS_PROXY", good), ("NO_PROXY", "localhost")])).unwrap().is_disabled(), "{good}");
+            assert!(
+                !proxy(&env(&[("HTTPS_PROXY", good), ("NO_PROXY", "localhost")])).unwrap().is_disabled(),
+                "{good}"
+            );
         }
         let error = proxy(&env(&[("ALL_PROXY", "socks5://me:secret@p")])).unwrap_err();
         assert!(matches!(error, HttpError::InvalidProxy { variable: "ALL_PROXY" }));
@@ -299,7 +313,10 @@ tL4ndQavEi51mI38AjEAi/V3bNTIZargCyzuFJ0nN6T5U6VR5CmD1/iQMVtCnwr1
         let mut place =
             Place { region: "eu-west-1".into(), endpoint: None, use_fips: true, use_dual_stack: true };
         let aws = sdk.at(&place).build();
-        assert_eq!((aws.use_fips(), aws.use_dual_stack(), aws.endpoint_url()), (Some(true), Some(true), None));
+        assert_eq!(
+            (aws.use_fips(), aws.use_dual_stack(), aws.endpoint_url()),
+            (Some(true), Some(true), None)
+        );
         place.endpoint = Some("http://127.0.0.1:1".into());
         let own = sdk.at(&place).build();
         assert_eq!((own.use_fips(), own.endpoint_url()), (None, Some("http://127.0.0.1:1")));

@@ -15,7 +15,7 @@ use ssoinv_core::retry::RetryPolicy;
 use ssoinv_core::scope::is_region_name;
 
 use crate::http::{Place, Sdk};
-use crate::profile::{Endpoint, Env, Location, Origin, Profile, Service, SsoSession, endpoint_for};
+use crate::profile::{Endpoint, Env, Origin, Profile, Service, SsoSession, endpoint_for};
 
 /// Whether there is somebody to ask.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -207,11 +207,6 @@ fn is_aws(url: &str) -> bool {
     let host = authority.rsplit('@').next().unwrap_or_default();
     let host = host.split(':').next().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
     AWS_SUFFIXES.iter().any(|suffix| host.ends_with(suffix))
-}
-
-/// Where a setting stands, for messages.
-pub(crate) fn place_of(location: &Location) -> String {
-    format!("{}:{}", location.file.display(), location.line)
 }
 
 #[cfg(test)]

@@ -17,8 +17,12 @@ use ssoinv_core::secret::Secret;
 use crate::profile::SsoSession;
 
 /// How often and after what pause a file that doesn't parse is read again.
-const READ_AGAIN: [Duration; 4] =
-    [Duration::from_millis(50), Duration::from_millis(50), Duration::from_millis(100), Duration::from_millis(200)];
+const READ_AGAIN: [Duration; 4] = [
+    Duration::from_millis(50),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+];
 
 /// The folder, or none where there is no home.
 #[derive(Clone, Debug)]
@@ -256,11 +260,8 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// The name of a token's file: botocore's `SSOTokenLoader`.
 fn file_name(key: &str) -> String {
-    let mut name = String::with_capacity(45);
-    for byte in Sha1::digest(key.as_bytes()) {
-        name.push_str(&format!("{byte:02x}"));
-    }
-    name + ".json"
+    let hex: Vec<String> = Sha1::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.concat() + ".json"
 }
 
 /// The name of a registration's file: botocore's `_registration_cache_key`, the SHA-1 of Python's JSON for what the
@@ -268,7 +269,9 @@ fn file_name(key: &str) -> String {
 fn registration_name(session: &SsoSession) -> String {
     let scopes = registered_scopes(session).map_or_else(
         || "null".to_owned(),
-        |scopes| format!("[{}]", scopes.iter().map(|scope| python_json(scope)).collect::<Vec<_>>().join(", ")),
+        |scopes| {
+            format!("[{}]", scopes.iter().map(|scope| python_json(scope)).collect::<Vec<_>>().join(", "))
+        },
     );
     let name = session.name.as_deref().map_or_else(|| "null".to_owned(), python_json);
     file_name(&format!(
@@ -297,9 +300,7 @@ fn python_json(text: &str) -> String {
             '\u{c}' => out.push_str("\\f"),
             ' '..='~' => out.push(c),
             _ => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    out.push_str(&format!("\\u{unit:04x}"));
-                }
+                out.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
             }
         }
     }
@@ -351,7 +352,11 @@ mod tests {
             access_token: Secret::new("a-token"),
             expires_at: at(1_767_323_045),
             refresh_token: Some(Secret::new("a-refresh-token")),
-            client: Some(Client { id: "id".to_owned(), secret: Secret::new("s"), expires_at: at(1_775_000_000) }),
+            client: Some(Client {
+                id: "id".to_owned(),
+                secret: Secret::new("s"),
+                expires_at: at(1_775_000_000),
+            }),
         }
     }
 
@@ -360,10 +365,22 @@ mod tests {
     #[test]
     fn names_are_botocores() {
         assert_eq!(file_name("corp"), "ee0bfd2552fbd840c02cc48b6e823320543c450f.json");
-        assert_eq!(file_name("https://corp.awsapps.com/start#/"), "89299b9a0529ad2f5a9f7b829db1b8f767e655cc.json");
-        assert_eq!(registration_name(&session(Some("corp"), "https://corp.awsapps.com/start")), "787ef34d0a944c01385765faa28b5e67d1c08f33.json");
-        assert_eq!(registration_name(&session(Some("Größe \"😀\""), "https://corp.awsapps.com/start")), "bddcc4d528b1f320a4715d7f4981014356ba834a.json");
-        assert_eq!(registration_name(&session(None, "https://corp.awsapps.com/start")), "3a62fc7fd3ab838419eccab5b58d0124a95b510d.json");
+        assert_eq!(
+            file_name("https://corp.awsapps.com/start#/"),
+            "89299b9a0529ad2f5a9f7b829db1b8f767e655cc.json"
+        );
+        assert_eq!(
+            registration_name(&session(Some("corp"), "https://corp.awsapps.com/start")),
+            "787ef34d0a944c01385765faa28b5e67d1c08f33.json"
+        );
+        assert_eq!(
+            registration_name(&session(Some("Größe \"😀\""), "https://corp.awsapps.com/start")),
+            "bddcc4d528b1f320a4715d7f4981014356ba834a.json"
+        );
+        assert_eq!(
+            registration_name(&session(None, "https://corp.awsapps.com/start")),
+            "3a62fc7fd3ab838419eccab5b58d0124a95b510d.json"
+        );
     }
 
     #[test]
@@ -416,7 +433,11 @@ mod tests {
         let cache = TokenCache::new(Some(home.path()));
         let mine = session(Some("corp"), "https://corp.awsapps.com/start");
         cache.store_token(&mine, &token()).await.unwrap();
-        for same in ["https://corp.awsapps.com/start/", "https://corp.awsapps.com/start#/", "https://corp.awsapps.com/start#"] {
+        for same in [
+            "https://corp.awsapps.com/start/",
+            "https://corp.awsapps.com/start#/",
+            "https://corp.awsapps.com/start#",
+        ] {
             assert_eq!(cache.token(&session(Some("corp"), same)).await, Lookup::Token(token()), "{same}");
         }
         let foreign = |lookup| matches!(lookup, Lookup::Foreign(_));
@@ -445,9 +466,10 @@ mod tests {
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
         let start = tokio::time::Instant::now();
         assert_eq!(cache.token(&session).await, Lookup::None);
-        assert_eq!(start.elapsed(), READ_AGAIN.iter().sum());
+        assert_eq!(start.elapsed(), READ_AGAIN.iter().sum::<Duration>());
 
-        let (writer, text) = (path.clone(), whole.replace("accessToken", "AccessToken").replace("startUrl", "starturl"));
+        let (writer, text) =
+            (path.clone(), whole.replace("accessToken", "AccessToken").replace("startUrl", "starturl"));
         let (token, ()) = tokio::join!(cache.token(&session), async {
             tokio::time::sleep(Duration::from_millis(60)).await;
             std::fs::write(writer, text).unwrap();

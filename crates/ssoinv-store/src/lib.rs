@@ -1,8 +1,8 @@
 //! Station 6: rows on disk. What a run needs to keep rows until it is their turn.
 //!
 //! Rows come in from the runner, task by task and page by page, in whatever order AWS answers; they leave in the plan's
-//! order, those of a task sorted by their key. [`queue`] is that hand-over and the place to start; [`merge`] sorts;
-//! [`segment`] is the form on disk; [`run`] the folder that it lies in, and what is done with those of dead runs.
+//! order, those of a task sorted by their key. [`queue`] is that hand-over and the place to start; `merge` sorts;
+//! `segment` is the form on disk; [`run`] the folder that it lies in, and what is done with those of dead runs.
 //!
 //! Nothing here knows AWS or a format. Time, names and places are handed in.
 

@@ -52,7 +52,7 @@ const LINE_EVERY: Duration = Duration::from_mins(1);
 
 impl Display {
     /// Starts the display's thread.
-    pub(crate) fn start(terminal: Terminal, clock: Clock, browser: Browser) -> Self {
+    pub(crate) fn start(terminal: Terminal, clock: Clock, browser: Browser, demo: bool) -> Self {
         let (sender, receiver) = mpsc::channel();
         let drawn = terminal.stderr_is_terminal && terminal.verbosity != Verbosity::Quiet;
         let bar = ProgressBar::with_draw_target(
@@ -60,7 +60,7 @@ impl Display {
             if drawn { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() },
         );
         let view =
-            View { terminal, clock, browser, bar: bar.clone(), progress: Progress::default(), heard: Heard::default() };
+            View { terminal, clock, browser, demo, bar: bar.clone(), progress: Progress::default(), heard: Heard::default() };
         let thread = thread::spawn(move || view.run(&receiver));
         Self { sender, thread, bar }
     }
@@ -169,6 +169,7 @@ struct View {
     terminal: Terminal,
     clock: Clock,
     browser: Browser,
+    demo: bool,
     bar: ProgressBar,
     progress: Progress,
     heard: Heard,
@@ -215,6 +216,13 @@ impl View {
 
     fn say(&self, text: &str) {
         self.bar.suspend(|| say(text));
+    }
+
+    /// Says a line, unless only what isn't well is to be said.
+    fn note(&self, line: &str) {
+        if self.terminal.verbosity > Verbosity::Quiet {
+            self.say(&format!("{}\n", sanitize(line)));
+        }
     }
 
     /// Says a line where `verbosity` is asked for.
@@ -265,6 +273,9 @@ impl View {
 
     fn sign_in(&mut self, sign_in: SignIn) {
         match sign_in {
+            SignIn::Code { session, .. } if self.demo => {
+                self.note(&format!("demo: a simulated person signs in to `{session}` in a browser"));
+            }
             SignIn::Code { session, verification_uri_complete, verification_uri, user_code, expires_at } => {
                 let left = expires_at.duration_since(self.clock.now()).unwrap_or_default();
                 let minutes = left.as_secs().div_ceil(60);
@@ -283,10 +294,10 @@ impl View {
             SignIn::CodeEnded { session } => {
                 self.say(&format!("the code for `{}` ended; here is another\n", sanitize(&session)));
             }
-            SignIn::Done { session } => self.say(&format!("signed in to `{}`\n", sanitize(&session))),
+            SignIn::Done { session } => self.note(&format!("signed in to `{session}`")),
             SignIn::Refreshed { session } => {
                 if self.terminal.verbosity >= Verbosity::Verbose {
-                    self.say(&format!("refreshed the sign-in to `{}`\n", sanitize(&session)));
+                    self.note(&format!("refreshed the sign-in to `{session}`"));
                 }
             }
             SignIn::GaveUp { session, failure } => {

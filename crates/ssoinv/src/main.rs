@@ -15,8 +15,11 @@ mod exit_codes;
 mod output;
 mod selection;
 mod settings;
+mod signals;
+mod station;
 mod summary;
 mod terminal;
+mod warnings;
 
 use std::process;
 

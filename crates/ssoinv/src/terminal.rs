@@ -67,6 +67,12 @@ impl Terminal {
         text
     }
 
+    /// `error: …` and its hint, for what ends nothing.
+    pub(crate) fn error_line(&self, message: &str, hint: &str) -> String {
+        let label = self.label(Style::new().red().bold(), "error:");
+        format!("{label} {}\n{}", sanitize(message), self.hint(hint))
+    }
+
     /// `warning: …` and its hint.
     pub(crate) fn warning(&self, message: &str, hint: Option<&str>) -> String {
         let label = self.label(Style::new().yellow().bold(), "warning:");

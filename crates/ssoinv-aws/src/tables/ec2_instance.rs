@@ -298,9 +298,13 @@ fn nested() -> Vec<Column<Row>> {
         Column::json("maintenance_options", "Whether it recovers and migrates by itself", |row, _, json| {
             object(json, row.instance.maintenance_options.as_ref(), shapes::maintenance_options);
         }),
-        Column::json("metadata_options", "How its metadata service is set; HttpTokens is IMDSv2", |row, _, json| {
-            object(json, row.instance.metadata_options.as_ref(), shapes::metadata_options);
-        }),
+        Column::json(
+            "metadata_options",
+            "How its metadata service is set; HttpTokens is IMDSv2",
+            |row, _, json| {
+                object(json, row.instance.metadata_options.as_ref(), shapes::metadata_options);
+            },
+        ),
         Column::json("network_interfaces", "Its network interfaces", |row, _, json| {
             objects(json, row.instance.network_interfaces.as_ref(), shapes::network_interface);
         }),
@@ -344,18 +348,22 @@ fn beyond_steampipe() -> Vec<Column<Row>> {
         Column::text("ram_disk_id", "The RAM disk, for paravirtual instances", |row, _| {
             text(row.instance.ramdisk_id.as_ref())
         }),
-        Column::text("sriov_net_support", "Whether enhanced networking with the Intel 82599 is on", |row, _| {
-            text(row.instance.sriov_net_support.as_ref())
-        }),
+        Column::text(
+            "sriov_net_support",
+            "Whether enhanced networking with the Intel 82599 is on",
+            |row, _| text(row.instance.sriov_net_support.as_ref()),
+        ),
         Column::text("capacity_block_id", "The Capacity Block that it runs in", |row, _| {
             text(row.instance.capacity_block_id.as_ref())
         }),
         Column::text("cpu_options_amd_sev_snp", "Whether AMD SEV-SNP is on", |row, _| {
             text(row.instance.cpu_options.as_ref()?.amd_sev_snp.as_ref())
         }),
-        Column::text("cpu_options_nested_virtualization", "Whether virtual machines may run in it", |row, _| {
-            text(row.instance.cpu_options.as_ref()?.nested_virtualization.as_ref())
-        }),
+        Column::text(
+            "cpu_options_nested_virtualization",
+            "Whether virtual machines may run in it",
+            |row, _| text(row.instance.cpu_options.as_ref()?.nested_virtualization.as_ref()),
+        ),
         Column::text(
             "placement_availability_zone_id",
             "The Availability Zone's ID, the same in all accounts",
@@ -383,9 +391,13 @@ fn beyond_steampipe() -> Vec<Column<Row>> {
         Column::text("requester_id", "The service that launched it on the owner's behalf", |row, _| {
             text(row.reservation.requester_id.as_ref())
         }),
-        Column::json("reservation_groups", "The security groups of its launch, in EC2-Classic", |row, _, json| {
-            objects(json, row.reservation.groups.as_ref(), shapes::group);
-        }),
+        Column::json(
+            "reservation_groups",
+            "The security groups of its launch, in EC2-Classic",
+            |row, _, json| {
+                objects(json, row.reservation.groups.as_ref(), shapes::group);
+            },
+        ),
     ]
 }
 
@@ -417,11 +429,98 @@ impl ListTable for Ec2Instance {
             let instances = reservation.instances.take().unwrap_or_default();
             let reservation = Arc::new(reservation);
             rows.extend(
-                instances
-                    .into_iter()
-                    .map(|instance| Row { instance, reservation: Arc::clone(&reservation) }),
+                instances.into_iter().map(|instance| Row { instance, reservation: Arc::clone(&reservation) }),
             );
         }
         Ok(Page { rows, next: answer.next_token })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{expect, expect_file};
+    use ssoinv_core::failure::Remedy;
+
+    use super::*;
+    use crate::classify::INVALID_ANSWER;
+    use crate::tables::testing::{CannedService, asked, clock, leaves, page, told};
+    use crate::tables::{ApiClient, Service};
+
+    const WHOLE: &str = include_str!("answers/every_member_of_an_instance.xml");
+
+    #[tokio::test]
+    async fn every_member_of_the_answer_is_in_the_row() {
+        let page = page(&Ec2Instance, WHOLE, None, false).await.expect("a page");
+        assert_eq!(page.next.as_deref(), Some("page-2"));
+        let row = told(&page.rows, 0);
+        expect_file!["answers/every_member_of_an_instance.txt"].assert_eq(&row);
+        for leaf in leaves(WHOLE) {
+            let answer_itself = leaf == "page-2" || leaf.ends_with("-example");
+            // Milliseconds are only written where there are some, and the tag's value has its own test.
+            let leaf = leaf.replace(".000Z", "Z");
+            assert!(answer_itself || leaf.contains("&lt;") || row.contains(&leaf), "{leaf} got lost");
+        }
+    }
+
+    /// Fails when the SDK learns of a new member: then the answer needs it, and the table perhaps a column.
+    #[tokio::test]
+    async fn the_answer_has_every_member_that_the_sdk_knows() {
+        let client = CannedService::new((200, &[], WHOLE.to_owned())).client(Service::Ec2);
+        let client = Client::of(&client).expect("EC2's");
+        let page = <Ec2Instance as ListTable>::page(client, None, &clock()).await.expect("a page");
+        let row = format!("{:#?}", page.rows[0]);
+        let missing: Vec<_> = row.lines().filter(|line| line.ends_with("None,")).collect();
+        // The reservation's instances have become the rows.
+        assert_eq!(missing, ["        instances: None,"]);
+    }
+
+    #[tokio::test]
+    async fn every_call_is_bounded_and_goes_on_from_its_token() {
+        expect!["POST https://ec2.eu-west-1.amazonaws.com/ Action=DescribeInstances&Version=2016-11-15&MaxResults=1000"].assert_eq(&asked(&Ec2Instance, None).await);
+        expect!["POST https://ec2.eu-west-1.amazonaws.com/ Action=DescribeInstances&Version=2016-11-15&NextToken=a%2Bb%2F%3D&MaxResults=1000"].assert_eq(&asked(&Ec2Instance, Some("a+b/=")).await);
+    }
+
+    #[tokio::test]
+    async fn an_empty_page_with_a_token_goes_on_and_a_loop_does_not() {
+        const EMPTY: &str = "<DescribeInstancesResponse><reservationSet/><nextToken>t2</nextToken></DescribeInstancesResponse>";
+        let first = page(&Ec2Instance, EMPTY, None, false).await.expect("a page");
+        assert_eq!((first.rows.num_rows(), first.next.as_deref()), (0, Some("t2")));
+        let again = page(&Ec2Instance, EMPTY, Some("t2"), false).await.expect_err("a loop");
+        assert_eq!(again.code.as_deref(), Some(INVALID_ANSWER));
+    }
+
+    /// The SDK's decoder would make a shorter list of each of these.
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_is_no_page() {
+        let cuts = WHOLE.char_indices().map(|(at, _)| at).step_by(97).chain([WHOLE.trim_end().len() - 1]);
+        for cut in cuts {
+            let failure = page(&Ec2Instance, &WHOLE[..cut], None, false).await.expect_err("a cut answer");
+            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{cut}");
+            assert_eq!(failure.remedy, Remedy::TryAgain, "{cut}");
+        }
+        let torn = WHOLE.replacen("</tagSet>", "</tagset>", 1);
+        let failure = page(&Ec2Instance, &torn, None, false).await.expect_err("an ill-formed answer");
+        assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER));
+    }
+
+    #[tokio::test]
+    async fn words_that_the_sdk_does_not_know_come_out_as_they_are() {
+        let body = "<DescribeInstancesResponse><reservationSet><item><instancesSet><item><instanceId>i-1</instanceId>\
+                    <instanceType>z99.mega</instanceType><instanceState><code>99</code><name>dreaming</name></instanceState>\
+                    </item></instancesSet></item></reservationSet></DescribeInstancesResponse>";
+        let row = told(&page(&Ec2Instance, body, None, false).await.expect("a page").rows, 0);
+        for line in ["instance_type `z99.mega`", "instance_state `dreaming`", "title `i-1`"] {
+            assert!(row.lines().any(|told| told == line), "{line} isn't in {row}");
+        }
+        assert!(row.lines().any(|told| told == "tags"), "no tags are null: {row}");
+    }
+
+    #[test]
+    fn a_transition_reason_tells_its_time() {
+        let time = transition_time("User initiated (2026-01-02 03:04:05 GMT)").and_then(rfc3339);
+        assert_eq!(time.as_deref(), Some("2026-01-02T03:04:05Z"));
+        for reason in ["", "User initiated", "Server.InternalError (x)", ") ("] {
+            assert_eq!(transition_time(reason), None, "{reason}");
+        }
     }
 }

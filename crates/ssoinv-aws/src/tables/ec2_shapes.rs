@@ -1,7 +1,18 @@
 //! EC2's structures as JSON in AWS's own shape: every member that the SDK's type has, with the API's name for it, in
 //! sorted order. One function a structure; a structure that several tables show stands here once.
 
-use aws_sdk_ec2::types::{CapacityReservationSpecificationResponse, CapacityReservationTargetResponse, ConnectionTrackingSpecificationResponse, EbsInstanceBlockDevice, ElasticGpuAssociation, ElasticInferenceAcceleratorAssociation, EnclaveOptions, GroupIdentifier, HibernationOptions, InstanceAttachmentEnaSrdSpecification, InstanceAttachmentEnaSrdUdpSpecification, InstanceBlockDeviceMapping, InstanceIpv4Prefix, InstanceIpv6Address, InstanceIpv6Prefix, InstanceMaintenanceOptions, InstanceMetadataOptionsResponse, InstanceNetworkInterface, InstanceNetworkInterfaceAssociation, InstanceNetworkInterfaceAttachment, InstanceNetworkPerformanceOptions, InstancePrivateIpAddress, InstanceSecondaryInterface, InstanceSecondaryInterfaceAttachment, InstanceSecondaryInterfacePrivateIpAddress, LicenseConfiguration, OperatorResponse, PrivateDnsNameOptionsResponse, ProductCode, StateReason, Tag};
+use aws_sdk_ec2::types::{
+    CapacityReservationSpecificationResponse, CapacityReservationTargetResponse,
+    ConnectionTrackingSpecificationResponse, EbsInstanceBlockDevice, ElasticGpuAssociation,
+    ElasticInferenceAcceleratorAssociation, EnclaveOptions, GroupIdentifier, HibernationOptions,
+    InstanceAttachmentEnaSrdSpecification, InstanceAttachmentEnaSrdUdpSpecification,
+    InstanceBlockDeviceMapping, InstanceIpv4Prefix, InstanceIpv6Address, InstanceIpv6Prefix,
+    InstanceMaintenanceOptions, InstanceMetadataOptionsResponse, InstanceNetworkInterface,
+    InstanceNetworkInterfaceAssociation, InstanceNetworkInterfaceAttachment,
+    InstanceNetworkPerformanceOptions, InstancePrivateIpAddress, InstanceSecondaryInterface,
+    InstanceSecondaryInterfaceAttachment, InstanceSecondaryInterfacePrivateIpAddress, LicenseConfiguration,
+    OperatorResponse, PrivateDnsNameOptionsResponse, ProductCode, StateReason, Tag,
+};
 use ssoinv_core::json::Object;
 
 use super::columns::{member_objects, millis};
@@ -23,17 +34,33 @@ pub(super) fn elastic_gpu_association(object: &mut Object<'_>, value: &ElasticGp
     object.text("ElasticGpuId", value.elastic_gpu_id.as_ref());
 }
 
-pub(super) fn inference_accelerator_association(object: &mut Object<'_>, value: &ElasticInferenceAcceleratorAssociation) {
+pub(super) fn inference_accelerator_association(
+    object: &mut Object<'_>,
+    value: &ElasticInferenceAcceleratorAssociation,
+) {
     object.text("ElasticInferenceAcceleratorArn", value.elastic_inference_accelerator_arn.as_ref());
-    object.text("ElasticInferenceAcceleratorAssociationId", value.elastic_inference_accelerator_association_id.as_ref());
-    object.text("ElasticInferenceAcceleratorAssociationState", value.elastic_inference_accelerator_association_state.as_ref());
-    object.timestamp("ElasticInferenceAcceleratorAssociationTime", millis(value.elastic_inference_accelerator_association_time.as_ref()));
+    object.text(
+        "ElasticInferenceAcceleratorAssociationId",
+        value.elastic_inference_accelerator_association_id.as_ref(),
+    );
+    object.text(
+        "ElasticInferenceAcceleratorAssociationState",
+        value.elastic_inference_accelerator_association_state.as_ref(),
+    );
+    object.timestamp(
+        "ElasticInferenceAcceleratorAssociationTime",
+        millis(value.elastic_inference_accelerator_association_time.as_ref()),
+    );
 }
 
 pub(super) fn network_interface(object: &mut Object<'_>, value: &InstanceNetworkInterface) {
     object.object("Association", value.association.as_ref(), address_association);
     object.object("Attachment", value.attachment.as_ref(), interface_attachment);
-    object.object("ConnectionTrackingConfiguration", value.connection_tracking_configuration.as_ref(), connection_tracking);
+    object.object(
+        "ConnectionTrackingConfiguration",
+        value.connection_tracking_configuration.as_ref(),
+        connection_tracking,
+    );
     object.text("Description", value.description.as_ref());
     member_objects(object, "Groups", value.groups.as_ref(), group);
     object.text("InterfaceType", value.interface_type.as_ref());
@@ -63,9 +90,16 @@ pub(super) fn tag(object: &mut Object<'_>, value: &Tag) {
     object.text("Value", value.value.as_ref());
 }
 
-pub(super) fn capacity_reservation_specification(object: &mut Object<'_>, value: &CapacityReservationSpecificationResponse) {
+pub(super) fn capacity_reservation_specification(
+    object: &mut Object<'_>,
+    value: &CapacityReservationSpecificationResponse,
+) {
     object.text("CapacityReservationPreference", value.capacity_reservation_preference.as_ref());
-    object.object("CapacityReservationTarget", value.capacity_reservation_target.as_ref(), capacity_reservation_target);
+    object.object(
+        "CapacityReservationTarget",
+        value.capacity_reservation_target.as_ref(),
+        capacity_reservation_target,
+    );
 }
 
 pub(super) fn hibernation_options(object: &mut Object<'_>, value: &HibernationOptions) {
@@ -100,7 +134,10 @@ pub(super) fn maintenance_options(object: &mut Object<'_>, value: &InstanceMaint
     object.text("RebootMigration", value.reboot_migration.as_ref());
 }
 
-pub(super) fn network_performance_options(object: &mut Object<'_>, value: &InstanceNetworkPerformanceOptions) {
+pub(super) fn network_performance_options(
+    object: &mut Object<'_>,
+    value: &InstanceNetworkPerformanceOptions,
+) {
     object.text("BandwidthWeighting", value.bandwidth_weighting.as_ref());
 }
 
@@ -115,7 +152,12 @@ pub(super) fn secondary_interface(object: &mut Object<'_>, value: &InstanceSecon
     object.text("InterfaceType", value.interface_type.as_ref());
     object.text("MacAddress", value.mac_address.as_ref());
     object.text("OwnerId", value.owner_id.as_ref());
-    member_objects(object, "PrivateIpAddresses", value.private_ip_addresses.as_ref(), secondary_private_ip_address);
+    member_objects(
+        object,
+        "PrivateIpAddresses",
+        value.private_ip_addresses.as_ref(),
+        secondary_private_ip_address,
+    );
     object.text("SecondaryInterfaceId", value.secondary_interface_id.as_ref());
     object.text("SecondaryNetworkId", value.secondary_network_id.as_ref());
     object.text("SecondarySubnetId", value.secondary_subnet_id.as_ref());
@@ -186,7 +228,8 @@ fn connection_tracking(object: &mut Object<'_>, value: &ConnectionTrackingSpecif
 
 fn capacity_reservation_target(object: &mut Object<'_>, value: &CapacityReservationTargetResponse) {
     object.text("CapacityReservationId", value.capacity_reservation_id.as_ref());
-    object.text("CapacityReservationResourceGroupArn", value.capacity_reservation_resource_group_arn.as_ref());
+    object
+        .text("CapacityReservationResourceGroupArn", value.capacity_reservation_resource_group_arn.as_ref());
 }
 
 fn secondary_attachment(object: &mut Object<'_>, value: &InstanceSecondaryInterfaceAttachment) {

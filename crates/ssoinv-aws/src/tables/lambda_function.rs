@@ -11,7 +11,6 @@
 //!   `RuntimeVersionConfig` in GetFunction, not here: their columns hold what a server gives all the same.
 //! - An answer without `Functions` isn't the service's: the SDK takes an empty body for `{}`.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -153,11 +152,9 @@ fn plain() -> Vec<Column<Row>> {
         Column::text("last_update_status_reason", "Why the last update went so", |row, _| {
             text(row.0.last_update_status_reason.as_ref())
         }),
-        Column::text(
-            "last_update_status_reason_code",
-            "The code of last_update_status_reason",
-            |row, _| text(row.0.last_update_status_reason_code.as_ref()),
-        ),
+        Column::text("last_update_status_reason_code", "The code of last_update_status_reason", |row, _| {
+            text(row.0.last_update_status_reason_code.as_ref())
+        }),
         Column::text("vpc_id", "The VPC that it is connected to", |row, _| {
             filled(row.vpc()?.vpc_id.as_ref())
         }),
@@ -174,7 +171,8 @@ fn nested() -> Vec<Column<Row>> {
             "environment_variables",
             "The environment variables, by name; the values are *** unless secrets were asked for",
             |row, context, json| {
-                let variables = row.0.environment.as_ref().and_then(|environment| environment.variables.as_ref());
+                let variables =
+                    row.0.environment.as_ref().and_then(|environment| environment.variables.as_ref());
                 if let (Some(variables), false) = (variables, row.environment_failed()) {
                     environment(json, variables, context.include_secrets);
                 }
@@ -248,9 +246,13 @@ fn beyond_steampipe() -> Vec<Column<Row>> {
         Column::text("config_sha_256", "The SHA-256 of the settings, in base 64", |row, _| {
             text(row.0.config_sha256.as_ref())
         }),
-        Column::json("durable_config", "How long a durable execution may last and is kept", |row, _, json| {
-            object(json, row.0.durable_config.as_ref(), durable);
-        }),
+        Column::json(
+            "durable_config",
+            "How long a durable execution may last and is kept",
+            |row, _, json| {
+                object(json, row.0.durable_config.as_ref(), durable);
+            },
+        ),
     ]
 }
 
@@ -312,7 +314,11 @@ fn capacity_provider(object: &mut Object<'_>, value: &CapacityProviderConfig) {
 
 fn managed_instances(object: &mut Object<'_>, value: &LambdaManagedInstancesCapacityProviderConfig) {
     object.text("CapacityProviderArn", Some(&value.capacity_provider_arn));
-    member_number(object, "ExecutionEnvironmentMemoryGiBPerVCpu", value.execution_environment_memory_gib_per_v_cpu);
+    member_number(
+        object,
+        "ExecutionEnvironmentMemoryGiBPerVCpu",
+        value.execution_environment_memory_gib_per_v_cpu,
+    );
     object.integer("PerExecutionEnvironmentMaxConcurrency", value.per_execution_environment_max_concurrency);
 }
 
@@ -345,10 +351,146 @@ impl ListTable for LambdaFunction {
     }
 
     async fn page(client: &Client, token: Option<&str>, clock: &Clock) -> Result<Page<Row>, Failure> {
-        let request =
-            client.list_functions().max_items(MAX_ITEMS).set_marker(token.map(str::to_owned));
+        let request = client.list_functions().max_items(MAX_ITEMS).set_marker(token.map(str::to_owned));
         let answer = request.send().await.map_err(|error| classify(error, clock))?;
-        let functions = answer.functions.ok_or_else(|| invalid_answer("the answer has no list of functions"))?;
+        let functions =
+            answer.functions.ok_or_else(|| invalid_answer("the answer has no list of functions"))?;
         Ok(Page { rows: functions.into_iter().map(Row).collect(), next: answer.next_marker })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{expect, expect_file};
+    use ssoinv_core::failure::Remedy;
+    use ssoinv_core::json::rfc3339;
+
+    use super::*;
+    use crate::classify::INVALID_ANSWER;
+    use crate::tables::testing::{CannedService, asked, clock, page, told};
+    use crate::tables::{ApiClient, Service};
+
+    const WHOLE: &str = include_str!("answers/every_member_of_a_function.json");
+
+    fn leaves(value: &serde_json::Value, all: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(members) => members.values().for_each(|member| leaves(member, all)),
+            serde_json::Value::Array(items) => items.iter().for_each(|item| leaves(item, all)),
+            serde_json::Value::String(text) => all.push(text.clone()),
+            other => all.push(other.to_string()),
+        }
+    }
+
+    #[tokio::test]
+    async fn every_member_of_the_answer_is_in_the_row() {
+        let page = page(&LambdaFunction, WHOLE, None, false).await.expect("a page");
+        assert_eq!(page.next.as_deref(), Some("page-2"));
+        let row = told(&page.rows, 0);
+        expect_file!["answers/every_member_of_a_function.txt"].assert_eq(&row);
+        let mut all = Vec::new();
+        let answer: serde_json::Value = serde_json::from_str(WHOLE).expect("JSON");
+        leaves(&answer["Functions"], &mut all);
+        for leaf in all {
+            let elsewhere = leaf.ends_with("-marked") || leaf.ends_with("+0000");
+            assert!(elsewhere || row.contains(&leaf), "{leaf} got lost");
+        }
+    }
+
+    /// Fails when the SDK learns of a new member: then the answer needs it, and the table perhaps a column.
+    #[tokio::test]
+    async fn the_answer_has_every_member_that_the_sdk_knows() {
+        let client = CannedService::new((200, &[], WHOLE.to_owned())).client(Service::Lambda);
+        let client = Client::of(&client).expect("Lambda's");
+        let page = <LambdaFunction as ListTable>::page(client, None, &clock()).await.expect("a page");
+        let row = format!("{:#?}", page.rows[0]);
+        let missing: Vec<_> = row.lines().map(str::trim).filter(|line| line.ends_with("None,")).collect();
+        assert!(missing.iter().all(|line| *line == "error: None,"), "{missing:?}");
+    }
+
+    #[tokio::test]
+    async fn the_values_of_environment_variables_are_made_with_the_row_or_not_at_all() {
+        for (include_secrets, expected) in [
+            (false, r#"environment_variables `{"B_ANOTHER":"***","PLAIN":"***"}`"#),
+            (true, r#"environment_variables `{"B_ANOTHER":"hunter3-marked","PLAIN":"hunter2-marked"}`"#),
+        ] {
+            let page = page(&LambdaFunction, WHOLE, None, include_secrets).await.expect("a page");
+            let row = told(&page.rows, 0);
+            assert!(row.lines().any(|line| line == expected), "{row}");
+            assert_eq!(row.contains("-marked"), include_secrets, "{row}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_lambda_could_not_read_is_null_and_named() {
+        const KMS: &str = r#"{"ErrorCode":"AccessDeniedException","Message":"KMS"}"#;
+        let body = format!(
+            r#"{{"Functions":[{{"FunctionName":"a","FunctionArn":"arn:a","Environment":{{"Error":{KMS}}}}},
+               {{"FunctionName":"b","FunctionArn":"arn:b","Environment":{{"Variables":{{"A":"1"}},"Error":{KMS}}},
+                "ImageConfigResponse":{{"Error":{KMS}}},"RuntimeVersionConfig":{{"Error":{KMS}}}}},
+               {{"FunctionName":"c","FunctionArn":"arn:c"}}]}}"#
+        );
+        let page = page(&LambdaFunction, &body, None, true).await.expect("a page");
+        for (index, expected) in [
+            Some(r#"["environment_variables"]"#),
+            Some(r#"["environment_variables","image_config","runtime_version_config"]"#),
+            None,
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let row = told(&page.rows, index);
+            let expected =
+                expected.map_or("_not_collected".to_owned(), |names| format!("_not_collected `{names}`"));
+            for line in [&expected, "environment_variables", "image_config", "runtime_version_config"] {
+                assert!(row.lines().any(|told| told == line), "{line} isn't in {row}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn every_call_is_bounded_and_goes_on_from_its_token() {
+        expect!["GET https://lambda.eu-west-1.amazonaws.com/2015-03-31/functions?MaxItems=50"]
+            .assert_eq(&asked(&LambdaFunction, None).await);
+        expect![
+            "GET https://lambda.eu-west-1.amazonaws.com/2015-03-31/functions?Marker=a%2Bb%2F%3D&MaxItems=50"
+        ]
+        .assert_eq(&asked(&LambdaFunction, Some("a+b/=")).await);
+    }
+
+    #[tokio::test]
+    async fn no_functions_are_an_empty_page_and_no_list_is_none() {
+        for (body, rows) in [
+            (r#"{"Functions":[],"NextMarker":null}"#, Some(0)),
+            (r#"{"Functions":[],"NextMarker":""}"#, Some(0)),
+            ("", None),
+            ("{}", None),
+            (r#"{"Functions":null}"#, None),
+            (r#"{"Functions":[{}]}"#, None),
+            (r#"{"Functions":[{"FunctionArn":"arn:a"}"#, None),
+            (r#"{"Functions":[]"#, None),
+            ("<html><body>Sign in to the network</body></html>", None),
+            ("[]", None),
+        ] {
+            match (page(&LambdaFunction, body, None, false).await, rows) {
+                (Ok(page), Some(rows)) => {
+                    assert_eq!((page.rows.num_rows(), page.next), (rows, None), "{body}")
+                }
+                (Err(failure), None) => {
+                    assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{body}");
+                    assert_eq!(failure.remedy, Remedy::TryAgain, "{body}");
+                }
+                (answer, _) => panic!("{body}: {answer:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn times_have_an_offset_in_either_form() {
+        for moment in
+            ["2026-01-02T05:04:05.678+0200", "2026-01-02T03:04:05.678Z", "2026-01-02T03:04:05.678+00:00"]
+        {
+            assert_eq!(last_modified(moment).and_then(rfc3339).as_deref(), Some("2026-01-02T03:04:05.678Z"));
+        }
+        assert_eq!(last_modified("yesterday"), None);
     }
 }

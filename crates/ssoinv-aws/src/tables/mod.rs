@@ -13,7 +13,7 @@ mod ec2_shapes;
 mod lambda_function;
 mod s3_bucket;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub(crate) mod whole_xml;
 
 use std::fmt;
@@ -224,7 +224,11 @@ impl<T: ListTable> AnyTable for T {
     ) -> BoxFuture<'a, Result<RowPage, Failure>> {
         async move {
             let client = T::Client::of(client).ok_or_else(|| {
-                bug(&format!("{} was given a client of {}", T::table().schema.name, client.service().as_str()))
+                bug(&format!(
+                    "{} was given a client of {}",
+                    T::table().schema.name,
+                    client.service().as_str()
+                ))
             })?;
             let page = <T as ListTable>::page(client, token, clock).await?;
             let next = page.next.filter(|next| !next.is_empty());
@@ -232,7 +236,7 @@ impl<T: ListTable> AnyTable for T {
                 return Err(invalid_answer("the next page's token is this page's own"));
             }
             let rows = T::table().batch(&page.rows, context).map_err(|error| bug(&error.to_string()))?;
-            let nameless = rows.column_by_name(KEY_COLUMN).map_or(rows.num_rows(), |key| key.null_count());
+            let nameless = rows.column_by_name(KEY_COLUMN).map_or(rows.num_rows(), Array::null_count);
             if nameless > 0 {
                 return Err(invalid_answer("the list has items without a name"));
             }
@@ -245,4 +249,92 @@ impl<T: ListTable> AnyTable for T {
 /// A failure that is ours.
 fn bug(message: &str) -> Failure {
     Failure::new(FailureKind::Failed, message).with_code("Internal")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::testing::{CannedService, clock};
+    use super::*;
+    use ssoinv_core::scope::{Partition, Place, Scope};
+
+    /// The columns of `list` and `(made)` that Steampipe's users know, by table.
+    const STEAMPIPE: [(&str, &str); 3] = [
+        ("aws_s3_bucket", "region name creation_date title arn akas"),
+        ("aws_ec2_instance", EC2),
+        ("aws_lambda_function", LAMBDA),
+    ];
+    const EC2: &str = "region instance_id instance_type instance_state monitoring_state ami_launch_index:int architecture \
+        boot_mode current_instance_boot_mode ipv6_address capacity_reservation_id \
+        capacity_reservation_specification:json client_token cpu_options_core_count:int \
+        cpu_options_threads_per_core:int ebs_optimized:bool ena_support:bool hypervisor iam_instance_profile_arn \
+        iam_instance_profile_id image_id instance_lifecycle key_name launch_time:timestamp outpost_arn \
+        placement_affinity placement_availability_zone placement_group_id placement_group_name placement_host_id \
+        placement_host_resource_group_arn placement_partition_number:int placement_tenancy platform platform_details \
+        private_ip_address:inet private_dns_name public_dns_name public_ip_address:inet root_device_name \
+        root_device_type source_dest_check:bool spot_instance_request_id state_code:int state_transition_reason \
+        state_transition_time:timestamp subnet_id tpm_support usage_operation usage_operation_update_time \
+        virtualization_type vpc_id block_device_mappings:json elastic_gpu_associations:json \
+        elastic_inference_accelerator_associations:json enclave_options:json hibernation_options:json \
+        state_reason:json licenses:json maintenance_options:json metadata_options:json network_interfaces:json \
+        private_dns_name_options:json product_codes:json security_groups:json tags_src:json title tags:json arn \
+        akas:json";
+    const LAMBDA: &str = "region name arn code_sha_256 code_size:int dead_letter_config_target_arn description handler \
+        kms_key_arn last_modified:timestamp timeout:int version package_type master_arn memory_size:int revision_id role \
+        runtime state state_reason state_reason_code last_update_status last_update_status_reason \
+        last_update_status_reason_code vpc_id architectures:json environment_variables:json file_system_configs:json \
+        ephemeral_storage:json tracing_config:json snap_start:json logging_config:json vpc_security_group_ids:json \
+        vpc_subnet_ids:json layers:json title akas:json";
+
+    #[test]
+    fn tables_have_the_columns_that_people_know() {
+        assert_eq!(TABLES.len(), STEAMPIPE.len());
+        for (name, columns) in STEAMPIPE {
+            let schema = find(name).expect(name).schema();
+            for column in columns.split_whitespace() {
+                let (column, expected) = column.split_once(':').unwrap_or((column, "text"));
+                let found = schema.columns.iter().find(|info| info.name == column);
+                let found = found.unwrap_or_else(|| panic!("{name} has no {column}"));
+                let expected = match column {
+                    "akas" => "json",
+                    "creation_date" => "timestamp",
+                    _ => expected,
+                };
+                assert_eq!(found.column_type.as_str(), expected, "{name}.{column}");
+            }
+            assert_eq!(schema.columns[2].name, "region", "{name}");
+        }
+        assert!(find("aws_s3_object").is_none());
+    }
+
+    #[test]
+    fn columns_are_named_once_and_described() {
+        for table in TABLES {
+            let schema = table.schema();
+            let names: HashSet<_> = schema.columns.iter().map(|column| column.name).collect();
+            assert_eq!(names.len(), schema.columns.len(), "{}", schema.name);
+            for column in &schema.columns {
+                let described = !column.description.is_empty() && !column.description.ends_with('.');
+                assert!(described, "{}.{}", schema.name, column.name);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn another_services_client_is_a_bug_and_no_empty_page() {
+        let client = CannedService::new((200, &[], String::new())).client(Service::Ec2);
+        let scope = Scope {
+            partition: Partition::Aws,
+            account_id: None,
+            account_name: None,
+            role_name: None,
+            profile: None,
+            place: Place::Global,
+        };
+        let context = RowContext { scope: &scope, include_secrets: false };
+        let table = find("aws_s3_bucket").expect("a table");
+        let failure = table.page(&client, &context, &clock(), None).await.expect_err("no page");
+        assert_eq!(failure.code.as_deref(), Some("Internal"));
+    }
 }

@@ -98,3 +98,96 @@ impl ListTable for S3Bucket {
         Ok(Page { rows, next: answer.continuation_token })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use ssoinv_core::failure::Remedy;
+
+    use super::*;
+    use crate::classify::INVALID_ANSWER;
+    use crate::tables::testing::{asked, page, told};
+
+    const TWO: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<ListAllMyBucketsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Owner><ID>79a5</ID></Owner><Buckets>
+<Bucket><Name>logs</Name><CreationDate>2019-12-11T23:32:47.000Z</CreationDate><BucketRegion>eu-west-1</BucketRegion>
+<BucketArn>arn:aws:s3:::logs</BucketArn></Bucket>
+<Bucket><Name>bare</Name></Bucket></Buckets><ContinuationToken>c2</ContinuationToken></ListAllMyBucketsResult>"#;
+
+    #[tokio::test]
+    async fn buckets_become_rows() {
+        let page = page(&S3Bucket, TWO, None, false).await.expect("a page");
+        assert_eq!(page.next.as_deref(), Some("c2"));
+        assert_eq!(page.rows.num_rows(), 2);
+        expect![[r#"
+            account_id `001122334455`
+            account_name `audit`
+            region `eu-west-1`
+            name `logs`
+            creation_date 2019-12-11T23:32:47Z
+            title `logs`
+            arn `arn:aws:s3:::logs`
+            akas `["arn:aws:s3:::logs"]`
+            owner_id `79a5`
+            partition `aws`
+            profile `dev`
+            role_name `Audit`
+            _not_collected
+        "#]]
+        .assert_eq(&told(&page.rows, 0));
+        expect![[r#"
+            account_id `001122334455`
+            account_name `audit`
+            region
+            name `bare`
+            creation_date
+            title `bare`
+            arn `arn:aws:s3:::bare`
+            akas `["arn:aws:s3:::bare"]`
+            owner_id `79a5`
+            partition `aws`
+            profile `dev`
+            role_name `Audit`
+            _not_collected
+        "#]]
+        .assert_eq(&told(&page.rows, 1));
+    }
+
+    #[tokio::test]
+    async fn every_call_is_bounded_and_goes_on_from_its_token() {
+        expect!["GET https://s3.eu-west-1.amazonaws.com/?x-id=ListBuckets&max-buckets=10000"]
+            .assert_eq(&asked(&S3Bucket, None).await);
+        expect!["GET https://s3.eu-west-1.amazonaws.com/?x-id=ListBuckets&max-buckets=10000&continuation-token=a%2Bb%2F%3D"].assert_eq(&asked(&S3Bucket, Some("a+b/=")).await);
+    }
+
+    #[tokio::test]
+    async fn no_buckets_are_an_empty_page_and_no_list_is_none() {
+        for (body, rows) in [
+            ("<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>", Some(0)),
+            (
+                "<ListAllMyBucketsResult><Buckets></Buckets><ContinuationToken/></ListAllMyBucketsResult>",
+                Some(0),
+            ),
+            ("<ListAllMyBucketsResult></ListAllMyBucketsResult>", None),
+            ("<ListAllMyBucketsResult><Buckets><Bucket/></Buckets></ListAllMyBucketsResult>", None),
+            ("<List><Buckets/></List>", None),
+        ] {
+            match (page(&S3Bucket, body, None, false).await, rows) {
+                (Ok(page), Some(rows)) => {
+                    assert_eq!((page.rows.num_rows(), page.next), (rows, None), "{body}")
+                }
+                (Err(failure), None) => assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{body}"),
+                (answer, _) => panic!("{body}: {answer:?}"),
+            }
+        }
+    }
+
+    /// S3 may notice a difficulty after it has begun to answer with a good status.
+    #[tokio::test]
+    async fn an_error_with_a_good_status_is_an_error() {
+        let body = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
+        let failure = page(&S3Bucket, body, None, false).await.expect_err("an error");
+        assert_eq!(failure.code.as_deref(), Some("SlowDown"));
+        assert_eq!(failure.remedy, Remedy::SlowDown { after: None });
+    }
+}

@@ -7,7 +7,7 @@ use super::problem::{Location, Problem, ProblemKind};
 use super::resolve::Resolver;
 use super::sections::{Entry, Group};
 use super::source::Kind;
-use super::sso::region_problem;
+use super::sso::{mixed_formats, region_problem};
 
 impl Resolver<'_> {
     /// The problems of a profile that don't come from resolving its credentials, which gave `kind`.
@@ -18,7 +18,10 @@ impl Resolver<'_> {
             problems.extend(misspelt_keys(group));
         }
         if let Some(region) = entry.merged.get("region").filter(|region| !region.value.is_empty()) {
-            problems.extend(region_problem("region", region));
+            problems.extend(region_problem("region", &format!("profile `{}`", entry.name), region));
+        }
+        if let Some(named) = entry.merged.get("sso_session").filter(|_| kind != Kind::SsoSession) {
+            problems.extend(self.session_problem(entry, named));
         }
         if kind == Kind::None {
             self.check_without_credentials(entry, &mut problems);
@@ -30,7 +33,7 @@ impl Resolver<'_> {
             self.check_services(entry, &mut problems);
             problems.extend(endpoints.iter().filter_map(|endpoint| {
                 let Origin::File(location) = &endpoint.origin else { return None };
-                endpoint_problem(&endpoint.url, location)
+                endpoint_problem(&entry.name, &endpoint.url, location)
             }));
         }
         // Those of the session are told with each profile that uses it.
@@ -44,36 +47,24 @@ impl Resolver<'_> {
 
     fn check_without_credentials(&self, entry: &Entry, problems: &mut Vec<Problem>) {
         let name = &entry.name;
-        if let Some(named) = entry.merged.get("sso_session") {
-            if self.files.sessions.contains_key(&named.value) {
-                let message = format!(
-                    "profile `{name}` names sso-session `{}` but neither `sso_account_id` nor `sso_role_name`: \
-                     it gives a sign-in and no credentials",
-                    named.value
-                );
-                let hint = format!("add `sso_account_id = …` and `sso_role_name = …` to `{}`", entry.label());
-                problems.push(Problem::warning(ProblemKind::TokenOnly, &named.location, message, hint));
-            } else {
-                let problem = self.unknown_session(entry, named);
-                problems.push(Problem::warning(
-                    problem.kind,
-                    &problem.location,
-                    problem.message,
-                    problem.hint,
-                ));
-            }
-        } else if let Some(url) = entry.merged.get("sso_start_url") {
-            let message = format!(
-                "profile `{name}` has `sso_start_url` but neither `sso_account_id` nor `sso_role_name`: \
-                 it gives a sign-in and no credentials"
-            );
-            let hint = format!("add `sso_account_id = …` and `sso_role_name = …` to `{}`", entry.label());
-            problems.push(Problem::warning(ProblemKind::TokenOnly, &url.location, message, hint));
-        }
         if let Some(secret) = entry.merged.get("aws_secret_access_key") {
             let message = format!("profile `{name}` has `aws_secret_access_key` but no `aws_access_key_id`");
             let hint = "add `aws_access_key_id` beside it, or delete the half pair".to_owned();
             problems.push(Problem::warning(ProblemKind::HalfKeyPair, &secret.location, message, hint));
+        }
+        let keys = "neither `sso_account_id` nor `sso_role_name`: it gives a sign-in and no credentials";
+        let hint = || format!("add `sso_account_id = …` and `sso_role_name = …` to `{}`", entry.label());
+        if let Some(named) = entry.merged.get("sso_session") {
+            let Some(group) = self.files.sessions.get(&named.value) else { return };
+            // Nothing reads the profile's own keys, so botocore has nothing to refuse.
+            let mut mixed = Vec::new();
+            mixed_formats(entry, group, &mut mixed);
+            problems.extend(mixed.into_iter().map(Problem::harmless));
+            let message = format!("profile `{name}` names sso-session `{}` but {keys}", named.value);
+            problems.push(Problem::warning(ProblemKind::TokenOnly, &named.location, message, hint()));
+        } else if let Some(url) = entry.merged.get("sso_start_url") {
+            let message = format!("profile `{name}` has `sso_start_url` but {keys}");
+            problems.push(Problem::warning(ProblemKind::TokenOnly, &url.location, message, hint()));
         }
     }
 
@@ -93,6 +84,13 @@ impl Resolver<'_> {
                     "write `services = {meant}` in `{}`; defined are {}",
                     entry.label(),
                     listed(defined())
+                )
+            }
+            None if self.files.services.contains_key(&named.value) => {
+                format!(
+                    "add a service below `[services {}]`, or delete `services` from `{}`",
+                    named.value,
+                    entry.label()
                 )
             }
             None => format!("add `[services {}]` to the config file, or delete `services`", named.value),
@@ -169,11 +167,11 @@ fn odd_values(entry: &Entry, problems: &mut Vec<Problem>) {
     }
 }
 
-fn endpoint_problem(url: &str, location: &Location) -> Option<Problem> {
+fn endpoint_problem(name: &str, url: &str, location: &Location) -> Option<Problem> {
     let kind = ProblemKind::InsecureEndpoint;
     if !url.contains("://") {
         // botocore finds no host in it.
-        let message = format!("`endpoint_url` is not a URL: `{url}`");
+        let message = format!("`endpoint_url` of profile `{name}` is not a URL: `{url}`");
         return Some(Problem::error(
             kind,
             location,
@@ -182,12 +180,13 @@ fn endpoint_problem(url: &str, location: &Location) -> Option<Problem> {
         ));
     }
     if !is_url(url) {
-        let message = format!("`endpoint_url` is no URL with a plain host: `{url}`");
+        let message = format!("`endpoint_url` of profile `{name}` is no URL with a plain host: `{url}`");
         let hint = "write `endpoint_url = https://HOST`".to_owned();
         return Some(Problem::warning(kind, location, message, hint));
     }
     (!is_https_or_loopback(url)).then(|| {
-        let message = format!("`endpoint_url` would send credentials over plain http: `{url}`");
+        let message =
+            format!("`endpoint_url` of profile `{name}` would send credentials over plain http: `{url}`");
         let hint = "write an `https` URL; plain `http` is for loopback only".to_owned();
         Problem::warning(kind, location, message, hint)
     })

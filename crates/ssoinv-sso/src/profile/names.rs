@@ -122,9 +122,9 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 
 /// Some names in back-ticks, at most five, and how many more there are.
 pub(super) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
-    let (shown, rest) = names.split_at(names.len().min(5));
-    match rest.len() {
+    let mut names = names.into_iter();
+    let shown: Vec<String> = names.by_ref().take(5).map(|name| format!("`{name}`")).collect();
+    match names.count() {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
     }
@@ -202,6 +202,13 @@ mod tests {
         for bad in ["us_east_1", "us-east-1 # c", "-us", "us-", "123", "a.b", &"a".repeat(64)] {
             assert!(!botocore_accepts_region(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn names_are_listed_up_to_five() {
+        assert_eq!(listed(["a"]), "`a`");
+        assert_eq!(listed(["a", "b", "c", "d", "e"]), "`a`, `b`, `c`, `d`, `e`");
+        assert_eq!(listed(["a", "b", "c", "d", "e", "f", "g"]), "`a`, `b`, `c`, `d`, `e` and 2 more");
     }
 
     #[test]

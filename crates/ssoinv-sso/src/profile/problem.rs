@@ -134,6 +134,11 @@ impl Problem {
         Self { blocks: true, ..self }
     }
 
+    /// The same where botocore never comes to the point of refusing.
+    pub(super) fn harmless(self) -> Self {
+        Self { severity: Severity::Warning, blocks: false, ..self }
+    }
+
     /// The same, with these lines to show.
     pub(super) fn showing(self, shown: Vec<Shown>) -> Self {
         Self { shown, ..self }

@@ -5,6 +5,7 @@
 //! there decides, and when that one can't work the profile can't: nothing later is tried. A `source_profile` is asked in
 //! the same order, but keys of its own (or anything else it has beside them) go before its role.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -49,17 +50,19 @@ const SHORTEST_ARN: usize = 20;
 pub(super) struct Resolver<'a> {
     pub(super) files: &'a Files,
     pub(super) sessions: &'a BTreeMap<String, Arc<SsoSession>>,
+    /// What [`Self::nearest_profile`] has found.
+    meant: RefCell<BTreeMap<String, Option<String>>>,
 }
 
 impl<'a> Resolver<'a> {
     pub(super) fn new(files: &'a Files, sessions: &'a BTreeMap<String, Arc<SsoSession>>) -> Self {
-        Self { files, sessions }
+        Self { files, sessions, meant: RefCell::default() }
     }
 
     /// Resolves a profile that was named.
     pub(super) fn resolve(&self, entry: &'a Entry) -> Resolved {
         let mut resolved = self.resolve_as(entry, false, &mut vec![entry]);
-        resolved.problems.extend(ignored_keys(entry));
+        resolved.problems.extend(ignored_keys(entry, resolved.kind));
         resolved
     }
 
@@ -82,8 +85,9 @@ impl<'a> Resolver<'a> {
                 .map(|session| CredentialSource::Login { session: session.to_owned() }),
             Some(Provider::Process) => process(entry, &mut problems),
         };
-        let own = problems.iter().find(|problem| problem.blocks);
-        let blocker = below.or_else(|| own.map(|problem| (entry.name.clone(), problem.clone())));
+        let own = problems.iter().filter(|problem| problem.blocks);
+        let own = own.map(|problem| (entry.name.clone(), problem.clone()));
+        let blocker = below.into_iter().chain(own).min_by_key(|(_, problem)| problem.severity);
         Resolved {
             kind: match provider {
                 None => Kind::None,
@@ -115,8 +119,8 @@ impl<'a> Resolver<'a> {
             let message =
                 format!("profile `{name}` needs an MFA code (`mfa_serial`), and ssoinv does not ask for one");
             let hint = format!(
-                "reach the account through single sign-on, or get keys with the AWS CLI: \
-                 `aws configure export-credentials --profile {name}`"
+                "name a profile that has `credential_process = aws configure export-credentials --profile {name} \
+                 --format process`, after `aws sts get-caller-identity --profile {name}` has asked for the code"
             );
             let problem = Problem::warning(ProblemKind::MfaNeeded, &mfa.location, message, hint);
             problems.push(problem.blocking());
@@ -135,6 +139,13 @@ impl<'a> Resolver<'a> {
                 .and_then(|text| text.trim().parse().ok()),
             mfa_serial: text("mfa_serial"),
         })))
+    }
+
+    /// The profile that was probably meant. A file whose common base is missing asks the same for each profile.
+    fn nearest_profile(&self, name: &str) -> Option<String> {
+        let ask =
+            || nearest(name, self.files.profiles.iter().map(|entry| entry.name.as_str())).map(str::to_owned);
+        self.meant.borrow_mut().entry(name.to_owned()).or_insert_with(ask).clone()
     }
 
     fn role_source(
@@ -157,7 +168,7 @@ impl<'a> Resolver<'a> {
             let message =
                 format!("`source_profile` of profile `{name}` is `{}`, which does not exist", named.value);
             let defined = || self.files.profiles.iter().map(|entry| entry.name.as_str());
-            let hint = match nearest(&named.value, defined().filter(|other| other != name)) {
+            let hint = match self.nearest_profile(&named.value).filter(|meant| meant != name) {
                 Some(meant) => {
                     format!("write `source_profile = {meant}` in `{label}`; there are {}", listed(defined()))
                 }
@@ -194,7 +205,7 @@ impl<'a> Resolver<'a> {
 }
 
 /// Says which keys of a profile lose against others.
-fn ignored_keys(entry: &Entry) -> Vec<Problem> {
+fn ignored_keys(entry: &Entry, kind: Kind) -> Vec<Problem> {
     let all = providers(entry, false);
     let Some((first, winner, _)) = all.first() else { return Vec::new() };
     // A role over the profile's own keys uses both.
@@ -211,7 +222,10 @@ fn ignored_keys(entry: &Entry) -> Vec<Problem> {
                         entry.name
                     )
                 }
-                _ => format!("profile `{}` has `{winner}`, so its `{key}` is ignored", entry.name),
+                _ => format!(
+                    "profile `{}` is of kind `{kind}` by its `{winner}`, so its `{key}` is ignored",
+                    entry.name
+                ),
             };
             let hint = format!("delete the keys that are not meant from `{}`", entry.label());
             Problem::warning(ProblemKind::IgnoredKeys, &setting.location, message, hint)

@@ -291,7 +291,7 @@ fn meaning(kind: FileKind, header: &str, is_profile: &dyn Fn(&str) -> bool) -> M
     match (kind, words.as_slice()) {
         (FileKind::Config, [prefix, name]) if PREFIXES.contains(&prefix.as_str()) => {
             if !valid(name) {
-                let hint = match (prefix.as_str(), name.contains([' ', '\t'])) {
+                let hint = match (prefix.as_str(), !quoted && name.contains([' ', '\t'])) {
                     (prefix, true) => format!("put the name in quotes, `[{prefix} \"{name}\"]`, or write it without spaces"),
                     (prefix, false) => {
                         format!("name it with letters, digits and `-_./@:+%` only: `[{prefix} NAME]`")

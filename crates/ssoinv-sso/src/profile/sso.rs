@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ssoinv_core::scope::{AccountId, is_region_name};
+use ssoinv_core::scope::{AccountId, KNOWN_REGIONS, is_region_name};
 
 use super::keys::meant_as;
 use super::names::{botocore_accepts_region, is_https_or_loopback, is_url, listed, nearest};
@@ -72,25 +72,15 @@ impl Resolver<'_> {
             None => Some(&entry.merged),
         };
         let of_token = |key: &str| of_token.and_then(|settings| settings.get(key));
-        let missing = |keys: [&'static str; 2], has: &dyn Fn(&str) -> bool| -> Vec<&'static str> {
-            keys.into_iter().filter(|key| !has(key)).collect()
-        };
-        let token_keys = missing(["sso_start_url", "sso_region"], &|key| of_token(key).is_some());
-        if let (Some(group), Some(named), false) = (group, session_name, token_keys.is_empty()) {
-            let message =
-                format!("sso-session `{}` of profile `{name}` has no {}", named.value, and(&token_keys));
-            let hint = match meant_as(&group.settings, token_keys[0]) {
-                Some(key) => format!("rename `{key}` to `{}` in `{}`", token_keys[0], group.label),
-                None => format!("add {} to `{}`", and_values(&token_keys), group.label),
-            };
-            problems.push(Problem::error(ProblemKind::IncompleteSession, &group.location, message, hint));
+        if let (Some(group), Some(named)) = (group, session_name) {
+            problems.extend(incomplete_session(entry, named, group));
         }
         let mut keys = missing(["sso_account_id", "sso_role_name"], &|key| setting(key).is_some());
         if group.is_none() {
-            keys.extend(&token_keys);
+            keys.extend(missing(TOKEN_KEYS, &|key| of_token(key).is_some()));
         }
         if !keys.is_empty() {
-            let message = format!("profile `{name}` is set up for single sign-on but has no {}", and(&keys));
+            let message = format!("profile `{name}` is set up for single sign-on but has {}", none_of(&keys));
             let hint = match (meant_as(&entry.merged, keys[0]), keys.contains(&"sso_start_url")) {
                 (Some(key), _) => format!("rename `{key}` to `{}` in `{label}`", keys[0]),
                 (None, true) => format!(
@@ -100,11 +90,15 @@ impl Resolver<'_> {
             };
             problems.push(Problem::error(ProblemKind::IncompleteSso, &entry.location(), message, hint));
         }
+        let owner = match session_name {
+            Some(named) => format!("sso-session `{}`", named.value),
+            None => format!("profile `{name}`"),
+        };
         if let Some(url) = of_token("sso_start_url") {
-            problems.extend(start_url_problem(url));
+            problems.extend(start_url_problem(&owner, url));
         }
         if let Some(region) = of_token("sso_region") {
-            problems.extend(region_problem("sso_region", region));
+            problems.extend(region_problem("sso_region", &owner, region));
         }
         let account_id = setting("sso_account_id").and_then(|account| {
             let id = account.value.parse::<AccountId>().ok();
@@ -133,8 +127,17 @@ impl Resolver<'_> {
         }))
     }
 
+    /// What is wrong with the sso-session that a profile names, if anything is: botocore looks at it whenever it makes a
+    /// client, for a profile with other credentials too.
+    pub(super) fn session_problem(&self, entry: &Entry, named: &Setting) -> Option<Problem> {
+        match self.files.sessions.get(&named.value) {
+            Some(group) => incomplete_session(entry, named, group),
+            None => Some(self.unknown_session(entry, named)),
+        }
+    }
+
     /// `sso_session` names what isn't there.
-    pub(super) fn unknown_session(&self, entry: &Entry, named: &Setting) -> Problem {
+    fn unknown_session(&self, entry: &Entry, named: &Setting) -> Problem {
         let defined = || self.files.sessions.keys().map(String::as_str);
         let message =
             format!("profile `{}` names sso-session `{}`, which is not defined", entry.name, named.value);
@@ -164,8 +167,26 @@ impl Resolver<'_> {
     }
 }
 
+/// What a token needs.
+const TOKEN_KEYS: [&str; 2] = ["sso_start_url", "sso_region"];
+
+fn missing(keys: [&'static str; 2], has: &dyn Fn(&str) -> bool) -> Vec<&'static str> {
+    keys.into_iter().filter(|key| !has(key)).collect()
+}
+
+fn incomplete_session(entry: &Entry, named: &Setting, group: &Group) -> Option<Problem> {
+    let keys = missing(TOKEN_KEYS, &|key| group.settings.get(key).is_some());
+    let first = *keys.first()?;
+    let message = format!("sso-session `{}` of profile `{}` has {}", named.value, entry.name, none_of(&keys));
+    let hint = match meant_as(&group.settings, first) {
+        Some(key) => format!("rename `{key}` to `{first}` in `{}`", group.label),
+        None => format!("add {} to `{}`", and_values(&keys), group.label),
+    };
+    Some(Problem::error(ProblemKind::IncompleteSession, &group.location, message, hint))
+}
+
 /// A key in both the profile and its session: botocore refuses where the values differ.
-fn mixed_formats(entry: &Entry, group: &Group, problems: &mut Vec<Problem>) {
+pub(super) fn mixed_formats(entry: &Entry, group: &Group, problems: &mut Vec<Problem>) {
     let (name, label) = (&entry.name, entry.label());
     let session = group.label.trim_matches(['[', ']']).split_once(' ').map_or("", |(_, name)| name.trim());
     let both: Vec<(&str, &Setting, &Setting)> = group
@@ -197,6 +218,11 @@ fn and(names: &[&str]) -> String {
     and_with(names, |name| format!("`{name}`"))
 }
 
+/// What is missing: no `a`, no `b` and no `c`.
+fn none_of(names: &[&str]) -> String {
+    and_with(names, |name| format!("no `{name}`"))
+}
+
 /// The same, each to be given a value.
 fn and_values(names: &[&str]) -> String {
     and_with(names, |name| format!("`{name} = …`"))
@@ -211,31 +237,33 @@ fn and_with(names: &[&str], show: impl Fn(&str) -> String) -> String {
 }
 
 /// A start URL is opened in a browser and asked for a sign-in, so it is `https`.
-fn start_url_problem(url: &Setting) -> Option<Problem> {
+fn start_url_problem(owner: &str, url: &Setting) -> Option<Problem> {
     let hint =
         || "write the portal's URL, such as `sso_start_url = https://my-org.awsapps.com/start`".to_owned();
     let kind = ProblemKind::InvalidStartUrl;
     if !is_url(&url.value) {
-        let message = format!("`sso_start_url` is not a URL: `{}`", url.value);
+        let message = format!("`sso_start_url` of {owner} is not a URL: `{}`", url.value);
         return Some(Problem::warning(kind, &url.location, message, hint()).blocking());
     }
     (!is_https_or_loopback(&url.value)).then(|| {
-        let message = format!("`sso_start_url` is not an `https` URL: `{}`", url.value);
+        let message = format!("`sso_start_url` of {owner} is not an `https` URL: `{}`", url.value);
         Problem::warning(kind, &url.location, message, hint())
     })
 }
 
 /// A region that can't be one must not become part of a host name.
-pub(super) fn region_problem(key: &str, region: &Setting) -> Option<Problem> {
-    let kind = ProblemKind::InvalidRegion;
-    let message = format!("`{key}` is not a region: `{}`", region.value);
-    if !botocore_accepts_region(&region.value) {
-        let hint = format!("write a region's name, such as `{key} = eu-west-1`");
-        return Some(Problem::error(kind, &region.location, message, hint));
+pub(super) fn region_problem(key: &str, owner: &str, region: &Setting) -> Option<Problem> {
+    if is_region_name(&region.value) && botocore_accepts_region(&region.value) {
+        return None;
     }
-    (!is_region_name(&region.value)).then(|| {
-        let hint = format!("write `{key} = {}`", region.value.to_lowercase());
+    let kind = ProblemKind::InvalidRegion;
+    let message = format!("`{key}` of {owner} is not a region: `{}`", region.value);
+    let meant = nearest(&region.value, KNOWN_REGIONS.iter().copied()).unwrap_or("eu-west-1");
+    let hint = format!("write a region's name, such as `{key} = {meant}`");
+    Some(if botocore_accepts_region(&region.value) {
         Problem::warning(kind, &region.location, message, hint).blocking()
+    } else {
+        Problem::error(kind, &region.location, message, hint)
     })
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<Exit
     let runtime = tokio::runtime::Runtime::new().map_err(|error| {
         CommandError::new(ExitCode::Bug, format!("the asynchronous runtime cannot start: {error}"))
     })?;
-    let run = Run { settings: &settings, tables, profiles: chosen, app };
+    let run = Run { id: run_id(app), settings: &settings, tables, profiles: chosen, app };
     let ended = runtime.block_on(run.collect(writer));
     // Calls that were given up are not waited for.
     runtime.shutdown_background();
@@ -81,6 +81,7 @@ fn chosen(
 
 /// A run, from the sign-in to the last row.
 struct Run<'a> {
+    id: String,
     settings: &'a CollectSettings,
     tables: Vec<&'static dyn AnyTable>,
     profiles: Vec<Arc<Profile>>,
@@ -89,7 +90,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn collect(self, writer: RowWriter) -> Result<ExitCode, CommandError> {
-        let Self { settings, app, .. } = self;
+        let (settings, app) = (self.settings, self.app);
         let stop = Stop::default();
         signals::watch(stop.clone());
         if let Some(time) = settings.max_time {
@@ -123,7 +124,7 @@ impl Run<'_> {
         let plan = Arc::new(Plan::new(planned.collect(), reaches, settings.every_role));
         display.plan(Arc::clone(&plan));
 
-        let (queue, reader) = output::row_queue(&run_id(app), app);
+        let (queue, reader) = output::row_queue(plan.entries.len(), &self.id, app);
         let writing = {
             let (stop, plan, bar) = (stop.clone(), Arc::clone(&plan), display.bar());
             thread::spawn(move || {
@@ -144,7 +145,7 @@ impl Run<'_> {
             tables: self.tables.clone(),
             profiles: self.profiles.clone(),
             credentials: station.credentials,
-            clients: Clients::new(station.sdk, app.environment.vars.clone()),
+            clients: Clients::new(station.context),
             policy: settings.policy,
             concurrency: settings.concurrency,
             include_secrets: settings.include_secrets,
@@ -169,7 +170,7 @@ impl Run<'_> {
         stop: &Stop,
     ) -> Result<ExitCode, CommandError> {
         let app = self.app;
-        let ledger = ledger(plan, &heard, &run_id(app));
+        let ledger = ledger(plan, &heard, &self.id);
         warnings::after_the_run(&heard, &ledger, app);
         let mut code = exit_codes::of_ledger(&ledger);
         if stop.reason() == Some(StopReason::Interrupted) {

@@ -1,0 +1,283 @@
+//! Writes `~/.aws` for a simulator: `config`, and a token in `sso/cache` where one is wanted, in the names and
+//! formats that the AWS CLI uses.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use serde_json::json;
+use sha1::{Digest, Sha1};
+
+use crate::clock;
+use crate::lock;
+use crate::organisation::Session;
+use crate::sigv4::hex;
+use crate::state::State;
+
+/// The two ways to write an SSO profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// `sso_session = NAME` and a section `[sso-session NAME]`.
+    #[default]
+    SsoSession,
+    /// `sso_start_url` and `sso_region` in the profile itself.
+    Legacy,
+}
+
+/// A token to lay into the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Token {
+    /// None: somebody must sign in.
+    #[default]
+    None,
+    /// One that is good, and can be refreshed where the format is `SsoSession`.
+    Good,
+    /// One that is good and can't be refreshed.
+    WithoutRefresh,
+    /// One whose time is over by its file, which can be refreshed.
+    Expired,
+    /// One whose time is over by its file, which can't be refreshed.
+    ExpiredWithoutRefresh,
+}
+
+/// What to write; see the methods. By default: one profile for each account, with its first role.
+#[derive(Debug)]
+pub struct Home<'a> {
+    state: &'a State,
+    format: Format,
+    token: Token,
+    roles: Option<Vec<String>>,
+    every_role: bool,
+    accounts: Option<Vec<String>>,
+    region: Option<String>,
+    endpoint: bool,
+    text: String,
+}
+
+impl<'a> Home<'a> {
+    pub(crate) fn new(state: &'a State) -> Self {
+        Self {
+            state,
+            format: Format::default(),
+            token: Token::default(),
+            roles: None,
+            every_role: false,
+            accounts: None,
+            region: state.organisation.regions().first().cloned(),
+            endpoint: true,
+            text: String::new(),
+        }
+    }
+
+    /// How SSO profiles are written.
+    #[must_use]
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// The token of each session.
+    #[must_use]
+    pub fn token(mut self, token: Token) -> Self {
+        self.token = token;
+        self
+    }
+
+    /// One profile for each of these roles, whether or not the account offers them.
+    #[must_use]
+    pub fn roles(mut self, names: &[&str]) -> Self {
+        self.roles = Some(names.iter().map(|name| (*name).to_owned()).collect());
+        self
+    }
+
+    /// One profile for each role that an account offers.
+    #[must_use]
+    pub fn every_role(mut self) -> Self {
+        self.every_role = true;
+        self
+    }
+
+    /// Only these accounts, by ID.
+    #[must_use]
+    pub fn accounts(mut self, ids: &[&str]) -> Self {
+        self.accounts = Some(ids.iter().map(|id| (*id).to_owned()).collect());
+        self
+    }
+
+    /// The profiles' `region`; none leaves it out. The organisation's first region by default.
+    #[must_use]
+    pub fn region(mut self, region: Option<&str>) -> Self {
+        self.region = region.map(str::to_owned);
+        self
+    }
+
+    /// Leaves `endpoint_url` out, for tests that set it by a variable.
+    #[must_use]
+    pub fn without_endpoint(mut self) -> Self {
+        self.endpoint = false;
+        self
+    }
+
+    /// Text to append to `config`.
+    #[must_use]
+    pub fn text(mut self, text: &str) -> Self {
+        self.text.push_str(text);
+        self
+    }
+
+    fn session_lines(&self, session: &Session) -> String {
+        let mut lines = format!("[sso-session {}]\n", session.name);
+        _ = writeln!(lines, "sso_start_url = {}", session.start_url);
+        _ = writeln!(lines, "sso_region = {}", session.region);
+        lines.push_str("sso_registration_scopes = sso:account:access\n\n");
+        lines
+    }
+
+    /// A profile's lines; also for tests that put their own together.
+    fn profile_lines(&self, name: &str, session: &Session, account: &str, role: &str) -> String {
+        let mut lines = format!("[profile {name}]\n");
+        match self.format {
+            Format::SsoSession => _ = writeln!(lines, "sso_session = {}", session.name),
+            Format::Legacy => {
+                _ = writeln!(lines, "sso_start_url = {}\nsso_region = {}", session.start_url, session.region);
+            }
+        }
+        _ = writeln!(lines, "sso_account_id = {account}\nsso_role_name = {role}");
+        if let Some(region) = &self.region {
+            _ = writeln!(lines, "region = {region}");
+        }
+        if self.endpoint {
+            _ = writeln!(lines, "endpoint_url = {}", self.state.url);
+        }
+        lines.push('\n');
+        lines
+    }
+
+    /// The text of `config`.
+    #[must_use]
+    pub fn config(&self) -> String {
+        let organisation = &self.state.organisation;
+        let mut text = String::new();
+        for (number, session) in organisation.sessions().iter().enumerate() {
+            if self.format == Format::SsoSession {
+                text.push_str(&self.session_lines(session));
+            }
+            for index in (0..organisation.len()).filter(|index| organisation.reaches(number, *index)) {
+                let account = organisation.account(index);
+                if self.accounts.as_ref().is_some_and(|ids| !ids.contains(&account.id)) {
+                    continue;
+                }
+                let first = usize::from(!account.roles.is_empty());
+                let offered = if self.every_role { &account.roles[..] } else { &account.roles[..first] };
+                for role in self.roles.as_deref().unwrap_or(offered) {
+                    let name = profile_name(&account.name, role);
+                    text.push_str(&self.profile_lines(&name, session, &account.id, role));
+                }
+            }
+        }
+        text.push_str(&self.text);
+        text
+    }
+
+    /// Writes `.aws/config`, and `.aws/sso/cache/…` where a token is wanted, below `home`; gives the path of
+    /// `config`.
+    pub fn write(&self, home: &Path) -> io::Result<PathBuf> {
+        let aws = home.join(".aws");
+        fs::create_dir_all(&aws)?;
+        let config = aws.join("config");
+        fs::write(&config, self.config())?;
+        if self.token != Token::None {
+            let cache = aws.join("sso").join("cache");
+            create_private_folder(&cache)?;
+            for (number, session) in self.state.organisation.sessions().iter().enumerate() {
+                let key = match self.format {
+                    Format::SsoSession => &session.name,
+                    Format::Legacy => &session.start_url,
+                };
+                let name = hex(&Sha1::digest(key.as_bytes()));
+                write_private(&cache.join(format!("{name}.json")), &self.token_file(number, session))?;
+            }
+        }
+        Ok(config)
+    }
+
+    /// A token as the AWS CLI caches it.
+    fn token_file(&self, number: usize, session: &Session) -> String {
+        let (state, now) = (self.state, self.state.now());
+        let refreshable =
+            self.format == Format::SsoSession && matches!(self.token, Token::Good | Token::Expired);
+        let mut oidc = lock(&state.oidc);
+        let scopes = match self.format {
+            Format::SsoSession => vec!["sso:account:access".to_owned()],
+            Format::Legacy => Vec::new(),
+        };
+        let client = oidc.register(&state.mint, &session.region, scopes, Vec::new(), now);
+        let ends = oidc.sign_in_end(now);
+        let made =
+            oidc.sign_in(&state.mint, number, refreshable.then_some(client.client_id.as_str()), ends, now);
+        drop(oidc);
+        let expired = matches!(self.token, Token::Expired | Token::ExpiredWithoutRefresh);
+        let lifetime = if expired { -60 } else { i64::from(made.expires_in) };
+        let mut file = json!({
+            "startUrl": session.start_url,
+            "region": session.region,
+            "accessToken": made.access_token,
+            "expiresAt": clock::iso(now.ms / 1000 + lifetime),
+            "clientId": client.client_id,
+            "clientSecret": client.client_secret,
+            "registrationExpiresAt": clock::iso(client.ends / 1000),
+        });
+        if let Some(token) = made.refresh_token {
+            file["refreshToken"] = token.into();
+        }
+        file.to_string()
+    }
+}
+
+/// `<account-name>-<role>`, with a hyphen for what can't stand in a section's name.
+#[must_use]
+pub fn profile_name(account: &str, role: &str) -> String {
+    let plain = |text: &str| {
+        let swapped: String = text
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || "._+@".contains(c) { c } else { '-' })
+            .collect();
+        swapped.trim_matches('-').to_owned()
+    };
+    format!("{}-{}", plain(account), plain(role))
+}
+
+#[cfg(unix)]
+fn create_private_folder(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+#[cfg(not(unix))]
+fn create_private_folder(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+#[cfg(unix)]
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+}
+
+#[cfg(not(unix))]
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    fs::write(path, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_profiles_fit_a_section() {
+        assert_eq!(profile_name("shop-prod", "ReadOnlyAccess"), "shop-prod-ReadOnlyAccess");
+        assert_eq!(profile_name("  <b>a</b> ", "=cmd+Role@x"), "b-a--b-cmd+Role@x");
+    }
+}

@@ -1,0 +1,109 @@
+//! The simulator as a program: starts one, prints its URL and answers until it is ended by a signal. Everything
+//! else is in the library.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::thread;
+
+use clap::Parser;
+use ssoinv_sim::{Format, Limits, Options, Organisation, Seeded, Simulator, Token};
+
+/// A simulated AWS organisation on 127.0.0.1.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Port; 0 lets the system choose.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// The demo organisation (the default).
+    #[arg(long, conflicts_with_all = ["organisation", "accounts"])]
+    demo: bool,
+    /// The demo organisation with its faults.
+    #[arg(long, conflicts_with_all = ["organisation", "accounts"])]
+    demo_faults: bool,
+    /// An organisation from a JSON file.
+    #[arg(long, value_name = "FILE", conflicts_with = "accounts")]
+    organisation: Option<PathBuf>,
+    /// An organisation of so many accounts, made from a seed.
+    #[arg(long, value_name = "N")]
+    accounts: Option<usize>,
+    /// The seed.
+    #[arg(long, default_value_t = 1, requires = "accounts")]
+    seed: u64,
+    /// Buckets of an account.
+    #[arg(long, default_value_t = 3, requires = "accounts")]
+    buckets: usize,
+    /// Instances of an account in each region.
+    #[arg(long, default_value_t = 5, requires = "accounts")]
+    instances: usize,
+    /// Functions of an account in each region.
+    #[arg(long, default_value_t = 3, requires = "accounts")]
+    functions: usize,
+    /// Regions in which there is something.
+    #[arg(long, value_delimiter = ',', requires = "accounts")]
+    regions: Vec<String>,
+    /// AWS's rate limits.
+    #[arg(long)]
+    limits: bool,
+    /// Base URL of an STS that role credentials are taken from.
+    #[arg(long, value_name = "URL")]
+    upstream_sts: Option<String>,
+    /// Writes `.aws/config` and a token that is good below this folder.
+    #[arg(long, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Writes `.aws/config` with profiles in the legacy format.
+    #[arg(long, requires = "home")]
+    legacy: bool,
+    /// Writes no token.
+    #[arg(long, requires = "home")]
+    no_token: bool,
+    /// Worker threads.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Calls that the log keeps.
+    #[arg(long, default_value_t = 100_000)]
+    call_log: usize,
+}
+
+fn organisation(arguments: &Arguments) -> io::Result<Organisation> {
+    if let Some(file) = &arguments.organisation {
+        return Organisation::from_file(file);
+    }
+    let Some(accounts) = arguments.accounts else { return Ok(Organisation::demo()) };
+    let mut size = Seeded {
+        seed: arguments.seed,
+        accounts,
+        buckets: arguments.buckets,
+        instances: arguments.instances,
+        functions: arguments.functions,
+        ..Seeded::default()
+    };
+    if !arguments.regions.is_empty() {
+        size.regions.clone_from(&arguments.regions);
+    }
+    Ok(Organisation::seeded(size))
+}
+
+fn main() -> io::Result<()> {
+    let arguments = Arguments::parse();
+    let mut options = if arguments.demo_faults { Options::demo_faults() } else { Options::default() };
+    options.port = arguments.port;
+    options.threads = arguments.threads;
+    options.call_log = arguments.call_log;
+    options.upstream_sts.clone_from(&arguments.upstream_sts);
+    if arguments.limits {
+        options.limits = Limits::aws();
+    }
+    let simulator = Simulator::start(organisation(&arguments)?, options)?;
+    if let Some(folder) = &arguments.home {
+        let format = if arguments.legacy { Format::Legacy } else { Format::SsoSession };
+        let token = if arguments.no_token { Token::None } else { Token::Good };
+        simulator.home().format(format).token(token).write(folder)?;
+    }
+    let mut out = io::stdout();
+    writeln!(out, "{}", simulator.url())?;
+    out.flush()?;
+    loop {
+        thread::park();
+    }
+}

@@ -1,0 +1,162 @@
+//! The handle on a running simulator.
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use crate::calls::{Call, Count};
+use crate::control::{self, Control};
+use crate::faults::Fault;
+use crate::home::Home;
+use crate::options::Options;
+use crate::organisation::Organisation;
+use crate::server;
+use crate::service::Service;
+use crate::state::State;
+
+/// A simulated AWS organisation that answers on loopback until it is dropped.
+///
+/// It runs on a thread and a runtime of its own, so it can be started from tests without a runtime and from
+/// inside one.
+#[derive(Debug)]
+pub struct Simulator {
+    state: Arc<State>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Simulator {
+    /// Starts to answer on 127.0.0.1.
+    ///
+    /// # Errors
+    /// The port is taken, a thread or a runtime can't be had, or `options.controls` has an order that can't be
+    /// carried out (`InvalidInput`).
+    pub fn start(organisation: Organisation, options: Options) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
+        listener.set_nonblocking(true)?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let state = Arc::new(State::new(organisation, &options, url));
+        let mut simulator = Self { state: Arc::clone(&state), stop: None, thread: None };
+        for order in options.controls {
+            simulator.control(order)?;
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(options.threads.max(1))
+            .thread_name("ssoinv-sim")
+            .enable_all()
+            .build()?;
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("ssoinv-sim".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                let listener = match tokio::net::TcpListener::from_std(listener) {
+                    Ok(listener) => listener,
+                    // The clients see a closed port.
+                    Err(_) => return,
+                };
+                tokio::select! {
+                    () = server::serve(listener, state) => {}
+                    _ = stopped => {}
+                }
+            });
+            // Stalled calls would never end by themselves.
+            runtime.shutdown_background();
+        })?;
+        (simulator.stop, simulator.thread) = (Some(stop), Some(thread));
+        Ok(simulator)
+    }
+
+    /// `http://127.0.0.1:PORT`, the endpoint of all services.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.state.url
+    }
+
+    /// What is simulated.
+    #[must_use]
+    pub fn organisation(&self) -> &Organisation {
+        &self.state.organisation
+    }
+
+    /// Carries an order out.
+    ///
+    /// # Errors
+    /// `InvalidInput` where it names a session or account that isn't there, or nothing was pending.
+    pub fn control(&self, order: Control) -> io::Result<()> {
+        control::apply(&self.state, order)
+            .map_err(|problem| io::Error::new(io::ErrorKind::InvalidInput, problem))
+    }
+
+    /// Adds a fault rule.
+    pub fn fault(&self, fault: Fault) {
+        self.state.add_fault(fault);
+    }
+
+    /// Takes all fault rules away.
+    pub fn clear_faults(&self) {
+        self.state.clear_faults();
+    }
+
+    /// The latest calls, oldest first, at most [`Options::call_log`].
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.state.calls.log()
+    }
+
+    /// Counts of all calls, sorted.
+    #[must_use]
+    pub fn counts(&self) -> Vec<Count> {
+        self.state.calls.counts()
+    }
+
+    /// How often an operation was called, over all accounts and regions.
+    #[must_use]
+    pub fn count(&self, service: Service, operation: &str) -> u64 {
+        let counts = self.counts().into_iter();
+        counts.filter(|count| count.service == service && count.operation == operation).map(|c| c.calls).sum()
+    }
+
+    /// The most calls of a service in a region that ran at once; the region of unsigned calls is empty.
+    #[must_use]
+    pub fn peak(&self, service: Service, region: &str) -> usize {
+        self.state.calls.peaks().get(&format!("{}/{region}", service.name())).copied().unwrap_or(0)
+    }
+
+    /// Starts counts, log and peaks anew.
+    pub fn reset_counters(&self) {
+        self.state.calls.reset();
+    }
+
+    /// Every secret that was issued or is planted in the organisation; each holds [`crate::SECRET_MARKER`], except
+    /// those that come from an upstream STS or stand in a fixture without it.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        control::secrets(&self.state)
+    }
+
+    /// User codes of device authorisations that wait for a person.
+    #[must_use]
+    pub fn pending(&self) -> Vec<String> {
+        crate::lock(&self.state.oidc).pending()
+    }
+
+    /// A builder of `~/.aws` for this simulator.
+    #[must_use]
+    pub fn home(&self) -> Home<'_> {
+        Home::new(&self.state)
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // An error means that the thread has ended already.
+            let _ended = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
+}

@@ -1,0 +1,480 @@
+//! Credentials for a profile: each kind's, fetched once for all who ask, and renewed before they end.
+//!
+//! [`CredentialStore::get`] is the whole of station 3 for a task. What a profile stands for, [`crate::profile`] has
+//! found out; here its chain is walked: single sign-on through [`crate::token`] and [`crate::portal`], roles through
+//! STS, programs and the machine at its foot. The environment's keys stand for a profile only where it says so.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use ssoinv_core::event::{Event, Notice};
+use ssoinv_core::failure::{Failure, FailureKind, Remedy};
+use ssoinv_core::pace::PaceLimits;
+use ssoinv_core::scope::{AccountId, Partition, is_region_name, partition_of_region};
+use ssoinv_core::secret::Secret;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use crate::attempt::Turnstile;
+use crate::http::Place;
+use crate::login::oidc::lasts;
+use crate::portal::{Account, Portal};
+use crate::profile::{
+    AssumeRole, CredentialSource, Profile, RoleArn, RoleSource, Service, SsoRole, SsoSession,
+};
+use crate::session::{Session, SessionKey, SsoContext, misconfigured};
+use crate::sts::Sts;
+use crate::token::TokenSource;
+use crate::{machine, process};
+
+/// Credentials with less than this left are renewed before they are given out.
+const RENEW_LEFT: Duration = Duration::from_mins(5);
+
+/// A service that could not be reached, or was overloaded, isn't asked again for the same credentials for this long.
+const PAUSE: Duration = Duration::from_mins(1);
+
+/// Keys for AWS's services.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RoleCredentials {
+    /// The access key's ID; not a secret.
+    pub access_key_id: String,
+    /// The secret key.
+    pub secret_access_key: Secret,
+    /// STS's session token; keys of a user have none.
+    pub session_token: Option<Secret>,
+    /// When they end, where they do.
+    pub expires_at: Option<SystemTime>,
+    /// Whose they are, where the answer that gave them says so.
+    pub caller_arn: Option<Arc<str>>,
+}
+
+impl RoleCredentials {
+    /// As the SDK's clients take them.
+    #[must_use]
+    pub fn to_sdk(&self) -> Credentials {
+        Credentials::new(
+            self.access_key_id.as_str(),
+            self.secret_access_key.reveal(),
+            self.session_token.as_ref().map(|token| token.reveal().to_owned()),
+            self.expires_at,
+            "ssoinv",
+        )
+    }
+}
+
+impl fmt::Debug for RoleCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoleCredentials")
+            .field("secret_access_key", &self.secret_access_key)
+            .field("session_token", &self.session_token)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whose credentials a profile's are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The account.
+    pub account_id: AccountId,
+    /// Its partition.
+    pub partition: Partition,
+    /// Who, where AWS was asked.
+    pub arn: Option<Arc<str>>,
+}
+
+/// The credentials of a run.
+#[derive(Debug)]
+pub struct CredentialStore {
+    context: Arc<SsoContext>,
+    sessions: Mutex<BTreeMap<SessionKey, Arc<SignedIn>>>,
+    /// One for each portal, whoever signs in there.
+    turnstiles: Mutex<BTreeMap<Place, Arc<Turnstile>>>,
+    slots: Mutex<BTreeMap<Key, Arc<tokio::sync::Mutex<Slot>>>>,
+    sts: Sts,
+}
+
+/// A sign-in, its token and its portal.
+#[derive(Debug)]
+struct SignedIn {
+    session: Arc<Session>,
+    tokens: TokenSource,
+    portal: Portal,
+    accounts: OnceCell<Vec<Account>>,
+}
+
+/// What is fetched once.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Sso { session: SessionKey, account: AccountId, role: String },
+    Role { profile: String, place: Place },
+    WebIdentity { role: String, file: PathBuf, session: Option<String>, place: Place },
+    Process { command: String },
+    Instance,
+    Container,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key")
+    }
+}
+
+/// What fetching came to.
+#[derive(Debug, Default)]
+enum Slot {
+    #[default]
+    Empty,
+    Good {
+        credentials: Arc<RoleCredentials>,
+        obtained: Instant,
+    },
+    Failed {
+        failure: Failure,
+        /// Until when it stands; for the run where there is no time.
+        until: Option<Instant>,
+    },
+}
+
+impl CredentialStore {
+    /// A store that holds nothing yet.
+    #[must_use]
+    pub fn new(context: Arc<SsoContext>) -> Self {
+        let sts = Sts::new(Arc::clone(&context));
+        Self {
+            context,
+            sessions: Mutex::default(),
+            turnstiles: Mutex::default(),
+            slots: Mutex::default(),
+            sts,
+        }
+    }
+
+    /// The credentials of a profile, good for five minutes at least where they can be had for so long.
+    ///
+    /// `refused` are those that a service has just called expired: where they are still the present ones, others are
+    /// fetched. Whoever calls so in a circle must end it: a service may refuse good credentials. `on_park` hears when
+    /// this begins (`true`) and ends (`false`) to wait for a person to sign in.
+    ///
+    /// # Errors
+    /// [`FailureKind::Misconfigured`] for a profile that can't be used, with a code for what is wrong; else what the
+    /// portal, STS or the sign-in say.
+    pub async fn get(
+        &self,
+        profile: &Profile,
+        refused: Option<&RoleCredentials>,
+        on_park: impl Fn(bool) + Send + Sync,
+    ) -> Result<Arc<RoleCredentials>, Failure> {
+        usable(profile)?;
+        let fetching = self.of_source(&profile.credentials, profile, refused);
+        match profile.credentials.session() {
+            Some(session) => self.signed_in(session, profile)?.tokens.parking(on_park, fetching).await,
+            None => fetching.await,
+        }
+    }
+
+    /// Whose credentials a profile's are: from the files where they tell, else from GetCallerIdentity.
+    ///
+    /// # Errors
+    /// As [`CredentialStore::get`].
+    pub async fn identify(
+        &self,
+        profile: &Profile,
+        on_park: impl Fn(bool) + Send + Sync,
+    ) -> Result<Identity, Failure> {
+        usable(profile)?;
+        if let Some(account_id) = profile.account_id {
+            let partition = match (&profile.role_arn, &profile.sso_region) {
+                (Some(role), _) => Partition::from_name(&role.partition).unwrap_or_default(),
+                (None, Some(region)) => partition_of_region(region),
+                (None, None) => Partition::default(),
+            };
+            return Ok(Identity { account_id, partition, arn: None });
+        }
+        let place = self.sts_place(profile, None)?;
+        let credentials = self.get(profile, None, &on_park).await?;
+        match self.sts.caller(&credentials, &place).await {
+            Err(Failure { remedy: Remedy::Renew, .. }) => {
+                let renewed = self.get(profile, Some(&credentials), &on_park).await?;
+                self.sts.caller(&renewed, &place).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// The names of the accounts that a profile's sign-in reaches, asked once for each sign-in. Empty where the profile
+    /// rests on none, and, with a [`Notice`], where the portal doesn't say.
+    pub async fn account_names(
+        &self,
+        profile: &Profile,
+        on_park: impl Fn(bool) + Send + Sync,
+    ) -> BTreeMap<AccountId, Arc<str>> {
+        let Some(signed_in) =
+            profile.credentials.session().and_then(|session| self.signed_in(session, profile).ok())
+        else {
+            return BTreeMap::new();
+        };
+        let listing = signed_in.accounts.get_or_init(|| async {
+            signed_in.list().await.unwrap_or_else(|failure| {
+                self.context.events.say(Event::Notice(Notice::AccountNamesUnavailable {
+                    session: signed_in.session.label.clone(),
+                    failure: Arc::new(failure),
+                }));
+                Vec::new()
+            })
+        });
+        let accounts = signed_in.tokens.parking(on_park, listing).await;
+        accounts.iter().filter_map(|account| Some((account.id, account.name.clone()?))).collect()
+    }
+
+    /// The sign-in of a profile, made when it is first asked for.
+    fn signed_in(&self, sso: &Arc<SsoSession>, profile: &Profile) -> Result<Arc<SignedIn>, Failure> {
+        let session = Session::new(sso, profile, &self.context)?;
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let signed_in = sessions.entry(session.key()).or_insert_with(|| {
+            let mut turnstiles = self.turnstiles.lock().unwrap_or_else(PoisonError::into_inner);
+            let turnstile = turnstiles
+                .entry(session.portal.clone())
+                .or_insert_with(|| Arc::new(Turnstile::new(PaceLimits::PORTAL)));
+            let portal = Portal::new(&session, Arc::clone(turnstile), Arc::clone(&self.context));
+            let session = Arc::new(session);
+            let tokens = TokenSource::new(Arc::clone(&session), portal.clone(), Arc::clone(&self.context));
+            Arc::new(SignedIn { session, tokens, portal, accounts: OnceCell::new() })
+        });
+        Ok(Arc::clone(signed_in))
+    }
+
+    /// The credentials of a source, which stands for `profile` or below it; the profile says where STS is called.
+    fn of_source<'a>(
+        &'a self,
+        source: &'a CredentialSource,
+        profile: &'a Profile,
+        refused: Option<&'a RoleCredentials>,
+    ) -> BoxFuture<'a, Result<Arc<RoleCredentials>, Failure>> {
+        async move {
+            match source {
+                CredentialSource::Sso(role) => self.of_sso(role, profile, refused).await,
+                CredentialSource::AssumeRole(role) => self.of_role(role, profile, refused).await,
+                CredentialSource::WebIdentity(identity) => {
+                    let place = self.sts_place(profile, Some(&identity.role))?;
+                    let key = Key::WebIdentity {
+                        role: identity.role.arn.clone(),
+                        file: identity.token_file.clone(),
+                        session: identity.role_session_name.clone(),
+                        place: place.clone(),
+                    };
+                    self.once(key, refused, self.sts.assume_role_with_web_identity(identity, &place)).await
+                }
+                CredentialSource::Static(keys) => unrenewable(
+                    RoleCredentials {
+                        access_key_id: keys.access_key_id.clone(),
+                        secret_access_key: keys.secret_access_key.clone(),
+                        session_token: keys.session_token.clone(),
+                        expires_at: None,
+                        caller_arn: None,
+                    },
+                    refused,
+                    &format!("the keys of profile `{}`", profile.name),
+                ),
+                CredentialSource::Process { command } => {
+                    if !self.context.run_processes {
+                        let message = format!(
+                            "profile `{}` needs its `credential_process`, which is left out",
+                            profile.name
+                        );
+                        return Err(misconfigured("CredentialProcessLeftOut", message));
+                    }
+                    let key = Key::Process { command: command.reveal().to_owned() };
+                    self.once(key, refused, process::run(command, &self.context.env)).await
+                }
+                CredentialSource::Login { .. } => {
+                    let message =
+                        format!("profile `{}` uses `aws login`, which is not supported yet", profile.name);
+                    Err(misconfigured("LoginNotSupported", message))
+                }
+                CredentialSource::None | CredentialSource::Unusable => Err(misconfigured(
+                    "NoCredentials",
+                    format!("profile `{}` has no credentials", profile.name),
+                )),
+            }
+        }
+        .boxed()
+    }
+
+    async fn of_sso(
+        &self,
+        role: &SsoRole,
+        profile: &Profile,
+        refused: Option<&RoleCredentials>,
+    ) -> Result<Arc<RoleCredentials>, Failure> {
+        let signed_in = self.signed_in(&role.session, profile)?;
+        let key = Key::Sso {
+            session: signed_in.session.key(),
+            account: role.account_id,
+            role: role.role_name.clone(),
+        };
+        let portal = &signed_in.portal;
+        let fetch = signed_in.tokens.with_token(|token| async move {
+            portal.role_credentials(&token.secret, role.account_id, &role.role_name).await
+        });
+        self.once(key, refused, fetch).await
+    }
+
+    async fn of_role(
+        &self,
+        role: &AssumeRole,
+        profile: &Profile,
+        refused: Option<&RoleCredentials>,
+    ) -> Result<Arc<RoleCredentials>, Failure> {
+        if role.mfa_serial.is_some() {
+            let message = format!("profile `{}` needs an MFA code, and ssoinv asks for none", role.profile);
+            return Err(misconfigured("MfaRequired", message));
+        }
+        let place = self.sts_place(profile, Some(&role.role))?;
+        let key = Key::Role { profile: role.profile.clone(), place: place.clone() };
+        let fetch = async {
+            let source = self.of_role_source(&role.source, profile, None).await?;
+            match self.sts.assume_role(role, &source, &place).await {
+                Err(Failure { remedy: Remedy::Renew, .. }) => {
+                    let source = self.of_role_source(&role.source, profile, Some(&source)).await?;
+                    self.sts.assume_role(role, &source, &place).await
+                }
+                answer => answer,
+            }
+        };
+        self.once(key, refused, fetch).await
+    }
+
+    async fn of_role_source(
+        &self,
+        source: &RoleSource,
+        profile: &Profile,
+        refused: Option<&RoleCredentials>,
+    ) -> Result<Arc<RoleCredentials>, Failure> {
+        match source {
+            RoleSource::Profile { credentials, .. } => self.of_source(credentials, profile, refused).await,
+            RoleSource::Environment => unrenewable(
+                machine::from_environment(&self.context.env)?,
+                refused,
+                "the keys in the environment",
+            ),
+            RoleSource::Ec2InstanceMetadata => {
+                self.once(Key::Instance, refused, machine::of_instance(&self.context)).await
+            }
+            RoleSource::EcsContainer => {
+                self.once(Key::Container, refused, machine::of_container(&self.context)).await
+            }
+        }
+    }
+
+    /// Fetches what isn't there, or isn't good for long, or was refused; one at a time for each key.
+    async fn once(
+        &self,
+        key: Key,
+        refused: Option<&RoleCredentials>,
+        fetch: impl Future<Output = Result<RoleCredentials, Failure>>,
+    ) -> Result<Arc<RoleCredentials>, Failure> {
+        let asked = Instant::now();
+        let slot = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(slots.entry(key).or_default())
+        };
+        let mut slot = slot.lock().await;
+        match &*slot {
+            Slot::Good { credentials, obtained }
+                if refused.is_none_or(|refused| *refused != **credentials) =>
+            {
+                // Fetched for another while this one waited: as long as AWS gives them for.
+                let least = if *obtained >= asked { Duration::ZERO } else { RENEW_LEFT };
+                let now = self.context.clock.now();
+                if credentials.expires_at.is_none_or(|end| lasts(end, now, least)) {
+                    return Ok(Arc::clone(credentials));
+                }
+            }
+            Slot::Failed { failure, until } if until.is_none_or(|until| Instant::now() < until) => {
+                return Err(failure.clone());
+            }
+            _ => {}
+        }
+        match fetch.await {
+            Ok(credentials) => {
+                let credentials = Arc::new(credentials);
+                *slot = Slot::Good { credentials: Arc::clone(&credentials), obtained: Instant::now() };
+                Ok(credentials)
+            }
+            Err(mut failure) => {
+                let passes = matches!(failure.remedy, Remedy::TryAgain | Remedy::SlowDown { .. });
+                // What was to be done about it has been done here: nothing is left for the caller to renew.
+                if failure.remedy == Remedy::Renew {
+                    failure.remedy = Remedy::None;
+                }
+                // The token's own source knows how long a sign-in is gone.
+                if failure.kind != FailureKind::SignInExpired {
+                    let until = passes.then(|| Instant::now() + PAUSE);
+                    *slot = Slot::Failed { failure: failure.clone(), until };
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Where STS is called for a profile: in its region, where that is in the role's partition, else in the region that
+    /// every account of the partition has.
+    fn sts_place(&self, profile: &Profile, role: Option<&RoleArn>) -> Result<Place, Failure> {
+        let partition = role.and_then(|role| Partition::from_name(&role.partition));
+        let variables =
+            ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().filter_map(|name| self.context.env.get(name));
+        let region = variables.chain(&profile.region).find(|region| {
+            is_region_name(region)
+                && partition.is_none_or(|partition| partition_of_region(region) == partition)
+        });
+        let region = region.map_or(partition.unwrap_or_default().default_region(), String::as_str);
+        self.context.place(Service::Sts, profile, region)
+    }
+}
+
+impl SignedIn {
+    /// All accounts, page by page.
+    async fn list(&self) -> Result<Vec<Account>, Failure> {
+        let mut accounts = Vec::new();
+        let mut next: Option<String> = None;
+        loop {
+            let from = next.as_deref();
+            let page = self
+                .tokens
+                .with_token(|token| async move { self.portal.accounts(&token.secret, from).await });
+            let (page, following) = page.await?;
+            accounts.extend(page);
+            if following.is_none() || following == next {
+                return Ok(accounts);
+            }
+            next = following;
+        }
+    }
+}
+
+/// Keys that nothing renews.
+fn unrenewable(
+    credentials: RoleCredentials,
+    refused: Option<&RoleCredentials>,
+    whose: &str,
+) -> Result<Arc<RoleCredentials>, Failure> {
+    if refused == Some(&credentials) {
+        return Err(misconfigured("ExpiredKeys", format!("{whose} have expired, and nothing renews them")));
+    }
+    Ok(Arc::new(credentials))
+}
+
+/// A profile that one of its problems makes useless says so.
+fn usable(profile: &Profile) -> Result<(), Failure> {
+    match profile.blocker(false) {
+        Some(problem) => Err(misconfigured(&format!("{:?}", problem.kind), problem.message.clone())),
+        None => Ok(()),
+    }
+}

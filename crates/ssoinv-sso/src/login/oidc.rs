@@ -1,0 +1,225 @@
+//! The calls of IAM Identity Center's sign-in (OIDC API Reference), each through the one retry loop. They are unsigned.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_sdk_ssooidc::operation::create_token::CreateTokenOutput;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use ssoinv_core::failure::{Failure, FailureKind, Remedy};
+use ssoinv_core::pace::PaceLimits;
+use ssoinv_core::retry::RetryPolicy;
+use ssoinv_core::secret::Secret;
+
+use crate::attempt::{self, Turnstile};
+use crate::classify::{classify, one_line};
+use crate::session::{Session, SsoContext};
+use crate::token_cache::{CachedToken, Client, registered_scopes};
+
+/// The sign-in of one session.
+#[derive(Clone, Debug)]
+pub(crate) struct Oidc {
+    client: aws_sdk_ssooidc::Client,
+    turnstile: Arc<Turnstile>,
+    context: Arc<SsoContext>,
+}
+
+/// A code that a person is to approve.
+pub(crate) struct DeviceCode {
+    /// What the service knows it by.
+    pub(crate) secret: Secret,
+    pub(crate) user_code: Secret,
+    pub(crate) verification_uri: String,
+    pub(crate) verification_uri_complete: String,
+    pub(crate) lifetime: Duration,
+    /// How long to wait between two polls; zero where the service didn't say or doesn't mind.
+    pub(crate) interval: Duration,
+}
+
+/// How a poll for a device code's token was answered.
+pub(crate) enum Poll {
+    Token(CachedToken),
+    /// Not approved yet.
+    Pending,
+    /// Not approved yet, and asked too often.
+    SlowDown,
+    /// The code has ended.
+    Ended,
+    /// The person said no.
+    Declined,
+}
+
+/// How a refresh was answered.
+pub(crate) enum Refreshed {
+    Token(CachedToken),
+    /// The sign-in session has ended, or the client's registration: only a new sign-in helps.
+    Ended,
+}
+
+impl Oidc {
+    pub(crate) fn new(session: &Session, context: Arc<SsoContext>) -> Self {
+        let client = aws_sdk_ssooidc::Client::new(&context.sdk.at(&session.oidc).build());
+        Self { client, turnstile: Arc::new(Turnstile::new(PaceLimits::UNDOCUMENTED)), context }
+    }
+
+    /// RegisterClient, for device codes and refreshing.
+    pub(crate) async fn register(&self, session: &Session) -> Result<Client, Failure> {
+        let scopes = registered_scopes(&session.sso).map(<[String]>::to_vec);
+        let answer = self.call(self.context.retry, || async {
+            let call = self.client.register_client().client_name("ssoinv").client_type("public");
+            call.set_scopes(scopes.clone()).send().await.map_err(|error| self.failure(&error))
+        });
+        let answer = answer.await?;
+        let (Some(id), Some(secret)) = (answer.client_id, answer.client_secret) else {
+            return Err(incomplete("RegisterClient"));
+        };
+        let expires = u64::try_from(answer.client_secret_expires_at).unwrap_or_default();
+        Ok(Client { id, secret: Secret::new(secret), expires_at: UNIX_EPOCH + Duration::from_secs(expires) })
+    }
+
+    /// StartDeviceAuthorization.
+    pub(crate) async fn start_device(
+        &self,
+        session: &Session,
+        client: &Client,
+    ) -> Result<DeviceCode, Failure> {
+        let answer = self.call(self.context.retry, || async {
+            let call = self.client.start_device_authorization().client_id(&client.id);
+            let call = call.client_secret(client.secret.reveal()).start_url(&session.sso.start_url);
+            call.send().await.map_err(|error| self.failure(&error))
+        });
+        let answer = answer.await?;
+        let (Some(device_code), Some(user_code), Some(verification_uri)) =
+            (answer.device_code, answer.user_code, answer.verification_uri)
+        else {
+            return Err(incomplete("StartDeviceAuthorization"));
+        };
+        Ok(DeviceCode {
+            secret: Secret::new(device_code),
+            user_code: Secret::new(user_code),
+            verification_uri_complete: answer
+                .verification_uri_complete
+                .unwrap_or_else(|| verification_uri.clone()),
+            verification_uri,
+            lifetime: seconds(answer.expires_in),
+            interval: seconds(answer.interval),
+        })
+    }
+
+    /// CreateToken for a device code: asks once whether it has been approved.
+    pub(crate) async fn poll(&self, client: &Client, code: &DeviceCode) -> Result<Poll, Failure> {
+        let answer = self.call(self.context.retry, || async {
+            let call = self.client.create_token().grant_type("urn:ietf:params:oauth:grant-type:device_code");
+            let call = call.client_id(&client.id).client_secret(client.secret.reveal());
+            match call.device_code(code.secret.reveal()).send().await {
+                Ok(answer) => Ok(Some(answer)),
+                // An answer to the poll, not a limit of the service.
+                Err(error) if error.code() == Some("SlowDownException") => Ok(None),
+                Err(error) => Err(self.failure(&error)),
+            }
+        });
+        match answer.await {
+            Ok(Some(answer)) => self.token(answer, client, None).map(Poll::Token),
+            Ok(None) => Ok(Poll::SlowDown),
+            Err(failure) => match failure.code.as_deref() {
+                Some("AuthorizationPendingException") => Ok(Poll::Pending),
+                Some("ExpiredTokenException") => Ok(Poll::Ended),
+                Some("AccessDeniedException") => Ok(Poll::Declined),
+                _ => Err(failure),
+            },
+        }
+    }
+
+    /// CreateToken for a refresh token.
+    pub(crate) async fn refresh(
+        &self,
+        client: &Client,
+        refresh_token: &Secret,
+        policy: RetryPolicy,
+    ) -> Result<Refreshed, Failure> {
+        let answer = self.call(policy, || async {
+            let call = self.client.create_token().grant_type("refresh_token");
+            let call = call.client_id(&client.id).client_secret(client.secret.reveal());
+            call.refresh_token(refresh_token.reveal()).send().await.map_err(|error| self.failure(&error))
+        });
+        match answer.await {
+            Ok(answer) => self.token(answer, client, Some(refresh_token)).map(Refreshed::Token),
+            Err(failure) if failure.code.as_deref().is_some_and(|code| ENDED.contains(&code)) => {
+                Ok(Refreshed::Ended)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn call<T, F>(&self, policy: RetryPolicy, op: impl FnMut() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        attempt::call(&self.turnstile, None, policy, self.context.retrying(), op).await.0
+    }
+
+    fn token(
+        &self,
+        answer: CreateTokenOutput,
+        client: &Client,
+        refreshed_with: Option<&Secret>,
+    ) -> Result<CachedToken, Failure> {
+        let Some(access_token) = answer.access_token else { return Err(incomplete("CreateToken")) };
+        Ok(CachedToken {
+            access_token: Secret::new(access_token),
+            expires_at: self.context.clock.now() + seconds(answer.expires_in),
+            // The old one stays good where the answer carries none.
+            refresh_token: answer.refresh_token.map(Secret::new).or_else(|| refreshed_with.cloned()),
+            client: Some(client.clone()),
+        })
+    }
+
+    fn failure<E>(&self, error: &SdkError<E, HttpResponse>) -> Failure
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let mut failure = classify(error, self.context.clock.now());
+        if let Some(description) = description(error) {
+            failure.message = description;
+        }
+        // It isn't the sign-in session that these end, so nobody need sign in for them.
+        if failure.code.as_deref() == Some("InternalServerException") {
+            failure.remedy = Remedy::TryAgain;
+        }
+        failure
+    }
+}
+
+/// Codes that say that a refresh token or its client is good no more.
+const ENDED: [&str; 8] = [
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "InvalidClientException",
+    "InvalidGrantException",
+    "InvalidRequestException",
+    "InvalidScopeException",
+    "UnauthorizedClientException",
+    "UnsupportedGrantTypeException",
+];
+
+/// OIDC's errors say what they mean in `error_description`, not in `message`.
+fn description<E>(error: &SdkError<E, HttpResponse>) -> Option<String> {
+    let SdkError::ServiceError(context) = error else { return None };
+    let body: serde_json::Value = serde_json::from_slice(context.raw().body().bytes()?).ok()?;
+    body.get("error_description")?.as_str().filter(|text| !text.is_empty()).map(one_line)
+}
+
+fn incomplete(operation: &str) -> Failure {
+    Failure::new(FailureKind::Failed, format!("the answer of {operation} lacks what it should hold"))
+        .with_code("InvalidResponse")
+}
+
+fn seconds(seconds: i32) -> Duration {
+    Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
+}
+
+/// Whether something lasts at least `least` from `now` on.
+pub(crate) fn lasts(expires_at: SystemTime, now: SystemTime, least: Duration) -> bool {
+    expires_at.duration_since(now).is_ok_and(|left| !left.is_zero() && left >= least)
+}

@@ -1,0 +1,163 @@
+//! The portal of IAM Identity Center (Portal API Reference): which accounts there are, and role credentials.
+//!
+//! One turnstile serves all calls to the portal of a region, since AWS counts them together. A 401 comes back with
+//! [`Remedy::Renew`]: [`crate::token`] finds out whether the token has ended. A 429 never means that.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use ssoinv_core::failure::{Failure, FailureKind, Remedy};
+use ssoinv_core::scope::AccountId;
+use ssoinv_core::secret::Secret;
+
+use crate::attempt::{self, Turnstile};
+use crate::classify::classify;
+use crate::credentials::RoleCredentials;
+use crate::session::{Session, SsoContext};
+
+/// The most accounts that a page may have; more is refused.
+const PAGE: i32 = 100;
+
+/// An account that the sign-in reaches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its ID.
+    pub id: AccountId,
+    /// Its name in the organisation.
+    pub name: Option<Arc<str>>,
+    /// The address of its root user.
+    pub email: Option<Arc<str>>,
+}
+
+/// The portal of one session.
+#[derive(Clone, Debug)]
+pub struct Portal {
+    client: aws_sdk_sso::Client,
+    turnstile: Arc<Turnstile>,
+    context: Arc<SsoContext>,
+}
+
+impl Portal {
+    /// The portal of a session, behind the turnstile of its region.
+    #[must_use]
+    pub fn new(session: &Session, turnstile: Arc<Turnstile>, context: Arc<SsoContext>) -> Self {
+        let client = aws_sdk_sso::Client::new(&context.sdk.at(&session.portal).build());
+        Self { client, turnstile, context }
+    }
+
+    /// GetRoleCredentials: keys for a role in an account. They live as long as the permission set says, whatever
+    /// happens to the token.
+    pub async fn role_credentials(
+        &self,
+        token: &Secret,
+        account: AccountId,
+        role: &str,
+    ) -> Result<RoleCredentials, Failure> {
+        let answer = self.call(|| async {
+            let call = self.client.get_role_credentials().access_token(token.reveal());
+            call.account_id(account.as_str()).role_name(role).send().await.map_err(|error| {
+                let failure = self.failure(&error);
+                if is_forbidden(&failure) {
+                    let message = format!(
+                        "no access to role `{role}` in account `{account}`: it is not assigned, or its name is misspelt"
+                    );
+                    return Failure { message, kind: FailureKind::Denied, ..failure };
+                }
+                failure
+            })
+        });
+        let given = answer
+            .await?
+            .role_credentials
+            .unwrap_or_else(|| aws_sdk_sso::types::RoleCredentials::builder().build());
+        let (Some(access_key_id), Some(secret), Some(session_token)) =
+            (given.access_key_id, given.secret_access_key, given.session_token)
+        else {
+            let message = "the answer of GetRoleCredentials lacks a key";
+            return Err(Failure::new(FailureKind::Failed, message).with_code("InvalidResponse"));
+        };
+        Ok(RoleCredentials {
+            access_key_id,
+            secret_access_key: Secret::new(secret),
+            session_token: Some(Secret::new(session_token)),
+            expires_at: of_millis(given.expiration),
+            caller_arn: None,
+        })
+    }
+
+    /// ListAccounts, one page: the accounts, and the token of the next page.
+    pub async fn accounts(
+        &self,
+        token: &Secret,
+        next: Option<&str>,
+    ) -> Result<(Vec<Account>, Option<String>), Failure> {
+        let answer = self.call(|| async {
+            let call = self.client.list_accounts().access_token(token.reveal()).max_results(PAGE);
+            call.set_next_token(next.map(str::to_owned)).send().await.map_err(|error| self.failure(&error))
+        });
+        let answer = answer.await?;
+        let account = |account: aws_sdk_sso::types::AccountInfo| {
+            Some(Account {
+                id: account.account_id?.parse().ok()?,
+                name: account.account_name.filter(|name| !name.is_empty()).map(Arc::from),
+                email: account.email_address.filter(|email| !email.is_empty()).map(Arc::from),
+            })
+        };
+        let accounts = answer.account_list.unwrap_or_default().into_iter().filter_map(account).collect();
+        Ok((accounts, answer.next_token.filter(|token| !token.is_empty())))
+    }
+
+    /// Whether the portal takes a token, asked with the smallest call.
+    ///
+    /// # Errors
+    /// Where no answer says so: a limit, the network, a server's error.
+    pub(crate) async fn accepts(&self, token: &Secret) -> Result<bool, Failure> {
+        let answer = self.call(|| async {
+            let call = self.client.list_accounts().access_token(token.reveal()).max_results(1);
+            call.send().await.map_err(|error| self.failure(&error))
+        });
+        match answer.await {
+            Ok(_) => Ok(true),
+            Err(Failure { remedy: Remedy::Renew, .. }) => Ok(false),
+            // It was let in, and then refused something else.
+            Err(failure) if is_forbidden(&failure) => Ok(true),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn call<T, F>(&self, op: impl FnMut() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        attempt::call(&self.turnstile, None, self.context.retry, self.context.retrying(), op).await.0
+    }
+
+    fn failure<E>(&self, error: &SdkError<E, HttpResponse>) -> Failure
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let mut failure = classify(error, self.context.clock.now());
+        let status = error.raw_response().map(|raw| raw.status().as_u16());
+        if failure.code.as_deref() == Some("UnauthorizedException") || status == Some(401) {
+            failure.kind = FailureKind::SignInExpired;
+            failure.remedy = Remedy::Renew;
+        }
+        failure
+    }
+}
+
+/// `ForbiddenException` isn't in the service's model.
+fn is_forbidden(failure: &Failure) -> bool {
+    matches!(failure.code.as_deref(), Some("ForbiddenException" | "HTTP403"))
+}
+
+/// The portal gives its times in milliseconds.
+fn of_millis(millis: i64) -> Option<SystemTime> {
+    u64::try_from(millis)
+        .ok()
+        .filter(|millis| *millis > 0)
+        .map(|millis| UNIX_EPOCH + Duration::from_millis(millis))
+}

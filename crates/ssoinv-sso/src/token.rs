@@ -1,0 +1,438 @@
+//! The one access token of a sign-in: found in the cache, refreshed, or signed in for; once for all who wait.
+//!
+//! [`TokenSource::with_token`] makes a portal call with it. Where the portal answers 401, the call's token is looked at
+//! in this order: has somebody written a newer one to the file? Does the portal take it after all (it has refused good
+//! tokens under load)? Can it be refreshed? Else somebody signs in, where there is somebody. Whoever comes meanwhile
+//! waits for the same outcome. Every token has a number, so that a late 401 for an old one doesn't end the new one.
+//!
+//! A limit, a server's error or a broken network is never a reason to sign in: the failure stands.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
+use ssoinv_core::event::{Event, Notice, SignIn};
+use ssoinv_core::failure::{Failure, FailureKind, Remedy};
+use ssoinv_core::retry::RetryPolicy;
+use ssoinv_core::secret::Secret;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::login::oidc::{Oidc, Refreshed, lasts};
+use crate::login::sign_in;
+use crate::portal::Portal;
+use crate::session::{Interaction, Session, SsoContext};
+use crate::token_cache::{CachedToken, Lookup, TokenCache};
+
+/// A token with less than this left is refreshed, as botocore does.
+const REFRESH_LEFT: Duration = Duration::from_mins(15);
+
+/// After a refresh that failed, a token that is still good isn't refreshed again for this long, as in botocore; neither
+/// is a service asked again that could not be reached.
+const PAUSE: Duration = Duration::from_mins(1);
+
+/// How many tokens one call may use up, before it is the call that is refused and not the token.
+const MOST_RENEWALS: u32 = 3;
+
+/// An access token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessToken {
+    /// The bearer token.
+    pub secret: Secret,
+    /// When it ends.
+    pub expires_at: SystemTime,
+    /// Counts the tokens of a source: a newer one has a higher number.
+    pub generation: u64,
+}
+
+/// The token of one session.
+#[derive(Clone, Debug)]
+pub struct TokenSource(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    session: Arc<Session>,
+    portal: Portal,
+    oidc: Oidc,
+    cache: TokenCache,
+    context: Arc<SsoContext>,
+    state: Mutex<State>,
+    /// Whether a sign-in waits for a person.
+    signing_in: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct State {
+    current: Option<Held>,
+    /// The last number given to a token.
+    generation: u64,
+    /// The renewal under way. It has a task of its own: whoever waits for it may be dropped.
+    flight: Option<Flight>,
+    /// No token could be had: until when that is the answer, or for the rest of the run.
+    gave_up: Option<(Failure, Option<Instant>)>,
+    told: Told,
+}
+
+/// What is said once.
+#[derive(Default)]
+struct Told {
+    foreign: bool,
+    not_stored: bool,
+}
+
+type Flight = Shared<BoxFuture<'static, Result<Arc<AccessToken>, Failure>>>;
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
+
+/// The token in use.
+struct Held {
+    token: Arc<AccessToken>,
+    cached: CachedToken,
+    /// When it should be refreshed.
+    refresh: When,
+}
+
+/// When a token should be refreshed. Until then it is good while it lasts.
+#[derive(Clone, Copy)]
+enum When {
+    /// From this moment on, when it has less than fifteen minutes left: at most one try a minute, as in botocore.
+    From(Instant),
+    /// It can't be.
+    Never,
+}
+
+impl When {
+    fn in_a_minute() -> Self {
+        Self::From(Instant::now() + PAUSE)
+    }
+}
+
+/// What a renewal came to.
+enum Renewed {
+    /// Another token, or the same one read anew.
+    Token(CachedToken, When),
+    /// The portal takes the token that it had refused.
+    Confirmed,
+}
+
+impl TokenSource {
+    /// The token of a session. Nothing is read or asked before it is needed.
+    #[must_use]
+    pub fn new(session: Arc<Session>, portal: Portal, context: Arc<SsoContext>) -> Self {
+        let oidc = Oidc::new(&session, Arc::clone(&context));
+        let cache = TokenCache::new(context.home.as_deref());
+        let (signing_in, _) = watch::channel(false);
+        Self(Arc::new(Inner { session, portal, oidc, cache, context, state: Mutex::default(), signing_in }))
+    }
+
+    /// Makes a call with the token, again with another one where the token turns out to have ended.
+    ///
+    /// `call` is given the token's secret; a failure with [`Remedy::Renew`] says that it was refused.
+    pub async fn with_token<T, F>(&self, mut call: impl FnMut(Arc<AccessToken>) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let mut refused = None;
+        for _ in 0..=MOST_RENEWALS {
+            let token = self.get(refused).await?;
+            match call(Arc::clone(&token)).await {
+                Err(Failure { remedy: Remedy::Renew, .. }) => refused = Some(token.generation),
+                answer => return answer,
+            }
+        }
+        let message =
+            format!("the portal refuses this call again and again, but takes the token of {}", self.called());
+        Err(Failure::new(FailureKind::Failed, message).with_code("UnauthorizedException"))
+    }
+
+    /// The token; a new one where `refused` is the number of the present one.
+    ///
+    /// # Errors
+    /// [`FailureKind::SignInExpired`] where there is no token and nobody to sign in; what the sign-in service answered
+    /// otherwise.
+    pub async fn get(&self, refused: Option<u64>) -> Result<Arc<AccessToken>, Failure> {
+        let flight = {
+            let mut state = self.0.state();
+            if let Some((failure, until)) = &state.gave_up
+                && until.is_none_or(|until| Instant::now() < until)
+            {
+                return Err(failure.clone());
+            }
+            if state.flight.is_none()
+                && let Some(held) = &state.current
+                && refused.is_none_or(|refused| refused < held.token.generation)
+                && held.is_good(self.0.context.clock.now())
+            {
+                return Ok(Arc::clone(&held.token));
+            }
+            state.flight.get_or_insert_with(|| Arc::clone(&self.0).take_off(refused)).clone()
+        };
+        flight.await
+    }
+
+    /// Works off `work`, and says whether it waits while a person is asked to sign in: `on_park(true)` when that begins,
+    /// `on_park(false)` when it ends.
+    pub async fn parking<T>(&self, on_park: impl Fn(bool), work: impl Future<Output = T>) -> T {
+        let mut signing_in = self.0.signing_in.subscribe();
+        let mut work = pin!(work);
+        let mut parked = false;
+        let done = loop {
+            tokio::select! {
+                // What needn't wait isn't parked.
+                biased;
+                done = &mut work => break done,
+                // The sender lives as long as this source.
+                Ok(waits) = signing_in.wait_for(|waits| *waits != parked) => parked = *waits,
+            }
+            on_park(parked);
+        };
+        if parked {
+            on_park(false);
+        }
+        done
+    }
+
+    fn called(&self) -> String {
+        self.0.session.called()
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whoever panicked while holding it changed nothing halfway.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn say(&self, said: SignIn) {
+        self.context.events.say(Event::SignIn(said));
+    }
+
+    /// Starts a renewal. Called with the state locked, so that its end finds it there.
+    fn take_off(self: Arc<Self>, refused: Option<u64>) -> Flight {
+        let inner = Arc::clone(&self);
+        let task = tokio::spawn(async move {
+            let outcome = inner.renew(refused).await;
+            inner.land(outcome)
+        });
+        async move {
+            task.await.unwrap_or_else(|error| {
+                self.signing_in.send_replace(false);
+                let failure = Failure::new(FailureKind::Failed, format!("the sign-in stopped: {error}"));
+                self.land(Err(failure))
+            })
+        }
+        .boxed()
+        .shared()
+    }
+
+    /// Ends a renewal: keeps what it came to, for all who wait and those who come.
+    fn land(&self, outcome: Result<Renewed, Failure>) -> Result<Arc<AccessToken>, Failure> {
+        let mut state = self.state();
+        state.flight = None;
+        let (cached, refresh) = match outcome {
+            Ok(Renewed::Token(cached, refresh)) => (cached, refresh),
+            Ok(Renewed::Confirmed) => match state.current.take() {
+                Some(held) => (held.cached, held.refresh),
+                None => return Err(Failure::new(FailureKind::Failed, "the token was lost")),
+            },
+            Err(failure) => {
+                // What only a person can cure stays so for the run; a service may come back, and is spared until then
+                // unless there is a token that may still be good.
+                if matches!(failure.kind, FailureKind::SignInExpired | FailureKind::Misconfigured) {
+                    state.current = None;
+                    state.gave_up = Some((failure.clone(), None));
+                } else if !state.current.as_ref().is_some_and(|held| held.lasts(self.context.clock.now())) {
+                    state.gave_up = Some((failure.clone(), Some(Instant::now() + PAUSE)));
+                }
+                drop(state);
+                if failure.kind == FailureKind::SignInExpired {
+                    self.say(SignIn::GaveUp {
+                        session: self.session.label.clone(),
+                        failure: Arc::new(failure.clone()),
+                    });
+                }
+                return Err(failure);
+            }
+        };
+        state.generation += 1;
+        state.gave_up = None;
+        let token = Arc::new(AccessToken {
+            secret: cached.access_token.clone(),
+            expires_at: cached.expires_at,
+            generation: state.generation,
+        });
+        state.current = Some(Held { token: Arc::clone(&token), cached, refresh });
+        Ok(token)
+    }
+
+    /// From what there is to a token.
+    async fn renew(&self, refused: Option<u64>) -> Result<Renewed, Failure> {
+        let held = self.state().current.as_ref().map(|held| (held.token.generation, held.cached.clone()));
+        let refused =
+            held.as_ref().filter(|(generation, _)| Some(*generation) == refused).map(|(_, token)| token);
+        let held = held.as_ref().map(|(_, token)| token);
+        let is_refused =
+            |token: &CachedToken| refused.is_some_and(|other| other.access_token == token.access_token);
+        let now = self.context.clock.now();
+
+        // The file goes first: somebody may have signed in or refreshed meanwhile.
+        let stored = self.look_up().await;
+        let fresh = stored
+            .as_ref()
+            .filter(|token| lasts(token.expires_at, now, Duration::ZERO) && !is_refused(token));
+        if let (Some(refused), None) = (refused, fresh)
+            && self.portal.accepts(&refused.access_token).await?
+        {
+            return Ok(Renewed::Confirmed);
+        }
+
+        let Some(base) = stored.as_ref().or(held) else { return self.sign_in(None).await };
+        let good = lasts(base.expires_at, now, Duration::ZERO) && !is_refused(base);
+        if good && lasts(base.expires_at, now, REFRESH_LEFT) {
+            return Ok(Renewed::Token(base.clone(), When::in_a_minute()));
+        }
+        // One try is enough for a token that is good for some more minutes: nobody should have to wait for it.
+        let policy = if good {
+            RetryPolicy { max_attempts: 1, throttle_budget: Duration::ZERO }
+        } else {
+            self.context.retry
+        };
+        match self.refresh(base, now, policy).await {
+            Ok(Some(token)) => Ok(Renewed::Token(token, When::in_a_minute())),
+            Ok(None) if good => Ok(Renewed::Token(base.clone(), When::Never)),
+            Ok(None) => self.sign_in(Some(base)).await,
+            Err(_) if good => Ok(Renewed::Token(base.clone(), When::in_a_minute())),
+            Err(failure) => {
+                let message = format!(
+                    "the sign-in to {} could not be refreshed: {}",
+                    self.session.called(),
+                    failure.message
+                );
+                Err(Failure { message, ..failure })
+            }
+        }
+    }
+
+    /// The token in the shared cache.
+    async fn look_up(&self) -> Option<CachedToken> {
+        match self.cache.token(&self.session.sso).await {
+            Lookup::Token(token) => Some(token),
+            Lookup::Foreign(reason) => {
+                let first = !std::mem::replace(&mut self.state().told.foreign, true);
+                if first {
+                    let session = self.session.label.clone();
+                    self.context.events.say(Event::Notice(Notice::ForeignToken { session, reason }));
+                }
+                None
+            }
+            Lookup::None => None,
+        }
+    }
+
+    /// Refreshes a token; `None` where it can't be, or can no more.
+    async fn refresh(
+        &self,
+        token: &CachedToken,
+        now: SystemTime,
+        policy: RetryPolicy,
+    ) -> Result<Option<CachedToken>, Failure> {
+        let (Some(refresh_token), Some(client)) = (&token.refresh_token, &token.client) else {
+            return Ok(None);
+        };
+        // What the legacy format signs in for has no scope to refresh.
+        if self.session.sso.is_legacy() || !lasts(client.expires_at, now, Duration::ZERO) {
+            return Ok(None);
+        }
+        match self.oidc.refresh(client, refresh_token, policy).await? {
+            Refreshed::Token(token) => {
+                self.keep(&token).await;
+                self.say(SignIn::Refreshed { session: self.session.label.clone() });
+                Ok(Some(token))
+            }
+            Refreshed::Ended => Ok(None),
+        }
+    }
+
+    /// Asks a person, where there is one. `ended` is the token that was there.
+    async fn sign_in(&self, ended: Option<&CachedToken>) -> Result<Renewed, Failure> {
+        if self.context.interaction == Interaction::Nobody {
+            return Err(self.nobody_to_ask(ended));
+        }
+        self.signing_in.send_replace(true);
+        let outcome = sign_in(&self.session, &self.oidc, &self.cache, &self.context).await;
+        self.signing_in.send_replace(false);
+        let token = outcome?;
+        self.keep(&token).await;
+        self.say(SignIn::Done { session: self.session.label.clone() });
+        Ok(Renewed::Token(token, When::in_a_minute()))
+    }
+
+    /// There is no token, and nobody who could sign in.
+    fn nobody_to_ask(&self, ended: Option<&CachedToken>) -> Failure {
+        let session = self.session.called();
+        let (code, message) = match ended {
+            None => ("NotSignedIn", format!("nobody has signed in to {session}")),
+            Some(token) => {
+                let message = match self.context.clock.now().duration_since(token.expires_at) {
+                    Ok(since) => {
+                        format!(
+                            "the sign-in to {session} expired {} ago and cannot be refreshed",
+                            roughly(since)
+                        )
+                    }
+                    Err(_) => {
+                        format!("the portal refuses the sign-in to {session}, and it cannot be refreshed")
+                    }
+                };
+                ("SignInExpired", message)
+            }
+        };
+        Failure::new(FailureKind::SignInExpired, message).with_code(code)
+    }
+
+    /// Writes a new token to the shared cache, at once, so that all tools have it.
+    async fn keep(&self, token: &CachedToken) {
+        if let Err(error) = self.cache.store_token(&self.session.sso, token).await {
+            let first = !std::mem::replace(&mut self.state().told.not_stored, true);
+            if first {
+                let notice =
+                    Notice::TokenNotStored { session: self.session.label.clone(), reason: error.to_string() };
+                self.context.events.say(Event::Notice(notice));
+            }
+        }
+    }
+}
+
+impl Held {
+    fn lasts(&self, now: SystemTime) -> bool {
+        lasts(self.token.expires_at, now, Duration::ZERO)
+    }
+
+    /// Whether the token can be used as it is.
+    fn is_good(&self, now: SystemTime) -> bool {
+        let least = match self.refresh {
+            When::From(then) if Instant::now() >= then => REFRESH_LEFT,
+            When::From(_) | When::Never => Duration::ZERO,
+        };
+        lasts(self.token.expires_at, now, least)
+    }
+}
+
+/// A duration in its largest unit: "3 minutes".
+fn roughly(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (count, unit) = match seconds {
+        0..60 => (seconds, "second"),
+        60..3600 => (seconds / 60, "minute"),
+        3600..86400 => (seconds / 3600, "hour"),
+        _ => (seconds / 86400, "day"),
+    };
+    if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
+}

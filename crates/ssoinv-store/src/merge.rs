@@ -1,0 +1,248 @@
+//! Puts a task's rows in order: by [`KEY_COLUMN`], those without a key last, and of rows with the same key only the
+//! first that came in. What is in memory is sorted by index; sorted runs are merged block by block.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, RecordBatch, StringArray};
+use arrow_select::interleave::interleave_record_batch;
+use ssoinv_core::table::KEY_COLUMN;
+
+use crate::error::StoreError;
+use crate::segment::{BLOCK_BYTES, Run, RunReader};
+
+/// The most rows that a batch has when it leaves.
+const MOST_ROWS: usize = 8192;
+
+/// About the most bytes that a batch has when it leaves.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// A batch's keys; cheap to clone. A table without the key column has rows without a key.
+#[derive(Clone, Debug)]
+struct Keys(Option<Arc<StringArray>>);
+
+impl Keys {
+    fn of(batch: &RecordBatch) -> Self {
+        let column = batch.column_by_name(KEY_COLUMN).and_then(|column| column.as_string_opt::<i32>());
+        Self(column.map(|column| Arc::new(column.clone())))
+    }
+
+    fn get(&self, row: usize) -> Option<&str> {
+        self.0.as_ref().filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row))
+    }
+}
+
+/// The order of keys: by their bytes, none at the end.
+fn compare(one: Option<&str>, other: Option<&str>) -> Ordering {
+    (one.is_none(), one).cmp(&(other.is_none(), other))
+}
+
+/// How many rows of this size make `bytes`.
+fn rows_in(bytes: usize, size: usize, rows: usize) -> usize {
+    (bytes / (size / rows.max(1)).max(1)).clamp(1, MOST_ROWS)
+}
+
+/// Rows in memory, sorted.
+#[derive(Debug)]
+pub(crate) struct Sorted {
+    batches: Vec<RecordBatch>,
+    /// Batch and row, in order.
+    order: Vec<(usize, usize)>,
+    at: usize,
+    /// Rows left out, since their key had come before.
+    pub(crate) duplicates: u64,
+    bytes: usize,
+}
+
+impl Sorted {
+    pub(crate) fn new(batches: Vec<RecordBatch>) -> Self {
+        let keys: Vec<Keys> = batches.iter().map(Keys::of).collect();
+        let mut order: Vec<(usize, usize)> =
+            Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+        for (index, batch) in batches.iter().enumerate() {
+            order.extend((0..batch.num_rows()).map(|row| (index, row)));
+        }
+        let key = |&(batch, row): &(usize, usize)| keys[batch].get(row);
+        // Stable: of equal keys the first that came in stays in front.
+        order.sort_by(|one, other| compare(key(one), key(other)));
+        let all = order.len();
+        order.dedup_by(|next, kept| key(next).is_some() && key(next) == key(kept));
+        let duplicates = (all - order.len()) as u64;
+        let bytes = batches.iter().map(RecordBatch::get_array_memory_size).sum();
+        Self { batches, order, at: 0, duplicates, bytes }
+    }
+
+    /// The next rows, about `bytes` of them.
+    fn next(&mut self, bytes: usize) -> Result<Option<RecordBatch>, StoreError> {
+        let rest = &self.order[self.at..];
+        let rows = rows_in(bytes, self.bytes, self.order.len()).min(rest.len());
+        let Some(&(first_batch, first_row)) = rest.first() else { return Ok(None) };
+        let picked = &rest[..rows];
+        self.at += rows;
+        // Rows that stand together already need no copy. Most tasks are one page that AWS gave in order.
+        let together =
+            picked.iter().zip(first_row..).all(|(&(batch, row), next)| (batch, row) == (first_batch, next));
+        if together {
+            return Ok(Some(self.batches[first_batch].slice(first_row, rows)));
+        }
+        let batches: Vec<&RecordBatch> = self.batches.iter().collect();
+        Ok(Some(interleave_record_batch(&batches, picked)?))
+    }
+
+    /// All rows in blocks as they lie on disk.
+    pub(crate) fn blocks(mut self) -> impl Iterator<Item = Result<RecordBatch, StoreError>> {
+        std::iter::from_fn(move || self.next(BLOCK_BYTES).transpose())
+    }
+}
+
+enum Source {
+    Memory(Sorted),
+    Disk(RunReader),
+}
+
+impl Source {
+    fn next(&mut self) -> Result<Option<RecordBatch>, StoreError> {
+        match self {
+            Self::Memory(sorted) => sorted.next(BLOCK_BYTES),
+            Self::Disk(reader) => reader.next(),
+        }
+    }
+}
+
+/// The next row of a source. Ordered by key, then by age of the source.
+struct Head {
+    keys: Keys,
+    row: usize,
+    source: usize,
+}
+
+impl Head {
+    fn key(&self) -> Option<&str> {
+        self.keys.get(self.row)
+    }
+}
+
+impl Ord for Head {
+    fn cmp(&self, other: &Self) -> Ordering {
+        compare(self.key(), other.key()).then(self.source.cmp(&other.source))
+    }
+}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Head {}
+
+/// Merges sorted runs, older ones first, and what is in memory, into one sorted stream of batches.
+pub(crate) struct Merge {
+    sources: Vec<Source>,
+    /// The block of each source that is being read.
+    current: Vec<RecordBatch>,
+    heads: BinaryHeap<Reverse<Head>>,
+    /// The key that left last.
+    last: Option<(Keys, usize)>,
+    /// Rows that a batch has about.
+    rows: usize,
+    /// Rows left out, since their key had come before.
+    pub(crate) duplicates: u64,
+}
+
+impl Merge {
+    /// Merges `runs`, and `memory`, which is younger than they are.
+    pub(crate) fn new(runs: Vec<Run>, memory: Option<Sorted>) -> Result<Self, StoreError> {
+        let duplicates = memory.as_ref().map_or(0, |memory| memory.duplicates);
+        let mut sources = runs
+            .into_iter()
+            .map(|run| RunReader::new(run).map(Source::Disk))
+            .collect::<Result<Vec<_>, _>>()?;
+        sources.extend(memory.map(Source::Memory));
+        let mut merge =
+            Self { sources, current: Vec::new(), heads: BinaryHeap::new(), last: None, rows: 1, duplicates };
+        // One source alone passes through, see `next`.
+        if merge.sources.len() > 1 {
+            merge.begin()?;
+        }
+        Ok(merge)
+    }
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        let mut filled = Vec::with_capacity(self.sources.len());
+        for mut source in self.sources.drain(..) {
+            if let Some(block) = source.next()? {
+                filled.push(source);
+                self.current.push(block);
+            }
+        }
+        self.sources = filled;
+        for (source, block) in self.current.iter().enumerate() {
+            self.heads.push(Reverse(Head { keys: Keys::of(block), row: 0, source }));
+        }
+        let sizes = self.current.iter().map(RecordBatch::num_rows);
+        // A block has about `BLOCK_BYTES`, if it isn't the only one of its run.
+        self.rows = (sizes.max().unwrap_or(1) * (BATCH_BYTES / BLOCK_BYTES)).clamp(1, MOST_ROWS);
+        Ok(())
+    }
+
+    /// The next rows.
+    pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>, StoreError> {
+        if let [only] = self.sources.as_mut_slice()
+            && self.current.is_empty()
+        {
+            return match only {
+                Source::Memory(sorted) => sorted.next(BATCH_BYTES),
+                Source::Disk(reader) => reader.next(),
+            };
+        }
+        // The blocks that the picked rows lie in; `place` says where a source's current block stands among them.
+        let mut blocks: Vec<RecordBatch> = Vec::new();
+        let mut place: Vec<Option<usize>> = vec![None; self.sources.len()];
+        let mut picked: Vec<(usize, usize)> = Vec::with_capacity(self.rows);
+        while picked.len() < self.rows {
+            let Some(Reverse(mut head)) = self.heads.pop() else { break };
+            let again = match (&self.last, head.key()) {
+                (Some((keys, row)), Some(key)) => keys.get(*row) == Some(key),
+                _ => false,
+            };
+            if again {
+                self.duplicates += 1;
+            } else {
+                let block = *place[head.source].get_or_insert_with(|| {
+                    blocks.push(self.current[head.source].clone());
+                    blocks.len() - 1
+                });
+                picked.push((block, head.row));
+                self.last = Some((head.keys.clone(), head.row));
+            }
+            head.row += 1;
+            if head.row == self.current[head.source].num_rows() {
+                place[head.source] = None;
+                let Some(block) = self.sources[head.source].next()? else { continue };
+                head = Head { keys: Keys::of(&block), row: 0, ..head };
+                self.current[head.source] = block;
+            }
+            self.heads.push(Reverse(head));
+        }
+        if picked.is_empty() {
+            return Ok(None);
+        }
+        let blocks: Vec<&RecordBatch> = blocks.iter().collect();
+        Ok(Some(interleave_record_batch(&blocks, &picked)?))
+    }
+
+    /// All rows in blocks as they lie on disk, from one merge to the next run.
+    pub(crate) fn blocks(&mut self) -> impl Iterator<Item = Result<RecordBatch, StoreError>> {
+        self.rows = (self.rows / (BATCH_BYTES / BLOCK_BYTES)).max(1);
+        std::iter::from_fn(move || self.next().transpose())
+    }
+}

@@ -1,0 +1,466 @@
+//! The hand-over of rows from the runner to whoever writes them: each task's rows are one unit and leave, sorted, when
+//! the task has ended well and it is its turn in the plan's order.
+//!
+//! The runner's side never waits for the reader's. Rows that wait are kept in memory up to a budget; beyond it the
+//! largest of them go to disk, sorted. Half of the budget is for rows that wait, the other half for the task that is
+//! being read. Whoever pushes the rows that are too many writes to disk itself, one thread at a time: no thread of our
+//! own is needed, errors come back to where a task can be ended, and a full memory slows down only those that fill it.
+//!
+//! Memory is what Arrow says that its arrays take. It may be exceeded by a page for each thread that pushes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use arrow_array::RecordBatch;
+use ssoinv_core::rows::{RowStore, TaskRows};
+
+use crate::error::StoreError;
+use crate::merge::{Merge, Sorted};
+use crate::run::RunFolder;
+use crate::segment::{Run, Segments};
+
+/// How many runs of a task are merged into one. When a task is read, each run has a block in memory.
+const FAN_IN: usize = 32;
+
+/// The rows of one task that wait.
+#[derive(Debug, Default)]
+struct Held {
+    /// In memory, as they came.
+    batches: Vec<RecordBatch>,
+    /// What they take.
+    bytes: usize,
+    /// On disk, oldest first.
+    runs: Vec<Run>,
+    /// Rows that were left out already.
+    duplicates: u64,
+    /// Whether somebody writes some of them to disk just now.
+    busy: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Tasks that have ended and haven't been read: with rows, or without.
+    ended: BTreeMap<usize, Option<u64>>,
+    /// The buffers, by a number of their own: a task may begin anew.
+    held: HashMap<u64, Held>,
+    next_buffer: u64,
+    /// Memory of all rows that wait, in bytes.
+    waiting: usize,
+    /// No task will end any more.
+    closed: bool,
+    /// Nobody will read any more.
+    unread: bool,
+    /// Why rows can't be kept any more.
+    failed: Option<StoreError>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// A task has ended, or isn't busy any more, or none will end.
+    changed: Condvar,
+    /// Taken before `state`, where both are.
+    disk: Mutex<Segments>,
+    /// The most bytes that may wait in memory.
+    limit: usize,
+    tasks: usize,
+}
+
+/// The runner's side: takes the rows of tasks, in any order, from any thread.
+///
+/// Dropping it closes the queue.
+pub struct RowQueue {
+    shared: Arc<Shared>,
+}
+
+/// Rows of one task that hasn't ended. Dropped instead of [finished](TaskBuffer::finish), its rows never were.
+pub struct TaskBuffer {
+    shared: Arc<Shared>,
+    task: usize,
+    id: u64,
+}
+
+/// The reader's side: the rows of all tasks in the plan's order, those of a task sorted by
+/// [`KEY_COLUMN`](ssoinv_core::table::KEY_COLUMN), each with its task's number. It blocks until a task has ended, so it
+/// is for a thread of its own.
+///
+/// It ends after the last task, or after an error. Dropped early, the rows that are left are let go.
+pub struct Rows {
+    current: Option<(usize, Merge)>,
+    next: usize,
+    duplicates: BTreeMap<usize, u64>,
+    shared: Arc<Shared>,
+}
+
+impl RowQueue {
+    /// A queue for tasks `0..tasks`, whose rows take about `budget` bytes of memory at most, and beyond it are kept in
+    /// `folder`, which is made when that happens first.
+    #[must_use]
+    pub fn new(tasks: usize, budget: usize, folder: RunFolder) -> (Self, Rows) {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            disk: Mutex::new(Segments::new(folder)),
+            limit: budget / 2,
+            tasks,
+        });
+        let rows = Rows { current: None, next: 0, duplicates: BTreeMap::new(), shared: Arc::clone(&shared) };
+        (Self { shared }, rows)
+    }
+
+    /// An empty buffer for a task's rows. A task that begins anew takes another and drops the first.
+    #[must_use]
+    pub fn task_buffer(&self, task: usize) -> TaskBuffer {
+        debug_assert!(task < self.shared.tasks, "task {task} of {}", self.shared.tasks);
+        let mut state = self.shared.state();
+        let id = state.next_buffer;
+        state.next_buffer += 1;
+        if !state.unread {
+            state.held.insert(id, Held::default());
+        }
+        TaskBuffer { shared: Arc::clone(&self.shared), task, id }
+    }
+
+    /// The task has ended without rows: denied, skipped, not tried.
+    pub fn skip(&self, task: usize) {
+        self.shared.end(task, None);
+    }
+
+    /// No task will end any more. Those that have are still read, the others are passed over.
+    ///
+    /// Not needed where every task is finished or skipped, as the runner does also when it is interrupted.
+    pub fn close(&self) {
+        self.shared.state().closed = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl RowStore for RowQueue {
+    fn begin(&self, task: usize) -> Box<dyn TaskRows> {
+        Box::new(self.task_buffer(task))
+    }
+
+    fn skip(&self, task: usize) {
+        self.skip(task);
+    }
+}
+
+impl Drop for RowQueue {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for RowQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowQueue").field("tasks", &self.shared.tasks).finish_non_exhaustive()
+    }
+}
+
+impl TaskBuffer {
+    /// The task's number in the plan.
+    #[must_use]
+    pub fn task(&self) -> usize {
+        self.task
+    }
+
+    /// Adds a page. All batches of a task have one schema.
+    ///
+    /// Where more rows wait than the memory may hold, this writes to disk and blocks for that time: async callers wrap
+    /// it in `block_in_place`.
+    ///
+    /// # Errors
+    /// When rows can't be written. No rows leave the queue from then on, and the reader gets the same error.
+    pub fn push(&mut self, batch: RecordBatch) -> Result<(), StoreError> {
+        let bytes = batch.get_array_memory_size();
+        {
+            let mut guard = self.shared.state();
+            let state = &mut *guard;
+            if let Some(error) = &state.failed {
+                return Err(error.clone());
+            }
+            // Nobody reads any more: the rows are let go.
+            let Some(held) = state.held.get_mut(&self.id) else { return Ok(()) };
+            if batch.num_rows() == 0 {
+                return Ok(());
+            }
+            held.batches.push(batch);
+            held.bytes += bytes;
+            state.waiting += bytes;
+            if state.waiting <= self.shared.limit {
+                return Ok(());
+            }
+        }
+        self.shared.make_room()
+    }
+
+    /// The task has ended well: its rows may leave. Never waits for the disk or the reader.
+    pub fn finish(self) {
+        // Dropping it afterwards lets go of nothing: the rows are the reader's.
+        self.shared.end(self.task, Some(self.id));
+    }
+}
+
+impl TaskRows for TaskBuffer {
+    fn push(&mut self, page: RecordBatch) -> Result<(), Box<dyn Error + Send + Sync>> {
+        Ok(self.push(page)?)
+    }
+
+    fn finish(self: Box<Self>) {
+        (*self).finish();
+    }
+}
+
+impl Drop for TaskBuffer {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        let finished = state.ended.get(&self.task) == Some(&Some(self.id));
+        if !finished && let Some(held) = state.held.remove(&self.id) {
+            state.waiting -= held.bytes;
+            // Files are removed without holding up others.
+            drop(state);
+            drop(held);
+        }
+    }
+}
+
+impl fmt::Debug for TaskBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskBuffer").field("task", &self.task).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, task: usize, buffer: Option<u64>) {
+        let mut state = self.state();
+        if !state.unread {
+            let before = state.ended.insert(task, buffer);
+            debug_assert!(before.is_none(), "task {task} has ended twice");
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Brings rows to disk until well below the limit, so that this isn't for every page.
+    fn make_room(&self) -> Result<(), StoreError> {
+        let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        let victims = {
+            let state = self.state();
+            if let Some(error) = &state.failed {
+                return Err(error.clone());
+            }
+            // Others may have made room while this one waited for the disk.
+            if state.waiting <= self.limit { Vec::new() } else { state.largest(self.limit / 4) }
+        };
+        for id in victims {
+            let Some(mut held) = self.borrow(id) else { continue };
+            // Where this thread dies on the way, the reader must not wait for it.
+            let guard = Unwritten { shared: self };
+            match held.spill(&mut disk) {
+                Ok(()) => {
+                    self.give_back(id, held);
+                    std::mem::forget(guard);
+                }
+                Err(error) => {
+                    std::mem::forget(guard);
+                    self.fail(error.clone());
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what a buffer holds out of it for a while; its bytes still count as waiting.
+    fn borrow(&self, id: u64) -> Option<Held> {
+        let mut state = self.state();
+        let held = state.held.get_mut(&id).filter(|held| !held.batches.is_empty())?;
+        let left = Held { busy: true, ..Held::default() };
+        Some(std::mem::replace(held, left))
+    }
+
+    /// Puts back what is on disk now, unless nobody wants it any more.
+    fn give_back(&self, id: u64, spilled: Held) {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        state.waiting -= spilled.bytes;
+        let Some(held) = state.held.get_mut(&id) else { return };
+        // Meanwhile the task may have pushed more.
+        held.runs = spilled.runs;
+        held.duplicates = spilled.duplicates;
+        held.busy = false;
+        drop(guard);
+        self.changed.notify_all();
+    }
+
+    fn fail(&self, error: StoreError) {
+        self.state().failed.get_or_insert(error);
+        self.changed.notify_all();
+    }
+}
+
+/// Tells the reader of a thread that died while it wrote.
+struct Unwritten<'a> {
+    shared: &'a Shared,
+}
+
+impl Drop for Unwritten<'_> {
+    fn drop(&mut self) {
+        self.shared.fail(StoreError::Abandoned);
+    }
+}
+
+impl State {
+    /// The buffers with the most rows in memory, without which at most `rest` bytes are left. Large ones first: a run on
+    /// disk should be long.
+    fn largest(&self, rest: usize) -> Vec<u64> {
+        let mut candidates: Vec<(usize, u64)> =
+            self.held.iter().filter(|(_, held)| held.bytes > 0).map(|(&id, held)| (held.bytes, id)).collect();
+        candidates.sort_unstable_by(|one, other| other.cmp(one));
+        let mut waiting = self.waiting;
+        let enough = candidates.iter().position(|(bytes, _)| {
+            let enough = waiting <= rest;
+            waiting = waiting.saturating_sub(*bytes);
+            enough
+        });
+        candidates.truncate(enough.unwrap_or(candidates.len()));
+        candidates.into_iter().map(|(_, id)| id).collect()
+    }
+}
+
+impl Held {
+    /// Writes what is in memory as one run. `bytes` stays, for the account.
+    fn spill(&mut self, segments: &mut Segments) -> Result<(), StoreError> {
+        let Some(schema) = self.batches.first().map(RecordBatch::schema) else { return Ok(()) };
+        let sorted = Sorted::new(std::mem::take(&mut self.batches));
+        self.duplicates += sorted.duplicates;
+        self.runs.extend(segments.write(&schema, 0, sorted.blocks())?);
+        // Many runs of one level become one of the next, so that no task has more than some dozens of them.
+        loop {
+            let level = self.runs.last().map_or(0, |run| run.level);
+            let same = self.runs.iter().rev().take_while(|run| run.level == level).count();
+            if same < FAN_IN {
+                return Ok(());
+            }
+            let mut merge = Merge::new(self.runs.split_off(self.runs.len() - same), None)?;
+            self.runs.extend(segments.write(&schema, level + 1, merge.blocks())?);
+            self.duplicates += merge.duplicates;
+        }
+    }
+}
+
+impl Rows {
+    /// How many rows of each task were left out since AWS gave them twice, for the tasks that have been read.
+    #[must_use]
+    pub fn duplicates(&self) -> &BTreeMap<usize, u64> {
+        &self.duplicates
+    }
+
+    /// Waits for the next task with rows.
+    fn next_task(&mut self) -> Result<Option<(usize, Merge)>, StoreError> {
+        let mut state = self.shared.state();
+        let (task, held) = loop {
+            if self.next >= self.shared.tasks {
+                return Ok(None);
+            }
+            if let Some(error) = &state.failed {
+                return Err(error.clone());
+            }
+            match state.ended.get(&self.next).copied() {
+                Some(Some(id)) if !state.held.get(&id).is_some_and(|held| held.busy) => {
+                    state.ended.remove(&self.next);
+                    let held = state.held.remove(&id).unwrap_or_default();
+                    state.waiting -= held.bytes;
+                    self.next += 1;
+                    break (self.next - 1, held);
+                }
+                Some(None) => {
+                    state.ended.remove(&self.next);
+                    self.next += 1;
+                    continue;
+                }
+                None if state.closed => {
+                    self.next += 1;
+                    continue;
+                }
+                _ => {}
+            }
+            state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        };
+        drop(state);
+        let memory = (!held.batches.is_empty()).then(|| Sorted::new(held.batches));
+        let mut merge = Merge::new(held.runs, memory)?;
+        merge.duplicates += held.duplicates;
+        Ok(Some((task, merge)))
+    }
+
+    fn next_batch(&mut self) -> Result<Option<(usize, RecordBatch)>, StoreError> {
+        loop {
+            if let Some((task, merge)) = &mut self.current {
+                if let Some(batch) = merge.next()? {
+                    return Ok(Some((*task, batch)));
+                }
+                if merge.duplicates > 0 {
+                    self.duplicates.insert(*task, merge.duplicates);
+                }
+                self.current = None;
+            }
+            match self.next_task()? {
+                Some(task) => self.current = Some(task),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<(usize, RecordBatch), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.next_batch().transpose();
+        if let Some(Err(error)) = &item {
+            self.shared.fail(error.clone());
+        }
+        if !matches!(item, Some(Ok(_))) {
+            self.current = None;
+            self.next = self.shared.tasks;
+            self.shared.let_go();
+        }
+        item
+    }
+}
+
+impl Shared {
+    /// Nobody reads any more. What comes in from now on is let go at once.
+    fn let_go(&self) {
+        let mut state = self.state();
+        state.unread = true;
+        let rows = std::mem::take(&mut state.held);
+        // What is being written just now counts until it is.
+        state.waiting -= rows.values().map(|held| held.bytes).sum::<usize>();
+        state.ended.clear();
+        drop(state);
+        drop(rows);
+    }
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        self.shared.let_go();
+    }
+}
+
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rows").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

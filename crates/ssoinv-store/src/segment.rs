@@ -1,0 +1,257 @@
+//! Rows on disk: segments and runs.
+//!
+//! A *segment* is an append-only file in Arrow's IPC stream format: the schema, then record batches; any Arrow reader
+//! reads it. Each table has its own, shared by all its tasks. A *run* is what one task wrote at one time: rows sorted by
+//! their key, as blocks at known places of one segment. A segment that is long enough is closed and another begun; its
+//! file is removed when its last run is.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::RecordBatch;
+use arrow_buffer::Buffer;
+use arrow_ipc::MetadataVersion;
+use arrow_ipc::reader::StreamDecoder;
+use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
+use arrow_schema::{ArrowError, SchemaRef};
+
+use crate::error::StoreError;
+use crate::run::{RunFolder, new_file};
+
+/// The length from which on a segment is closed, in bytes. Short enough that the disk is given back on the way.
+const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// About how long a block is, in bytes. When runs are merged one block of each is in memory.
+pub(crate) const BLOCK_BYTES: usize = 256 << 10;
+
+/// A file of rows. Removed with the last run that lies in it.
+#[derive(Debug)]
+struct Segment {
+    path: PathBuf,
+    schema: SchemaRef,
+    /// The schema's message, which a decoder reads first.
+    head: Buffer,
+    file: Mutex<File>,
+}
+
+impl Segment {
+    fn read(&self, offset: u64, len: usize) -> Result<Buffer, StoreError> {
+        let mut bytes = vec![0; len];
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(offset))
+            .and_then(|_| file.read_exact(&mut bytes))
+            .map_err(StoreError::disk("read", &self.path))?;
+        Ok(Buffer::from(bytes))
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        // It goes with its folder at the latest.
+        let _goes_with_its_folder = fs::remove_file(&self.path);
+    }
+}
+
+/// A writer that knows how much it has written.
+#[derive(Debug)]
+struct Counted<W> {
+    inner: W,
+    written: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.written += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// The segment of one table that is being appended to.
+struct Open {
+    segment: Arc<Segment>,
+    writer: StreamWriter<Counted<BufWriter<File>>>,
+}
+
+/// All segments of a run that are being appended to, one a table.
+pub(crate) struct Segments {
+    open: Vec<Open>,
+    made: u32,
+    // Behind the files: they are closed before it is removed.
+    folder: RunFolder,
+}
+
+/// Sorted rows of one task, on disk.
+#[derive(Debug)]
+pub(crate) struct Run {
+    segment: Arc<Segment>,
+    /// Where each block lies: offset and length.
+    blocks: Vec<(u64, usize)>,
+    /// How often its rows have been merged.
+    pub(crate) level: u32,
+    /// How many rows there are.
+    pub(crate) rows: usize,
+}
+
+impl Segments {
+    pub(crate) fn new(folder: RunFolder) -> Self {
+        Self { open: Vec::new(), made: 0, folder }
+    }
+
+    /// Writes the batches that `blocks` gives as one run; `None` where there are none.
+    pub(crate) fn write(
+        &mut self,
+        schema: &SchemaRef,
+        level: u32,
+        blocks: impl Iterator<Item = Result<RecordBatch, StoreError>>,
+    ) -> Result<Option<Run>, StoreError> {
+        let index = match self.open.iter().position(|open| same(&open.segment.schema, schema)) {
+            Some(index) => index,
+            None => self.open_segment(schema)?,
+        };
+        let Open { segment, writer } = &mut self.open[index];
+        let mut run = Run { segment: Arc::clone(segment), blocks: Vec::new(), level, rows: 0 };
+        for block in blocks {
+            let block = block?;
+            let offset = writer.get_ref().written;
+            writer.write(&block).map_err(StoreError::arrow_disk("write", &segment.path))?;
+            // A block fits in memory, so its length fits in `usize`.
+            let len = usize::try_from(writer.get_ref().written - offset).unwrap_or(usize::MAX);
+            run.blocks.push((offset, len));
+            run.rows += block.num_rows();
+        }
+        // The reader may want it at once.
+        writer.flush().map_err(StoreError::arrow_disk("write", &segment.path))?;
+        if writer.get_ref().written >= SEGMENT_BYTES {
+            writer.finish().map_err(StoreError::arrow_disk("write", &segment.path))?;
+            self.open.swap_remove(index);
+        }
+        Ok((run.rows > 0).then_some(run))
+    }
+
+    fn open_segment(&mut self, schema: &SchemaRef) -> Result<usize, StoreError> {
+        self.made += 1;
+        let path = self.folder.made()?.join(format!("segment-{:06}.arrows", self.made));
+        let file = new_file(&path)?;
+        // Blocks are read into memory of their own, so there is no need to align the parts more than for an `i64`.
+        let options = IpcWriteOptions::try_new(8, false, MetadataVersion::V5)?;
+        let writer = Counted { inner: BufWriter::with_capacity(BLOCK_BYTES, file), written: 0 };
+        let mut writer = StreamWriter::try_new_with_options(writer, schema, options)
+            .map_err(StoreError::arrow_disk("write", &path))?;
+        writer.flush().map_err(StoreError::arrow_disk("write", &path))?;
+        let head = usize::try_from(writer.get_ref().written).unwrap_or(usize::MAX);
+        let file = Mutex::new(File::open(&path).map_err(StoreError::disk("open", &path))?);
+        let mut segment = Segment { path, schema: Arc::clone(schema), head: Buffer::default(), file };
+        segment.head = segment.read(0, head)?;
+        self.open.push(Open { segment: Arc::new(segment), writer });
+        Ok(self.open.len() - 1)
+    }
+}
+
+fn same(one: &SchemaRef, other: &SchemaRef) -> bool {
+    Arc::ptr_eq(one, other) || one == other
+}
+
+impl std::fmt::Debug for Segments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Segments")
+            .field("folder", &self.folder)
+            .field("made", &self.made)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads the blocks of a run, one at a time.
+pub(crate) struct RunReader {
+    run: Run,
+    next: usize,
+    decoder: StreamDecoder,
+}
+
+impl RunReader {
+    pub(crate) fn new(run: Run) -> Result<Self, StoreError> {
+        let mut decoder = StreamDecoder::new();
+        decoder.decode(&mut run.segment.head.clone())?;
+        Ok(Self { run, next: 0, decoder })
+    }
+
+    pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>, StoreError> {
+        let Some(&(offset, len)) = self.run.blocks.get(self.next) else { return Ok(None) };
+        self.next += 1;
+        let mut bytes = self.run.segment.read(offset, len)?;
+        match self.decoder.decode(&mut bytes)? {
+            Some(batch) if bytes.is_empty() => {
+                // The very schema that went in, so that nobody behind compares long ones.
+                let schema = Arc::clone(&self.run.segment.schema);
+                Ok(Some(RecordBatch::try_new(schema, batch.columns().to_vec())?))
+            }
+            _ => Err(ArrowError::IpcError("a block is not one record batch".to_owned()).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_ipc::reader::StreamReader;
+
+    use super::*;
+    use crate::testing::{batch, rows_of};
+
+    fn read(run: Run) -> Vec<(Option<String>, i64)> {
+        let mut reader = RunReader::new(run).unwrap();
+        let mut rows = Vec::new();
+        while let Some(batch) = reader.next().unwrap() {
+            rows.extend(rows_of(&batch));
+        }
+        rows
+    }
+
+    fn files(state: &tempfile::TempDir) -> usize {
+        fs::read_dir(state.path().join("runs/r1")).map_or(0, Iterator::count)
+    }
+
+    #[test]
+    fn runs_of_a_table_share_a_segment_and_come_back_as_they_were() {
+        let state = tempfile::tempdir().unwrap();
+        let mut segments = Segments::new(RunFolder::new(state.path(), "r1"));
+        let one = batch(&[(Some("a"), 1), (None, 2)]);
+        let two = batch(&[(Some("ü€😀\n"), 3)]);
+        let first = segments.write(&one.schema(), 0, [Ok(one.clone()), Ok(two.clone())].into_iter()).unwrap();
+        let second = segments.write(&one.schema(), 0, [Ok(two.clone())].into_iter()).unwrap();
+        assert!(segments.write(&one.schema(), 0, std::iter::empty()).unwrap().is_none());
+        assert_eq!(files(&state), 2, "the lock and one segment");
+        assert_eq!(read(second.unwrap()), rows_of(&two));
+        assert_eq!(read(first.unwrap()), [rows_of(&one), rows_of(&two)].concat());
+    }
+
+    #[test]
+    fn a_segment_is_a_stream_that_any_arrow_reader_reads() {
+        let state = tempfile::tempdir().unwrap();
+        let mut segments = Segments::new(RunFolder::new(state.path(), "r1"));
+        let one = batch(&[(Some("a"), 1)]);
+        let run = segments.write(&one.schema(), 0, [Ok(one.clone())].into_iter()).unwrap().unwrap();
+        let reader = StreamReader::try_new(File::open(&run.segment.path).unwrap(), None).unwrap();
+        assert_eq!(reader.collect::<Result<Vec<_>, _>>().unwrap(), [one]);
+    }
+
+    #[test]
+    fn a_long_segment_is_closed_and_goes_with_its_last_run() {
+        let state = tempfile::tempdir().unwrap();
+        let mut segments = Segments::new(RunFolder::new(state.path(), "r1"));
+        let text = "x".repeat(1 << 20);
+        let rows: Vec<_> = (0..8).map(|number| (Some(text.as_str()), number)).collect();
+        let big = batch(&rows);
+        let runs: Vec<_> = (0..9)
+            .map(|_| segments.write(&big.schema(), 0, [Ok(big.clone())].into_iter()).unwrap().unwrap())
+            .collect();
+        assert_eq!(files(&state), 3, "the lock and two segments of 64 MiB at most");
+        drop(runs);
+        assert_eq!(files(&state), 2, "the one that is open stays");
+    }
+}

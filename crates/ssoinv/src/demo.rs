@@ -1,0 +1,43 @@
+//! `--demo`: a simulated organisation in this process, with a config and a home of its own.
+
+use std::io;
+
+use ssoinv_sim::{Options, Organisation, Simulator};
+use tempfile::TempDir;
+
+use crate::cli::DemoKind;
+use crate::command_error::CommandError;
+use crate::env_vars::Environment;
+use crate::exit_codes::ExitCode;
+
+/// A demonstration. When it is dropped, simulator and home are gone.
+#[derive(Debug)]
+pub(crate) struct Demo {
+    pub(crate) environment: Environment,
+    _simulator: Simulator,
+    _home: TempDir,
+}
+
+impl Demo {
+    /// Starts the simulator and writes the home; of the user's environment only what isn't AWS's is kept.
+    pub(crate) fn start(kind: DemoKind, environment: &Environment) -> Result<Self, CommandError> {
+        Self::try_start(kind, environment).map_err(|error| {
+            CommandError::new(ExitCode::Output, format!("the demonstration cannot start: {error}"))
+                .with_hint("it needs a folder for temporary files and a free port on 127.0.0.1")
+        })
+    }
+
+    fn try_start(kind: DemoKind, environment: &Environment) -> io::Result<Self> {
+        let options = match kind {
+            DemoKind::Plain => Options::default(),
+            DemoKind::Faults => Options::demo_faults(),
+        };
+        // The person agrees at the first poll, which comes at once.
+        let options = Options { device_interval: 0, ..options };
+        let simulator = Simulator::start(Organisation::demo(), options)?;
+        let home = tempfile::Builder::new().prefix("ssoinv-demo-").tempdir()?;
+        simulator.home().write(home.path())?;
+        let environment = environment.for_demo(home.path().to_owned());
+        Ok(Self { environment, _simulator: simulator, _home: home })
+    }
+}

@@ -1,0 +1,84 @@
+//! Wires station 3: the shared HTTP client, and who hands out credentials.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ssoinv_core::event::Events;
+use ssoinv_core::retry::RetryPolicy;
+use ssoinv_sso::credentials::CredentialStore;
+use ssoinv_sso::http::{self, CaBundle, HttpError, Sdk, Timeouts};
+use ssoinv_sso::profile::Profile;
+use ssoinv_sso::session::{Interaction, SsoContext};
+
+use crate::app::App;
+use crate::command_error::CommandError;
+use crate::settings::CollectSettings;
+
+/// The longest that throttled calls to the portal are tried again: its lock-outs last for minutes, and without its
+/// credentials nothing goes on.
+const PORTAL_PATIENCE: Duration = Duration::from_mins(10);
+
+/// Station 3, ready to be asked.
+pub(crate) struct Station {
+    pub(crate) context: SsoContext,
+    pub(crate) credentials: Arc<CredentialStore>,
+}
+
+/// Builds it.
+pub(crate) fn build(
+    settings: &CollectSettings,
+    profiles: &[Arc<Profile>],
+    app: &App,
+    events: Events,
+) -> Result<Station, CommandError> {
+    let env = app.environment.vars.clone();
+    let bundle = ca_bundle(profiles, app);
+    // As many connections to one host as calls at once, since all accounts share `ec2.<region>`; a few for the portal.
+    let connections = NonZeroUsize::MIN.saturating_add(settings.concurrency);
+    let http = http::client(&env, bundle.as_ref(), connections).map_err(no_client)?;
+    let timeouts = Timeouts { connect: settings.connect_timeout, attempt: settings.attempt_timeout };
+    let interaction = if app.demo || (!settings.no_input && app.terminal.stderr_is_terminal) {
+        Interaction::Person
+    } else {
+        Interaction::Nobody
+    };
+    let context = SsoContext {
+        home: app.environment.home.clone(),
+        env,
+        clock: app.clock.clone(),
+        events,
+        interaction,
+        retry: RetryPolicy {
+            throttle_budget: settings.policy.throttle_budget.min(PORTAL_PATIENCE),
+            ..settings.policy
+        },
+        sdk: Sdk::new(http, &app.clock, timeouts),
+        run_processes: !settings.no_credential_process,
+    };
+    Ok(Station { credentials: Arc::new(CredentialStore::new(context.clone())), context })
+}
+
+/// The certificates to trust: the variable's, else those of the first profile that names some.
+fn ca_bundle(profiles: &[Arc<Profile>], app: &App) -> Option<CaBundle> {
+    if let Some(path) = app.environment.get("AWS_CA_BUNDLE") {
+        return Some(CaBundle { path: path.into(), origin: "AWS_CA_BUNDLE".to_owned() });
+    }
+    profiles.iter().find_map(|profile| {
+        let path = profile.ca_bundle.clone()?;
+        let origin = profile.settings.get("ca_bundle").map(|setting| setting.location.to_string());
+        Some(CaBundle { path, origin: origin.unwrap_or_default() })
+    })
+}
+
+fn no_client(error: HttpError) -> CommandError {
+    let reason = std::error::Error::source(&error).map(ToString::to_string);
+    let hint = match &error {
+        HttpError::UnreadableBundle { .. } | HttpError::NoCertificate { .. } => {
+            "name a PEM file with the certificates to trust, or unset it"
+        }
+        HttpError::InvalidProxy { .. } => "write it like http://proxy.example.com:3128",
+        HttpError::Pool { .. } => "this is a bug in ssoinv: please report it",
+    };
+    CommandError::usage(error.to_string()).with_details(reason.into_iter().collect()).with_hint(hint)
+}
