@@ -1,6 +1,6 @@
 //! From an error of the SDK to a [`Failure`]: which status it is in the ledger, and what is worth trying.
 //!
-//! [`classify`] serves every service. What AWS answered is judged by [`judge`], a pure function of status, code, message
+//! [`classify`] serves every service. What AWS answered is judged by `judge`, a pure function of status, code, message
 //! and two headers; what never became an answer, by where it broke. The lists of codes come from the services' pages of
 //! "common errors" and from the SDKs' own lists of throttling codes. Who acts on the remedy: [`crate::runner`].
 //!
@@ -11,7 +11,6 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
 use aws_smithy_types::DateTime;
@@ -90,6 +89,7 @@ fn refused(raw: &HttpResponse, code: Option<&str>, message: Option<&str>, now: S
     let message = match (verdict, code) {
         (Verdict::Foreign, _) => foreign(raw),
         (Verdict::Clock, _) => clock_is_off(answer.ahead),
+        (Verdict::Proxy, _) => "the proxy wants a user name and a password (status 407)".to_owned(),
         (_, code) if answer.message.trim().is_empty() => {
             code.map_or_else(|| format!("status {}", answer.status), one_line)
         }
@@ -381,10 +381,6 @@ fn undelivered(context: &DispatchFailure) -> Failure {
     if context.is_timeout() {
         return unreachable(TIMEOUT, text);
     }
-    if context.is_user() || find::<CredentialsError>(error).is_some() {
-        // It never left, and never will.
-        return Failure::new(FailureKind::Failed, text).with_code(REQUEST_FAILED);
-    }
     if text.to_ascii_lowercase().contains("certificate") {
         // The next attempt would see the same certificate.
         return Failure::new(FailureKind::Unreachable, text).with_code(CERTIFICATE_REFUSED);
@@ -394,15 +390,22 @@ fn undelivered(context: &DispatchFailure) -> Failure {
         let code = if text.contains("dns error") { DNS_FAILED } else { CONNECT_FAILED };
         return unreachable(code, text);
     }
-    let broke = context.as_other() == Some(ErrorKind::TransientError)
-        || find::<std::io::Error>(error).is_some_and(is_break);
-    let (kind, code) = match (broke, context.is_io()) {
-        (true, _) => (FailureKind::Failed, CONNECTION_LOST),
-        (false, true) => (FailureKind::Unreachable, CONNECT_FAILED),
+    if context.as_other() == Some(ErrorKind::TransientError)
+        || find::<std::io::Error>(error).is_some_and(is_break)
+    {
+        return Failure::new(FailureKind::Failed, text)
+            .with_code(CONNECTION_LOST)
+            .with_remedy(Remedy::TryAgain);
+    }
+    if context.is_io() {
+        return unreachable(CONNECT_FAILED, text);
+    }
+    if !context.is_user() && text.contains("client error (") {
         // Somebody answered, but not in HTTP.
-        (false, false) => (FailureKind::Failed, INVALID_ANSWER),
-    };
-    Failure::new(kind, text).with_code(code).with_remedy(Remedy::TryAgain)
+        return invalid_answer(&text);
+    }
+    // No endpoint, no credentials, no signature: it never left, and never will.
+    Failure::new(FailureKind::Failed, text).with_code(REQUEST_FAILED)
 }
 
 /// Whether an input/output error says that a connection ended that had been made.

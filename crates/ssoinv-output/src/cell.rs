@@ -52,7 +52,9 @@ impl<'a> Column<'a> {
             DataType::Timestamp(TimeUnit::Millisecond, _) => {
                 Self::Timestamp(array.as_primitive::<TimestampMillisecondType>())
             }
-            other => return Err(OutputError::Type { column: field.name().clone(), data_type: other.clone() }),
+            other => {
+                return Err(OutputError::Type { column: field.name().clone(), data_type: other.clone() });
+            }
         })
     }
 

@@ -84,7 +84,9 @@ impl Selection {
     /// are shown without.
     pub fn of(tables: &[Arc<TableSchema>], choice: Choice<'_>) -> Result<Vec<Self>, ColumnError> {
         match choice {
-            Choice::All => Ok(tables.iter().map(|table| Self::whole(table, 0..table.columns.len())).collect()),
+            Choice::All => {
+                Ok(tables.iter().map(|table| Self::whole(table, 0..table.columns.len())).collect())
+            }
             Choice::Usual => {
                 let index = |table: &TableSchema, name: &str| table.schema.index_of(name).ok();
                 let usual = |table: &Arc<TableSchema>| {
@@ -245,15 +247,14 @@ mod tests {
 
     #[test]
     fn a_path_gives_texts_bare_and_the_rest_as_json() {
-        let table = table();
         let things = [
             Thing { tags: Some(r#"{"Owner":"a \"b\"\n","a.b":{"c":[1,2]}}"#), ..Thing::default() },
             Thing { tags: Some(r#"{"Owner":7}"#), ..Thing::default() },
             Thing::default(),
         ];
         let wanted = names(&["tags.Owner", "tags.a.b", "tags.a.b.c[1]", "tags"]);
-        let selection = Selection::of(&[Arc::clone(&table.schema)], Choice::Named(&wanted)).unwrap().remove(0);
-        let batch = selection.apply(&crate::testing::batch(&table, &things)).unwrap();
+        let selection = Selection::of(&[table().schema], Choice::Named(&wanted)).unwrap().remove(0);
+        let batch = selection.apply(&crate::testing::batch(&things)).unwrap();
         let columns = Column::all(&batch).unwrap();
         let texts = |row| columns.iter().map(|column| column.text(row).map(String::from)).collect::<Vec<_>>();
         let some = |text: &str| Some(text.to_owned());
@@ -281,10 +282,7 @@ mod tests {
         assert!(matches!(error("zzz"), ColumnError::Unknown { nearest: None, .. }));
         assert!(matches!(error("tags."), ColumnError::Unknown { nearest: Some("tags"), .. }));
         assert!(matches!(error(""), ColumnError::Unknown { .. }));
-        assert_eq!(
-            error("size.x").to_string(),
-            "`size.x` is a path, but column `size` is int, not json"
-        );
+        assert_eq!(error("size.x").to_string(), "`size.x` is a path, but column `size` is int, not json");
     }
 
     #[test]

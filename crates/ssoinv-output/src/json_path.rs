@@ -22,7 +22,7 @@ fn look<'a>(json: &'a str, path: &str) -> Option<&'a str> {
             let ends = path.match_indices(['.', '[']).map(|(at, _)| at).collect::<Vec<_>>();
             std::iter::once(path.len()).chain(ends.into_iter().rev()).find_map(|end| {
                 let member = members.get(&path[..end])?;
-                look(member.get(), step(&path[end..]))
+                look(member.get(), step(&path[end..])?)
             })
         }
         b'[' => {
@@ -31,15 +31,19 @@ fn look<'a>(json: &'a str, path: &str) -> Option<&'a str> {
                 None => path.split_at(path.find(['.', '[']).unwrap_or(path.len())),
             };
             let items: Vec<&'a RawValue> = serde_json::from_str(json).ok()?;
-            look(items.get(index.parse::<usize>().ok()?)?.get(), step(rest))
+            look(items.get(index.parse::<usize>().ok()?)?.get(), step(rest)?)
         }
         _ => None,
     }
 }
 
-/// What is left of a path behind a key or an index.
-fn step(rest: &str) -> &str {
-    rest.strip_prefix('.').unwrap_or(rest)
+/// What is left of a path behind a key or an index; `None` where it ends in a dot.
+fn step(rest: &str) -> Option<&str> {
+    match rest.strip_prefix('.') {
+        Some("") => None,
+        Some(next) => Some(next),
+        None => Some(rest),
+    }
 }
 
 #[cfg(test)]
@@ -48,7 +52,8 @@ mod tests {
 
     #[test]
     fn values_are_found() {
-        let json = r#"{"Owner":"bob","a":{"b":{"c":1.50},"b.c":"dotted"},"list":[{"Id":"x"},[null,true]],"n":null}"#;
+        let json =
+            r#"{"Owner":"bob","a":{"b":{"c":1.50},"b.c":"dotted"},"list":[{"Id":"x"},[null,true]],"n":null}"#;
         let picked = |path| pick(json, path);
         assert_eq!(picked("Owner"), Some(r#""bob""#));
         assert_eq!(picked("a.b"), Some(r#"{"c":1.50}"#));

@@ -62,7 +62,10 @@ mod tests {
         assert_eq!(sanitize("\u{1b}[2J\u{7}\u{0}\u{7f}"), "\\u{1b}[2J\\u{7}\\u{0}\\u{7f}");
         assert_eq!(sanitize("\u{9b}31m"), "\\u{9b}31m", "C1's own escape");
         assert_eq!(sanitize("x\u{202e}fdp.exe\u{2066}"), "x\\u{202e}fdp.exe\\u{2066}");
-        assert_eq!(sanitize("a\u{200b}b\u{feff}c\u{2028}d\u{e0041}"), "a\\u{200b}b\\u{feff}c\\u{2028}d\\u{e0041}");
+        assert_eq!(
+            sanitize("a\u{200b}b\u{feff}c\u{2028}d\u{e0041}"),
+            "a\\u{200b}b\\u{feff}c\\u{2028}d\\u{e0041}"
+        );
     }
 
     #[test]
@@ -71,7 +74,8 @@ mod tests {
         let safe = sanitize(&every);
         assert!(!safe.chars().any(is_unsafe));
         assert!(!safe.chars().any(char::is_control));
-        let bidi = "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
+        let bidi =
+            "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
         assert!(bidi.chars().all(is_unsafe));
     }
 }

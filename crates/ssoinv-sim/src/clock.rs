@@ -107,6 +107,6 @@ mod tests {
         let (before, running) = (clock.now_ms(), clock.running());
         clock.set_skew(3600);
         assert!(clock.now_ms() >= before + 3_600_000);
-        assert!(clock.running() < running + Duration::from_secs(3000));
+        assert!(clock.running() < running + Duration::from_mins(50));
     }
 }

@@ -66,8 +66,8 @@ fn authenticate(state: &State, service: Service, request: &Request) -> (Known, R
         Ok(authorization) => authorization,
         Err(problem) => return (known, Err(Problem::Malformed(problem))),
     };
-    known.region = authorization.region.to_owned();
-    known.access_key_id = authorization.key_id.to_owned();
+    authorization.region.clone_into(&mut known.region);
+    authorization.key_id.clone_into(&mut known.access_key_id);
     let Some(key) = state.keys.get(authorization.key_id) else {
         return (known, Err(Problem::UnknownKey(authorization.key_id.to_owned())));
     };
@@ -401,11 +401,10 @@ fn struck(service: Service, operation: &str, who: &str, effect: &Effect) -> Outc
             return Outcome::of(Ok(Reply::new(429, "text/plain", "Too Many Requests")));
         }
         Effect::ServerError(status) => refusal::broken(service, *status),
-        Effect::Denied => refusal::denied(service, who, operation, false),
+        Effect::Denied | Effect::Forbidden403 => refusal::denied(service, who, operation, false),
         Effect::DeniedByScp => refusal::denied(service, who, operation, true),
         Effect::Unauthorized401 if service == Service::Portal => portal::unauthorized(),
         Effect::Unauthorized401 => refusal::of_problem(service, Problem::UnknownKey(String::new())),
-        Effect::Forbidden403 => refusal::denied(service, who, operation, false),
         Effect::Throttle { retry_after, header } => {
             let mut refusal = refusal::throttled(service);
             if let Some(seconds) = retry_after {
@@ -421,4 +420,40 @@ fn struck(service: Service, operation: &str, who: &str, effect: &Effect) -> Outc
         }
     };
     Outcome::of(Err(refusal))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::faults::Fault;
+    use crate::options::Options;
+    use crate::organisation::Organisation;
+
+    fn state() -> State {
+        State::new(Organisation::demo(), &Options::default(), "http://127.0.0.1:1".to_owned())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn latency_delays_the_answer_by_just_as_much() {
+        let state = state();
+        state.add_fault(Fault::new(Effect::Latency(250)).times(1));
+        let register = Request::example("POST", "/client/register", &[], "{}");
+        for expected in [250, 0] {
+            let start = tokio::time::Instant::now();
+            assert!(matches!(answer(&state, &register).await, Answer::Reply(_)));
+            assert_eq!(start.elapsed(), Duration::from_millis(expected));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_nobody_knows_is_refused_and_noted() {
+        let state = state();
+        let request = Request::example("PUT", "/bucket/key", &[], "");
+        let Answer::Reply(reply) = answer(&state, &request).await else { panic!("no reply") };
+        assert_eq!(reply.status, 403);
+        let calls = state.calls.log();
+        assert_eq!((calls[0].operation.as_str(), calls[0].code.as_str()), (UNKNOWN, "AccessDenied"));
+    }
 }

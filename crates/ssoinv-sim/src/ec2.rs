@@ -14,6 +14,8 @@ const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 /// Bounds of `MaxResults`.
 const SMALLEST: usize = 5;
 const LARGEST: usize = 1000;
+/// About what one instance takes in XML.
+const INSTANCE_BYTES: usize = 5 * 1024;
 
 fn invalid(message: impl Into<String>) -> Refusal {
     Refusal::new(400, "InvalidParameterValue", message)
@@ -68,7 +70,8 @@ pub(crate) fn describe_instances(
     };
     let states = wanted_states(params)?;
     let count = state.organisation.instance_count(caller.account, region);
-    let mut xml = opened("DescribeInstances", request_id, 64 * 1024);
+    let expected = size.min(count.saturating_sub(start));
+    let mut xml = opened("DescribeInstances", request_id, 1024 + expected * INSTANCE_BYTES);
     xml.push_str("<reservationSet>");
     let home = Home { partition: state.partition(), account: &caller.account_id, region };
     let mut left = if empty_page { 0 } else { size };

@@ -74,19 +74,23 @@ struct Net {
 
 fn net(home: &Home<'_>, instance: &Instance, rng: &mut Rng) -> Net {
     let which = rng.below(2);
-    let (b, c, d) = (16 + which * 16, rng.below(250), 4 + rng.below(250));
+    let octets = [16 + which * 16, rng.below(250), 4 + rng.below(250)];
+    let joined = |octets: &[u64], by: &str| octets.iter().map(u64::to_string).collect::<Vec<_>>().join(by);
     let suffix =
         if home.region == "us-east-1" { "ec2".to_owned() } else { format!("{}.compute", home.region) };
     let public = (instance.public && instance.state == "running").then(|| {
-        let (x, y, z) = (rng.below(250), rng.below(250), 1 + rng.below(250));
-        let host = if home.region == "us-east-1" { "compute-1".to_owned() } else { suffix.clone() };
-        (format!("54.{x}.{y}.{z}"), format!("ec2-54-{x}-{y}-{z}.{host}.amazonaws.com"))
+        let octets = [54, rng.below(250), rng.below(250), 1 + rng.below(250)];
+        let host = if home.region == "us-east-1" { "compute-1" } else { &suffix };
+        (joined(&octets, "."), format!("ec2-{}.{host}.amazonaws.com", joined(&octets, "-")))
     });
+    let [low, middle, high] = octets;
     Net {
-        private: format!("10.{b}.{c}.{d}"),
-        private_name: format!("ip-10-{b}-{c}-{d}.{suffix}.internal"),
+        private: format!("10.{}", joined(&octets, ".")),
+        private_name: format!("ip-10-{}.{suffix}.internal", joined(&octets, "-")),
         public,
-        ipv6: instance.ipv6.then(|| format!("2600:1f18:{:x}:{:x}::{:x}", 0x1000 + b, 0x2000 + c, 1 + d)),
+        ipv6: instance
+            .ipv6
+            .then(|| format!("2600:1f18:{:x}:{:x}::{:x}", 0x1000 + low, 0x2000 + middle, 1 + high)),
         subnet: home.shared(
             "subnet",
             which * 4 + u64::from(instance.zone.as_bytes().last().copied().unwrap_or(0)) % 4,
@@ -388,17 +392,13 @@ fn zone_id(region: &str, zone: &str) -> String {
     let mut short = String::new();
     for (number, part) in region.split('-').enumerate() {
         match number {
-            0 => short.push_str(part),
-            1 => short.extend(
-                match part {
-                    "northeast" => "ne",
-                    "northwest" => "nw",
-                    "southeast" => "se",
-                    "southwest" => "sw",
-                    other => &other[..1],
-                }
-                .chars(),
-            ),
+            1 => short.push_str(match part {
+                "northeast" => "ne",
+                "northwest" => "nw",
+                "southeast" => "se",
+                "southwest" => "sw",
+                other => &other[..1],
+            }),
             _ => short.push_str(part),
         }
     }

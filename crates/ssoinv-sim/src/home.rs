@@ -125,7 +125,7 @@ impl<'a> Home<'a> {
         self
     }
 
-    fn session_lines(&self, session: &Session) -> String {
+    fn session_lines(session: &Session) -> String {
         let mut lines = format!("[sso-session {}]\n", session.name);
         _ = writeln!(lines, "sso_start_url = {}", session.start_url);
         _ = writeln!(lines, "sso_region = {}", session.region);
@@ -160,7 +160,7 @@ impl<'a> Home<'a> {
         let mut text = String::new();
         for (number, session) in organisation.sessions().iter().enumerate() {
             if self.format == Format::SsoSession {
-                text.push_str(&self.session_lines(session));
+                text.push_str(&Self::session_lines(session));
             }
             for index in (0..organisation.len()).filter(|index| organisation.reaches(number, *index)) {
                 let account = organisation.account(index);

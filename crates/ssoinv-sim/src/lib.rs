@@ -34,6 +34,7 @@ mod s3;
 mod seeded;
 mod server;
 mod service;
+mod sign_ins;
 mod sigv4;
 mod simulator;
 mod state;

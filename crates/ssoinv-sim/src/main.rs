@@ -11,6 +11,7 @@ use ssoinv_sim::{Format, Limits, Options, Organisation, Seeded, Simulator, Token
 /// A simulated AWS organisation on 127.0.0.1.
 #[derive(Debug, Parser)]
 #[command(version)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch")]
 struct Arguments {
     /// Port; 0 lets the system choose.
     #[arg(long, default_value_t = 0)]

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::SECRET_MARKER;
 use crate::lock;
 use crate::rng::{Rng, of_parts};
+use crate::sigv4::hex;
 
 /// Where tokens and keys come from. Two simulators never give the same ones.
 #[derive(Debug)]
@@ -66,8 +67,7 @@ impl Mint {
     }
 
     pub(crate) fn client_id(&self, region: &str) -> String {
-        let tail: String = region.bytes().map(|byte| format!("{byte:02x}")).collect();
-        format!("{}-{tail}", self.rng().base32(22))
+        format!("{}-{}", self.rng().base32(22), hex(region.as_bytes()))
     }
 
     pub(crate) fn client_secret(&self) -> String {

@@ -219,6 +219,15 @@ impl Organisation {
                 return Err(format!("buckets of `{}` are not sorted by name, as S3 lists them", account.id));
             }
         }
+        for account in &self.accounts {
+            let named = account.instances.keys().chain(account.functions.keys());
+            if let Some(region) = named.into_iter().find(|region| !self.works_in(region)) {
+                return Err(format!(
+                    "`{}` has something in `{region}`, which isn't in `regions`",
+                    account.id
+                ));
+            }
+        }
         for session in &self.sessions {
             if let Some(id) = session.accounts.iter().flatten().find(|id| !known(id)) {
                 return Err(format!("sso-session `{}` names an unknown account `{id}`", session.name));
@@ -357,12 +366,11 @@ impl Organisation {
     /// An instance, by its number within account and region.
     #[must_use]
     pub fn instance(&self, account: usize, region: &str, number: usize) -> Instance {
-        let (id, spec) = match &self.seeded {
-            Some(size) => (size.account_id(account), size.instance(account, region, number)),
-            None => {
-                let account = &self.accounts[account];
-                (account.id.clone(), account.instances[region][number].clone())
-            }
+        let (id, spec) = if let Some(size) = &self.seeded {
+            (size.account_id(account), size.instance(account, region, number))
+        } else {
+            let account = &self.accounts[account];
+            (account.id.clone(), account.instances[region][number].clone())
         };
         Instance::make(&self.place(&id, region), number, spec)
     }
@@ -385,12 +393,11 @@ impl Organisation {
     /// A function, by its number within account and region.
     #[must_use]
     pub fn function(&self, account: usize, region: &str, number: usize) -> Function {
-        let (id, spec) = match &self.seeded {
-            Some(size) => (size.account_id(account), size.function(account, region, number)),
-            None => {
-                let account = &self.accounts[account];
-                (account.id.clone(), account.functions[region][number].clone())
-            }
+        let (id, spec) = if let Some(size) = &self.seeded {
+            (size.account_id(account), size.function(account, region, number))
+        } else {
+            let account = &self.accounts[account];
+            (account.id.clone(), account.functions[region][number].clone())
         };
         Function::make(&self.place(&id, region), number, spec)
     }
@@ -420,5 +427,69 @@ impl Organisation {
         found.sort_unstable();
         found.dedup();
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(accounts: &str, sessions: &str) -> io::Result<Organisation> {
+        let start = r#"{"regions": ["eu-west-1", "eu-south-2"], "roles": ["R"], "sessions": [{"name": "s",
+            "start_url": "https://s.awsapps.com/start", "region": "eu-west-1""#;
+        Organisation::from_json(&format!("{start}{sessions}}}], \"accounts\": [{accounts}]}}"))
+    }
+
+    fn account(id: &str, more: &str) -> String {
+        format!(r#"{{"id": "{id}", "name": "n", "email": "e@example.com"{more}}}"#)
+    }
+
+    #[test]
+    fn mistakes_in_a_file_are_told() {
+        let problem = |accounts: &str, sessions: &str| file(accounts, sessions).unwrap_err().to_string();
+        let good = account("012345678901", "");
+        assert!(file(&good, "").is_ok());
+        assert!(problem(&account("12345678901", ""), "").contains("not twelve digits"));
+        assert!(problem(&format!("{good},{good}"), "").contains("there twice"));
+        let unsorted =
+            r#", "buckets": [{"name": "b", "region": "eu-west-1"}, {"name": "a", "region": "eu-west-1"}]"#;
+        assert!(problem(&account("012345678901", unsorted), "").contains("not sorted"));
+        assert!(problem(&good, r#", "accounts": ["999999999999"]"#).contains("unknown account"));
+        let elsewhere = r#", "instances": {"us-east-1": [{}]}"#;
+        assert!(problem(&account("012345678901", elsewhere), "").contains("isn't in `regions`"));
+        assert!(problem(&account("012345678901", r#", "colour": 1"#), "").contains("colour"));
+    }
+
+    #[test]
+    fn accounts_are_reached_through_the_sessions_that_name_them() {
+        let accounts =
+            format!("{},{}", account("012345678901", r#", "roles": ["Q"]"#), account("112345678901", ""));
+        let organisation = file(&accounts, r#", "accounts": ["112345678901"]"#).unwrap();
+        assert_eq!([organisation.reaches(0, 0), organisation.reaches(0, 1)], [false, true]);
+        assert!(
+            organisation.has_role(0, "Q") && !organisation.has_role(0, "R") && organisation.has_role(1, "R")
+        );
+    }
+
+    #[test]
+    fn a_region_is_on_unless_it_needs_an_opt_in_or_is_switched_off() {
+        let more = r#", "disabled_regions": ["eu-west-1"]"#;
+        let accounts = format!("{},{}", account("012345678901", more), account("112345678901", ""));
+        let organisation = file(&accounts, "").unwrap();
+        let enabled = |region| [organisation.enabled(0, region), organisation.enabled(1, region)];
+        assert_eq!(enabled("eu-west-1"), [false, true]);
+        assert_eq!(enabled("us-east-1"), [true, true]);
+        assert_eq!(enabled("eu-south-2"), [true, true], "the organisation works there");
+        assert_eq!(enabled("af-south-1"), [false, false]);
+        assert_eq!(enabled("us-gov-west-1"), [false, false], "another partition");
+        assert_eq!(enabled("eu-nowhere-1"), [false, false]);
+    }
+
+    #[test]
+    fn the_fixtures_in_the_program_are_well_formed() {
+        for organisation in [Organisation::demo(), Organisation::hostile()] {
+            assert!(!organisation.is_empty() && !organisation.planted().is_empty());
+            assert!((0..organisation.len()).any(|index| organisation.account(index).id.starts_with('0')));
+        }
     }
 }

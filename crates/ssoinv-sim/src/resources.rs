@@ -28,6 +28,7 @@ pub(crate) struct BucketSpec {
 /// What a fixture says of an instance. What is left out is made up.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a yes or no of its own in AWS's answer, too")]
 pub(crate) struct InstanceSpec {
     pub(crate) name: Option<String>,
     pub(crate) id: Option<String>,
@@ -48,6 +49,7 @@ pub(crate) struct InstanceSpec {
 /// What a fixture says of a function.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a yes or no of its own in AWS's answer, too")]
 pub(crate) struct FunctionSpec {
     pub(crate) name: String,
     pub(crate) runtime: Option<String>,
@@ -114,6 +116,7 @@ impl Bucket {
 
 /// An instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a yes or no of its own in AWS's answer, too")]
 pub struct Instance {
     /// `i-` and 17 hexadecimal digits.
     pub id: String,
@@ -167,6 +170,7 @@ impl Instance {
 
 /// A function.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a yes or no of its own in AWS's answer, too")]
 pub struct Function {
     /// Its name, one of a kind in its account and region.
     pub name: String,
@@ -260,7 +264,7 @@ mod tests {
 
     #[test]
     fn reservations_hold_one_to_three_neighbours() {
-        let firsts: Vec<usize> = (8..16).map(|n| reservation(n)).collect();
+        let firsts: Vec<usize> = (8..16).map(reservation).collect();
         assert_eq!(firsts, [8, 9, 10, 11, 11, 13, 13, 13]);
     }
 }

@@ -83,7 +83,7 @@ fn encode(bytes: &[u8], keep_slash: bool, into: &mut String) {
     for &byte in bytes {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                into.push(char::from(byte))
+                into.push(char::from(byte));
             }
             b'/' if keep_slash => into.push('/'),
             _ => {

@@ -51,11 +51,8 @@ impl Simulator {
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name("ssoinv-sim".to_owned()).spawn(move || {
             runtime.block_on(async {
-                let listener = match tokio::net::TcpListener::from_std(listener) {
-                    Ok(listener) => listener,
-                    // The clients see a closed port.
-                    Err(_) => return,
-                };
+                // Where it fails the clients see a closed port.
+                let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
                 tokio::select! {
                     () = server::serve(listener, state) => {}
                     _ = stopped => {}

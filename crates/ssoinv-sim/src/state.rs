@@ -11,12 +11,12 @@ use crate::keys::{Key, Keys, Principal, UNLIMITED};
 use crate::limits::{Buckets, Limits};
 use crate::lock;
 use crate::mint::Mint;
-use crate::oidc::{Moment, Oidc};
 use crate::options::Options;
 use crate::organisation::Organisation;
 use crate::regions;
 use crate::rng::Rng;
 use crate::service::Service;
+use crate::sign_ins::{Moment, SignIns};
 
 /// Credentials of a role that end before their time.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ pub(crate) struct State {
     pub(crate) mint: Mint,
     pub(crate) keys: Keys,
     pub(crate) calls: Calls,
-    pub(crate) oidc: Mutex<Oidc>,
+    pub(crate) oidc: Mutex<SignIns>,
     pub(crate) roles: Mutex<RoleSettings>,
     faults: Mutex<Faults>,
     has_faults: AtomicBool,
@@ -64,7 +64,7 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(organisation: Organisation, options: &Options, url: String) -> Self {
-        let oidc = Oidc::new(organisation.sessions().len(), options);
+        let oidc = SignIns::new(organisation.sessions().len(), options);
         let state = Self {
             url,
             upstream_sts: options.upstream_sts.clone(),
@@ -176,11 +176,11 @@ impl State {
 
     fn calls_allowed(&self, account: &str, role: &str) -> u32 {
         let mut roles = lock(&self.roles);
-        let rule =
-            roles.early_ends.iter_mut().find(|rule| rule.times != Some(0) && rule.matches(account, role));
-        rule.map_or(UNLIMITED, |rule| {
-            rule.times = rule.times.map(|left| left - 1);
-            rule.after_calls
+        let mut orders = roles.early_ends.iter_mut();
+        let order = orders.find(|order| order.times != Some(0) && order.matches(account, role));
+        order.map_or(UNLIMITED, |order| {
+            order.times = order.times.map(|left| left - 1);
+            order.after_calls
         })
     }
 

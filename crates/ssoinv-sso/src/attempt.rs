@@ -191,6 +191,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn each_attempt_takes_a_turn() {
+        let limits = PaceLimits { burst: 1.0, initial_rate: 0.1, max_rate: 0.1, min_rate: 0.1, rise: 0.0 };
+        let turnstile = Turnstile::new(limits);
+        let start = tokio::time::Instant::now();
+        let reset = || async { Err::<(), _>(failure(Remedy::TryAgain)) };
+        let (_, attempts) = call(&turnstile, None, POLICY, |_, _| (), reset).await;
+        assert_eq!(attempts.calls, 3);
+        assert_eq!(start.elapsed().as_secs(), 20, "one at once, then one in ten seconds");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_429_halves_the_pace_and_its_pause_is_kept() {
         let turnstile = Turnstile::new(PaceLimits::PORTAL);
         let start = tokio::time::Instant::now();

@@ -138,6 +138,12 @@ mod tests {
 
         let script = r#"sh -c 'read x; echo "{\"Version\": 1, \"AccessKeyId\": \"$KEY$x\", \"SecretAccessKey\": \"s\"}"'"#;
         assert_eq!(run(&Secret::new(script), &env).await.unwrap().access_key_id, "AKIA", "stdin is empty");
+        let script = r#"sh -c 'echo "{\"Version\": 1, \"AccessKeyId\": \"x$CARGO_MANIFEST_DIR\", \"SecretAccessKey\": \"s\"}"'"#;
+        assert_eq!(
+            run(&Secret::new(script), &env).await.unwrap().access_key_id,
+            "x",
+            "cargo sets the variable"
+        );
 
         let failed =
             run(&Secret::new("sh -c 'echo hunter2 >&2; echo hunter2; exit 3'"), &env).await.unwrap_err();

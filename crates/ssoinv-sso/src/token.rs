@@ -34,7 +34,8 @@ const REFRESH_LEFT: Duration = Duration::from_mins(15);
 /// is a service asked again that could not be reached.
 const PAUSE: Duration = Duration::from_mins(1);
 
-/// How many tokens one call may use up, before it is the call that is refused and not the token.
+/// How many tokens one call may use up, before it is the call that is refused and not the token; and how many new
+/// tokens may be refused one after the other, before no other is asked for.
 const MOST_RENEWALS: u32 = 3;
 
 /// An access token.
@@ -74,6 +75,10 @@ struct State {
     /// No token could be had: until when that is the answer, or for the rest of the run.
     gave_up: Option<(Failure, Option<Instant>)>,
     told: Told,
+    /// New tokens since the portal last took one.
+    unproven: u32,
+    /// Whether somebody has signed in since then.
+    signed_in: bool,
 }
 
 /// What is said once.
@@ -144,7 +149,12 @@ impl TokenSource {
             let token = self.get(refused).await?;
             match call(Arc::clone(&token)).await {
                 Err(Failure { remedy: Remedy::Renew, .. }) => refused = Some(token.generation),
-                answer => return answer,
+                Err(failure) => return Err(failure),
+                Ok(answer) => {
+                    let mut state = self.0.state();
+                    (state.unproven, state.signed_in) = (0, false);
+                    return Ok(answer);
+                }
             }
         }
         let message =
@@ -293,7 +303,11 @@ impl Inner {
             return Ok(Renewed::Confirmed);
         }
 
-        let Some(base) = stored.as_ref().or(held) else { return self.sign_in(None).await };
+        // Where the file can't be written, what is held is newer, and its refresh token is the one that is still good.
+        let newest = stored.iter().chain(held).max_by_key(|token| (token.expires_at, !is_refused(token)));
+        let Some(base) = fresh.filter(|_| refused.is_some()).or(newest) else {
+            return self.sign_in(None).await;
+        };
         let good = lasts(base.expires_at, now, Duration::ZERO) && !is_refused(base);
         if good && lasts(base.expires_at, now, REFRESH_LEFT) {
             return Ok(Renewed::Token(base.clone(), When::in_a_minute()));
@@ -304,6 +318,9 @@ impl Inner {
         } else {
             self.context.retry
         };
+        if refused.is_some() && self.state().unproven >= MOST_RENEWALS {
+            return Err(self.new_tokens_refused());
+        }
         match self.refresh(base, now, policy).await {
             Ok(Some(token)) => Ok(Renewed::Token(token, When::in_a_minute())),
             Ok(None) if good => Ok(Renewed::Token(base.clone(), When::Never)),
@@ -365,10 +382,14 @@ impl Inner {
         if self.context.interaction == Interaction::Nobody {
             return Err(self.nobody_to_ask(ended));
         }
+        if self.state().signed_in {
+            return Err(self.new_tokens_refused());
+        }
         self.signing_in.send_replace(true);
         let outcome = sign_in(&self.session, &self.oidc, &self.cache, &self.context).await;
         self.signing_in.send_replace(false);
         let token = outcome?;
+        self.state().signed_in = true;
         self.keep(&token).await;
         self.say(SignIn::Done { session: self.session.label.clone() });
         Ok(Renewed::Token(token, When::in_a_minute()))
@@ -397,8 +418,15 @@ impl Inner {
         Failure::new(FailureKind::SignInExpired, message).with_code(code)
     }
 
+    /// Another token wouldn't help, and nobody should be asked for one again and again.
+    fn new_tokens_refused(&self) -> Failure {
+        let message = format!("the portal refuses the new sign-in to {} as well", self.session.called());
+        Failure::new(FailureKind::SignInExpired, message).with_code("NewSignInRefused")
+    }
+
     /// Writes a new token to the shared cache, at once, so that all tools have it.
     async fn keep(&self, token: &CachedToken) {
+        self.state().unproven += 1;
         if let Err(error) = self.cache.store_token(&self.session.sso, token).await {
             let first = !std::mem::replace(&mut self.state().told.not_stored, true);
             if first {

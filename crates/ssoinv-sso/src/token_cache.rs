@@ -3,7 +3,7 @@
 //! Names and contents are botocore's, so that the AWS CLI uses what is written here at once, and the other way round.
 //! The CLI writes in place, without lock or rename, so a file may be empty or half there: what doesn't parse is read
 //! again after a moment. Here files are written beside their place and renamed. Who uses it: [`crate::token`] and
-//! [`crate::login`].
+//! the sign-in.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

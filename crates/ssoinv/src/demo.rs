@@ -36,8 +36,27 @@ impl Demo {
         let options = Options { device_interval: 0, ..options };
         let simulator = Simulator::start(Organisation::demo(), options)?;
         let home = tempfile::Builder::new().prefix("ssoinv-demo-").tempdir()?;
-        simulator.home().write(home.path())?;
+        let mut config = simulator.home();
+        if kind == DemoKind::Faults {
+            config = config.text(&profile_in_a_dead_region(&simulator));
+        }
+        config.write(home.path())?;
         let environment = environment.for_demo(home.path().to_owned());
         Ok(Self { environment, _simulator: simulator, _home: home })
     }
+}
+
+/// A profile whose region cannot be reached.
+fn profile_in_a_dead_region(simulator: &Simulator) -> String {
+    let organisation = simulator.organisation();
+    let account = organisation.account(organisation.len() - 1);
+    let session = organisation.sessions().first().map(|session| session.name.as_str()).unwrap_or_default();
+    format!(
+        "[profile {}-sydney]\nsso_session = {session}\nsso_account_id = {}\nsso_role_name = {}\n\
+         region = ap-southeast-2\nendpoint_url = {}\n",
+        account.name,
+        account.id,
+        account.roles.first().map(String::as_str).unwrap_or_default(),
+        simulator.url(),
+    )
 }

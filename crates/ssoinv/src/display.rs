@@ -24,8 +24,6 @@ use crate::terminal::{Terminal, Verbosity, say};
 enum Message {
     Event(Event),
     Plan(Arc<Plan>),
-    /// A text for stderr.
-    Say(String),
     End,
 }
 
@@ -82,11 +80,6 @@ impl Display {
     /// The plan is made.
     pub(crate) fn plan(&self, plan: Arc<Plan>) {
         let _ = self.sender.send(Message::Plan(plan));
-    }
-
-    /// Says a text that is ready for stderr.
-    pub(crate) fn say(&self, text: String) {
-        let _ = self.sender.send(Message::Say(text));
     }
 
     /// Takes the bar away and tells what was heard.
@@ -183,7 +176,6 @@ impl View {
             match receiver.recv_timeout(next_line.saturating_duration_since(Instant::now())) {
                 Ok(Message::Event(event)) => self.event(event),
                 Ok(Message::Plan(plan)) => self.begin(&plan),
-                Ok(Message::Say(text)) => self.say(&text),
                 Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }

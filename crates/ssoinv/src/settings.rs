@@ -127,7 +127,7 @@ impl OutputSettings {
 }
 
 fn format(args: &OutputArgs) -> Result<Format, CommandError> {
-    let by_ending = args.out.as_deref().and_then(Format::from_path);
+    let by_ending = args.out.as_deref().and_then(format_of);
     let Some(name) = &args.output else {
         return match (&args.out, by_ending) {
             (None, _) => Ok(Format::Table),
@@ -155,6 +155,11 @@ fn format(args: &OutputArgs) -> Result<Format, CommandError> {
         }
         _ => Ok(format),
     }
+}
+
+/// The format that a file's ending says.
+fn format_of(file: &Path) -> Option<Format> {
+    Format::from_extension(file.extension()?.to_str()?)
 }
 
 /// The ending of a file name, where it has one.
@@ -216,9 +221,9 @@ impl CollectSettings {
 
 /// The ledger's file, with the format that its ending says.
 fn coverage(file: PathBuf) -> Result<(PathBuf, Format), CommandError> {
-    match Format::from_path(&file) {
-        Some(format) if format != Format::Table => Ok((file, format)),
-        _ => {
+    match format_of(&file) {
+        Some(format) => Ok((file, format)),
+        None => {
             let message = format!("`--coverage {}` has no ending that tells its format", file.display());
             Err(CommandError::usage(message).with_hint("end it with `.csv`, `.json` or `.ndjson`"))
         }

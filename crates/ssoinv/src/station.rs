@@ -21,7 +21,7 @@ const PORTAL_PATIENCE: Duration = Duration::from_mins(10);
 
 /// Station 3, ready to be asked.
 pub(crate) struct Station {
-    pub(crate) context: SsoContext,
+    pub(crate) context: Arc<SsoContext>,
     pub(crate) credentials: Arc<CredentialStore>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn build(
     } else {
         Interaction::Nobody
     };
-    let context = SsoContext {
+    let context = Arc::new(SsoContext {
         home: app.environment.home.clone(),
         env,
         clock: app.clock.clone(),
@@ -55,8 +55,8 @@ pub(crate) fn build(
         },
         sdk: Sdk::new(http, &app.clock, timeouts),
         run_processes: !settings.no_credential_process,
-    };
-    Ok(Station { credentials: Arc::new(CredentialStore::new(context.clone())), context })
+    });
+    Ok(Station { credentials: Arc::new(CredentialStore::new(Arc::clone(&context))), context })
 }
 
 /// The certificates to trust: the variable's, else those of the first profile that names some.

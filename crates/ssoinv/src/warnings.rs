@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use ssoinv_core::coverage::{Ledger, Status};
 use ssoinv_core::event::Notice;
-use ssoinv_sso::profile::{Problem, ProblemKind, Profile, Profiles, Severity};
+use ssoinv_sso::profile::{Origin, Problem, ProblemKind, Profile, Profiles, Severity};
+use ssoinv_sso::session;
 
 use crate::app::App;
 use crate::command_error::CommandError;
@@ -97,5 +98,21 @@ pub(crate) fn after_the_run(heard: &Heard, ledger: &Ledger, app: &App) {
             ),
         };
         terminal::say(&app.terminal.warning(&message, hint));
+    }
+}
+
+/// SSO endpoints that aren't AWS's, each once.
+pub(crate) fn foreign_endpoints(profiles: &[Arc<Profile>], app: &App) {
+    if app.demo {
+        return;
+    }
+    for endpoint in session::foreign_endpoints(profiles.iter().map(|profile| &**profile), &app.environment.vars) {
+        let origin = match &endpoint.origin {
+            Origin::Variable(name) => format!("`{name}`"),
+            Origin::File(location) => format!("{}:{}", app.shown(&location.file.to_string_lossy()), location.line),
+        };
+        let message = format!("sign-ins and tokens go to `{}`, which is not AWS's ({origin})", endpoint.url);
+        let hint = "if you didn't set this, stop here: whoever runs that endpoint gets your token";
+        terminal::say(&app.terminal.warning(&message, Some(hint)));
     }
 }

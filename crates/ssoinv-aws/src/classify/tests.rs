@@ -65,11 +65,13 @@ mod judged {
         assert!(CODES.is_sorted_by(|a, b| a.0 < b.0));
     }
 
-    /// Status, code, message, seconds by which our clock is ahead.
+    /// Status, code, message, seconds by which our clock is ahead; what follows.
+    type Case = (u16, &'static str, &'static str, Option<i64>, FailureKind, Remedy);
+
     #[test]
     fn what_a_service_answers() {
         #[rustfmt::skip]
-        let cases: &[(u16, &str, &str, Option<i64>, FailureKind, Remedy)] = &[
+        let cases: &[Case] = &[
             (403, "AccessDenied", "Access Denied", None, Denied, Stands),
             (403, "AccessDenied", EXPLICIT, None, DeniedByScp, Stands),
             (403, "AccessDeniedException", IMPLICIT, None, DeniedByScp, Stands),
@@ -159,7 +161,7 @@ mod judged {
 
 #[test]
 fn retry_after_in_all_its_forms() {
-    let answered = UNIX_EPOCH + Duration::from_secs(1_782_864_000);
+    let answered = clock().now();
     for (millis, standard, expected) in [
         (None, None, None),
         (Some("1500"), None, Some(Duration::from_millis(1500))),
@@ -358,6 +360,13 @@ async fn who_never_answers_is_unreachable() {
     assert_eq!(failure.kind, FailureKind::Unreachable, "{failure:?}");
     assert_eq!(failure.code.as_deref(), Some(TIMEOUT), "{failure:?}");
     assert_eq!(failure.remedy, Remedy::TryAgain, "{failure:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_is_not_tried_again() {
+    let failure = failure(&over_the_wire("not a URL")).await;
+    assert_eq!(failure.code.as_deref(), Some(REQUEST_FAILED), "{failure:?}");
+    assert_eq!((failure.kind, failure.remedy), (FailureKind::Failed, Remedy::None), "{failure:?}");
 }
 
 /// An error and its causes, as the HTTP client gives them.

@@ -4,7 +4,7 @@
 //! columns and the function that asks for one page ([`ListTable`]). The runner knows tables only as [`AnyTable`]: it
 //! hands in a client, gets Arrow rows and the next page's token. What an error means is [`crate::classify`]'s.
 //!
-//! An answer that isn't the service's is never an empty page: the XML must be whole ([`whole_xml`]), the list must be
+//! An answer that isn't the service's is never an empty page: the XML must be whole (`whole_xml.rs`), the list must be
 //! there even when nothing is in it, and every item must have a name.
 
 mod columns;
@@ -137,7 +137,6 @@ impl ApiClient for aws_sdk_lambda::Client {
 }
 
 /// One page of a list call, as AWS gave it.
-#[derive(Debug)]
 pub struct Page<R> {
     /// The rows; there may be none although pages follow.
     pub rows: Vec<R>,
@@ -170,12 +169,20 @@ pub trait ListTable: fmt::Debug + Send + Sync + 'static {
 }
 
 /// One page of rows, as everything behind the tables sees it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RowPage {
     /// The rows.
     pub rows: RecordBatch,
     /// Names the next page; there is one even where this has no rows.
     pub next: Option<String>,
+}
+
+/// Only how many rows: they may hold what must not be logged.
+impl fmt::Debug for RowPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let next = self.next.is_some();
+        f.debug_struct("RowPage").field("rows", &self.rows.num_rows()).field("next", &next).finish()
+    }
 }
 
 /// A table, whatever its rows are made from.

@@ -174,7 +174,7 @@ mod tests {
         ] {
             match (page(&S3Bucket, body, None, false).await, rows) {
                 (Ok(page), Some(rows)) => {
-                    assert_eq!((page.rows.num_rows(), page.next), (rows, None), "{body}")
+                    assert_eq!((page.rows.num_rows(), page.next), (rows, None), "{body}");
                 }
                 (Err(failure), None) => assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{body}"),
                 (answer, _) => panic!("{body}: {answer:?}"),

@@ -90,7 +90,7 @@ pub(crate) fn client(service: Service, http: SharedHttpClient, endpoint: Option<
 
 /// 1 July 2026, midnight.
 pub(crate) fn clock() -> Clock {
-    Clock::from_fn(|| UNIX_EPOCH + Duration::from_secs(1_782_864_000))
+    Clock::from_fn(|| UNIX_EPOCH + Duration::from_hours(495_240))
 }
 
 pub(crate) fn scope(table: &dyn AnyTable) -> Scope {

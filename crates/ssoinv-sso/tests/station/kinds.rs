@@ -1,5 +1,7 @@
 //! Credentials of each kind of profile, and whose they are.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use ssoinv_core::failure::{Failure, FailureKind};
@@ -205,6 +207,59 @@ endpoint_url = URL
     get(&store, &profile).await.expect("with the keys of the environment");
     let named = get(&store, &world.profile("hub-Audit")).await.expect("single sign-on");
     assert_ne!(named.access_key_id, "AKIAROBOTROBOTROBOT1");
+}
+
+/// An instance metadata service (version 2) that gives the keys of `robot`.
+fn instance_metadata() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket.expect("a client");
+            let mut request = Vec::new();
+            let mut bytes = [0; 4096];
+            while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+                let read = socket.read(&mut bytes).expect("a request");
+                request.extend_from_slice(&bytes[..read]);
+            }
+            let request = String::from_utf8_lossy(&request).to_lowercase();
+            let has_token = request.contains("x-aws-ec2-metadata-token: t-1");
+            let body = match request.split(' ').nth(1).unwrap_or_default() {
+                "/latest/api/token" => "t-1",
+                "/latest/meta-data/iam/security-credentials/" if has_token => "robot",
+                "/latest/meta-data/iam/security-credentials/robot" if has_token => {
+                    r#"{"Code": "Success", "Type": "AWS-HMAC", "LastUpdated": "2026-01-01T00:00:00Z",
+                        "AccessKeyId": "AKIAROBOTROBOTROBOT1", "Token": "",
+                        "SecretAccessKey": "robotSIMSECRETrobotrobotrobotrobotrobot1",
+                        "Expiration": "2099-01-01T00:00:00Z"}"#
+                }
+                _ => "",
+            };
+            let head = "HTTP/1.1 200 OK\r\nx-aws-ec2-metadata-token-ttl-seconds: 600\r\nconnection: close";
+            let length = body.len();
+            write!(socket, "{head}\r\ncontent-length: {length}\r\n\r\n{body}").expect("a client that listens");
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn an_instance_gives_credentials_unless_it_is_switched_off() {
+    let mut world = with("
+[profile of-instance]
+role_arn = arn:aws:iam::111111111111:role/of-robot
+credential_source = Ec2InstanceMetadata
+region = eu-west-1
+endpoint_url = URL
+");
+    let profile = world.profile("of-instance");
+    world.env.insert("AWS_EC2_METADATA_SERVICE_ENDPOINT".to_owned(), instance_metadata());
+    let failure = get(&world.store(), &profile).await.unwrap_err();
+    // The instance's keys come with an (empty) session token, which those of a user don't have: STS was reached.
+    assert_eq!(world.sts("AssumeRole"), 1, "{failure:?}");
+    world.env.insert("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned());
+    let failure = get(&world.store(), &profile).await.unwrap_err();
+    assert_eq!(code(&failure), (FailureKind::Misconfigured, "InstanceMetadataDisabled"));
 }
 
 #[cfg(unix)]

@@ -1,7 +1,9 @@
 //! The token of a session: cached, refreshed, signed in for, refused.
 
-use std::sync::Arc;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures::future::join_all;
 use ssoinv_core::event::{Event, SignIn};
@@ -221,10 +223,33 @@ async fn a_code_that_ends_is_replaced() {
 async fn whoever_declines_is_not_asked_again() {
     let world = World::new(Options { approval: Approval::Denied, ..Options::default() }).at_home(|home| home);
     let store = world.store();
+    let parked = Mutex::new(Vec::new());
+    let first =
+        store.get(&world.profile("hub-Audit"), None, |begins| parked.lock().unwrap().push(begins)).await;
+    assert_eq!(code(&first.unwrap_err()), (FailureKind::SignInExpired, "SignInDeclined"));
+    assert_eq!(*parked.lock().unwrap(), [true, false]);
     for got in get_all(&world, &store).await {
         assert_eq!(code(&got.unwrap_err()), (FailureKind::SignInExpired, "SignInDeclined"));
     }
     assert_eq!(world.said.words(), ["code", "gave-up"]);
+}
+
+#[tokio::test]
+async fn a_portal_that_refuses_every_token_asks_a_person_once() {
+    let world = World::new(Options::default()).at_home(|home| home.token(Token::Good));
+    world.simulator.fault(Fault::new(Effect::Unauthorized401).service(Service::Portal));
+    world.simulator.control(Control::RefuseRefresh { session: None, refuse: true }).unwrap();
+    let store = world.store();
+    let failure = get(&store, &world.profile("hub-Audit")).await.unwrap_err();
+    assert_eq!(code(&failure), (FailureKind::SignInExpired, "NewSignInRefused"));
+    assert_eq!(world.said.words(), ["code", "done", "gave-up"]);
+
+    let world = World::new(Options::default()).at_home(|home| home.token(Token::Good)).alone();
+    world.simulator.fault(Fault::new(Effect::Unauthorized401).service(Service::Portal));
+    for got in get_all(&world, &world.store()).await {
+        got.expect_err("no token is taken");
+    }
+    assert_eq!(world.oidc("CreateToken"), 3, "three refreshes, and that is that");
 }
 
 #[tokio::test]
@@ -306,6 +331,75 @@ async fn the_legacy_format_signs_in_and_is_never_refreshed() {
         "the portal refuses the sign-in to start URL `https://corp.awsapps.com/start`, and it cannot be refreshed"
     );
     assert_eq!(world.oidc("CreateToken"), 1, "the sign-in alone");
+}
+
+#[tokio::test]
+async fn a_refresh_token_in_a_legacy_file_is_left_alone() {
+    let world = World::new(Options::default()).at_home(|home| home.token(Token::Expired)).alone();
+    let file = |world: &World| {
+        let profile = world.profile("hub-Audit");
+        let session = profile.credentials.session().expect("single sign-on");
+        TokenCache::new(Some(world.home.path())).token_path(session).expect("a home")
+    };
+    let with_refresh = file(&world);
+    let world = world.at_home(|home| home.format(Format::Legacy));
+    std::fs::rename(with_refresh, file(&world)).unwrap();
+    let failure = get(&world.store(), &world.profile("hub-Audit")).await.unwrap_err();
+    assert_eq!(code(&failure), (FailureKind::SignInExpired, "SignInExpired"));
+    assert_eq!(world.simulator.calls(), []);
+}
+
+/// Answers one request with `body`, whatever it asks.
+fn answer_once(body: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("a client");
+        let mut seen = Vec::new();
+        let mut bytes = [0; 4096];
+        while !seen.windows(4).any(|end| end == b"\r\n\r\n") {
+            let read = socket.read(&mut bytes).expect("a request");
+            seen.extend_from_slice(&bytes[..read]);
+        }
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+        write!(socket, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+            .expect("a client that listens");
+    });
+    url
+}
+
+#[tokio::test]
+async fn an_answer_without_a_refresh_token_keeps_the_old_one() {
+    let mut world = World::new(Options::default()).at_home(|home| home.token(Token::Expired)).alone();
+    let cache = TokenCache::new(Some(world.home.path()));
+    let profile = world.profile("hub-Audit");
+    let session = profile.credentials.session().expect("single sign-on");
+    let Lookup::Token(before) = cache.token(session).await else { panic!("no token") };
+    let url = answer_once(r#"{"accessToken": "SIMSECRET-new", "expiresIn": 3600, "tokenType": "Bearer"}"#);
+    world.env.insert("AWS_ENDPOINT_URL_SSO_OIDC".to_owned(), url);
+    assert_eq!(tokens(&world).get(None).await.unwrap().secret.reveal(), "SIMSECRET-new");
+    let Lookup::Token(after) = cache.token(session).await else { panic!("no token") };
+    assert_eq!(after.refresh_token, before.refresh_token);
+    assert_eq!(after.access_token.reveal(), "SIMSECRET-new");
+}
+
+#[tokio::test]
+async fn where_the_file_stays_old_the_newer_token_is_in_memory() {
+    let world = World::new(Options::default()).at_home(|home| home.token(Token::Expired)).alone();
+    let profile = world.profile("hub-Audit");
+    let session = profile.credentials.session().expect("single sign-on");
+    let file = TokenCache::new(Some(world.home.path())).token_path(session).expect("a home");
+    let old = std::fs::read(&file).unwrap();
+    // As if it had never been written, which permissions can't bring about for root.
+    let store = world.store_that_hears(move |event| {
+        if matches!(event, Event::SignIn(SignIn::Refreshed { .. })) {
+            std::fs::write(&file, &old).expect("written");
+        }
+    });
+    get(&store, &profile).await.expect("refreshed");
+    world.simulator.control(Control::EndTokens { session: None }).unwrap();
+    get(&store, &world.profile("prod-Audit")).await.expect("refreshed with the newer refresh token");
+    assert_eq!(world.said.words(), ["refreshed", "refreshed"]);
 }
 
 #[tokio::test]

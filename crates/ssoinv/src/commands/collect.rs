@@ -1,7 +1,6 @@
 //! `ssoinv buckets|instances|functions|list`: the way of the data, station by station.
 
-use std::collections::HashSet;
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::thread;
 use std::time::UNIX_EPOCH;
@@ -12,7 +11,7 @@ use ssoinv_aws::reach::{self, Regions};
 use ssoinv_aws::runner::{RunContext, Runner};
 use ssoinv_aws::stop::{Stop, StopReason};
 use ssoinv_aws::tables::AnyTable;
-use ssoinv_core::coverage::{Ledger, Status};
+use ssoinv_core::coverage::{Cell, Ledger};
 use ssoinv_core::table::TableSchema;
 use ssoinv_sso::profile::{Profile, Profiles};
 
@@ -36,6 +35,7 @@ pub(crate) fn run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<Exit
     let selected = selection::select(&settings.profiles, &names, &app.searched(&profiles))?;
     let chosen = chosen(&profiles, &selected, &settings, app)?;
     warnings::before_the_run(&profiles, &chosen, &settings, app);
+    warnings::foreign_endpoints(&chosen, app);
 
     // What can't be written is found out before anybody is asked anything.
     let schemas: Vec<Arc<TableSchema>> = tables.iter().map(|table| Arc::clone(table.schema())).collect();
@@ -109,7 +109,6 @@ impl Run<'_> {
                 return Err(error);
             }
         };
-        warnings::foreign_endpoints(&station.credentials, app, &display);
 
         let regions = match &settings.regions {
             RegionSource::Flag(regions) => Regions::Same(regions.clone()),
@@ -127,10 +126,11 @@ impl Run<'_> {
         let (queue, reader) = output::row_queue(plan.entries.len(), &self.id, app);
         let writing = {
             let (stop, plan, bar) = (stop.clone(), Arc::clone(&plan), display.bar());
+            let out = settings.output.out.clone();
             thread::spawn(move || {
-                let end = writer.write_all(reader, &plan, &bar);
+                let end = writer.write_all(reader, &plan, bar, out.as_deref());
                 match &end {
-                    WriteEnd::Written(_) => {}
+                    WriteEnd::Written { .. } => {}
                     WriteEnd::ReaderGone => stop.stop(StopReason::ReaderGone),
                     WriteEnd::Failed(_) => stop.stop(StopReason::OutputFailed),
                 }
@@ -153,7 +153,8 @@ impl Run<'_> {
             events: display.events(),
             clock: app.clock.clone(),
         };
-        Arc::new(Runner::new(Arc::clone(&plan), context, Arc::clone(&queue))).run(stop.clone()).await;
+        let queue = Arc::new(queue);
+        Arc::new(Runner::new(Arc::clone(&plan), context, queue.clone())).run(stop.clone()).await;
         queue.close();
         let written = tokio::task::block_in_place(|| writing.join());
         let written = written.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -165,12 +166,16 @@ impl Run<'_> {
     fn end(
         &self,
         plan: &Plan,
-        heard: Heard,
+        mut heard: Heard,
         written: WriteEnd,
         stop: &Stop,
     ) -> Result<ExitCode, CommandError> {
         let app = self.app;
-        let ledger = ledger(plan, &heard, &self.id);
+        let duplicates = match &written {
+            WriteEnd::Written { duplicates, .. } => duplicates.as_slice(),
+            _ => &[],
+        };
+        let ledger = ledger(plan, std::mem::take(&mut heard.cells), duplicates, &self.id);
         warnings::after_the_run(&heard, &ledger, app);
         let mut code = exit_codes::of_ledger(&ledger);
         if stop.reason() == Some(StopReason::Interrupted) {
@@ -179,7 +184,7 @@ impl Run<'_> {
         let reader_gone = matches!(written, WriteEnd::ReaderGone);
         let coverage = self.settings.coverage.as_ref();
         if let Some((file, format)) = coverage {
-            output::write_ledger(&ledger, file, *format, app)?;
+            output::write_ledger(&ledger, file, *format)?;
         }
         if !reader_gone {
             let summary = Summary {
@@ -198,9 +203,9 @@ impl Run<'_> {
                 crate::terminal::say(&app.terminal.error(&error));
                 Ok(code.worst(error.exit))
             }
-            WriteEnd::Written(target) => {
+            WriteEnd::Written { target, .. } => {
                 if code != ExitCode::Interrupted {
-                    target.commit()?;
+                    output::commit(target)?;
                 }
                 Ok(code)
             }
@@ -208,9 +213,19 @@ impl Run<'_> {
     }
 }
 
-/// The cells in the plan's order. A task that never said how it ended would be a bug; it must not look complete.
-fn ledger(plan: &Plan, heard: &Heard, run_id: &str) -> Ledger {
-    let cells = (0..plan.entries.len()).flat_map(|index| heard.cells.get(&index).into_iter().flatten().cloned());
+/// The cells in the plan's order, less the rows that AWS had given twice.
+fn ledger(
+    plan: &Plan,
+    mut cells: HashMap<usize, Vec<Cell>>,
+    duplicates: &[(usize, u64)],
+    run_id: &str,
+) -> Ledger {
+    for (task, number) in duplicates {
+        if let Some(cell) = cells.get_mut(task).and_then(|cells| cells.first_mut()) {
+            cell.rows -= number;
+        }
+    }
+    let cells = (0..plan.entries.len()).flat_map(|index| cells.remove(&index).unwrap_or_default());
     Ledger { run_id: run_id.into(), cells: cells.collect() }
 }
 

@@ -1,0 +1,113 @@
+//! The `~/.aws` that a simulator writes.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use ssoinv_sim::{Format, Organisation, Seeded, Simulator, Token};
+
+use crate::client::*;
+
+/// SHA-1 of `tidewater` and of `https://tidewater.awsapps.com/start`, from `sha1sum`.
+const OF_NAME: &str = "f91d5d05a37e6bbc8ab7416bfb772cd6d16aae40";
+const OF_URL: &str = "973b5517c6cb3c578d56f2ac5fc750ccd62461f0";
+
+fn cached(home: &Path, name: &str) -> Value {
+    let path = home.join(".aws/sso/cache").join(format!("{name}.json"));
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+fn accepted(simulator: &Simulator, file: &Value) -> u16 {
+    portal(simulator, file["accessToken"].as_str().unwrap(), "/assignment/accounts").status
+}
+
+#[test]
+fn one_profile_for_each_account_and_a_token_under_the_sessions_name() {
+    let simulator = start(Organisation::demo());
+    let home = tempfile::tempdir().unwrap();
+    let path = simulator.home().token(Token::Good).write(home.path()).unwrap();
+    let config = fs::read_to_string(path).unwrap();
+    let first = format!(
+        "[sso-session tidewater]\nsso_start_url = https://tidewater.awsapps.com/start\nsso_region = eu-west-1\n\
+         sso_registration_scopes = sso:account:access\n\n[profile management-ReadOnlyAccess]\n\
+         sso_session = tidewater\nsso_account_id = 530984127701\nsso_role_name = ReadOnlyAccess\n\
+         region = eu-west-1\nendpoint_url = {}\n\n[profile log-archive-ReadOnlyAccess]\n",
+        simulator.url()
+    );
+    assert!(config.starts_with(&first), "{config}");
+    assert_eq!(config.matches("[profile ").count(), 12);
+    let file = cached(home.path(), OF_NAME);
+    assert_eq!(accepted(&simulator, &file), 200);
+    let client = Client { id: file["clientId"].clone(), secret: file["clientSecret"].clone() };
+    let fresh = refresh(&simulator, &client, &file["refreshToken"]).json();
+    assert_eq!(
+        portal(&simulator, fresh["accessToken"].as_str().unwrap(), "/assignment/accounts").status,
+        200
+    );
+}
+
+#[test]
+fn the_legacy_format_has_no_session_and_no_refresh_token() {
+    let simulator = start(Organisation::demo());
+    let home = tempfile::tempdir().unwrap();
+    simulator.home().format(Format::Legacy).token(Token::Good).write(home.path()).unwrap();
+    let config = fs::read_to_string(home.path().join(".aws/config")).unwrap();
+    assert!(!config.contains("sso-session") && config.contains("sso_start_url = https://tidewater"));
+    let file = cached(home.path(), OF_URL);
+    assert_eq!(accepted(&simulator, &file), 200);
+    assert!(file.get("refreshToken").is_none());
+}
+
+#[test]
+fn tokens_that_have_ended_say_so() {
+    let simulator = start(Organisation::demo());
+    let home = tempfile::tempdir().unwrap();
+    let written = |token: Token| {
+        simulator.home().token(token).write(home.path()).unwrap();
+        let file = cached(home.path(), OF_NAME);
+        let ends = chrono::DateTime::parse_from_rfc3339(file["expiresAt"].as_str().unwrap()).unwrap();
+        let now = chrono::DateTime::parse_from_rfc2822(
+            ask(&simulator, &Ask::get("/_sim/peaks")).header("date").unwrap(),
+        )
+        .unwrap();
+        (ends > now, file.get("refreshToken").is_some())
+    };
+    assert_eq!(written(Token::Good), (true, true));
+    assert_eq!(written(Token::WithoutRefresh), (true, false));
+    assert_eq!(written(Token::Expired), (false, true));
+    assert_eq!(written(Token::ExpiredWithoutRefresh), (false, false));
+}
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_can_read_a_token() {
+    use std::os::unix::fs::PermissionsExt;
+    let simulator = start(Organisation::demo());
+    let home = tempfile::tempdir().unwrap();
+    simulator.home().token(Token::Good).write(home.path()).unwrap();
+    let cache = home.path().join(".aws/sso/cache");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&cache), 0o700);
+    assert_eq!(mode(&cache.join(format!("{OF_NAME}.json"))), 0o600);
+}
+
+#[test]
+fn a_home_is_cut_to_measure() {
+    let simulator = start(Organisation::seeded(Seeded { sessions: 2, ..small() }));
+    let (first, second) = (simulator.organisation().account(0), simulator.organisation().account(1));
+    let home = simulator.home();
+    let config = home
+        .accounts(&[&first.id])
+        .roles(&["SecurityAudit", "Nobody"])
+        .region(None)
+        .without_endpoint()
+        .text("[profile own]\nregion = eu-west-1\n")
+        .config();
+    assert_eq!(config.matches("[profile ").count(), 3);
+    assert!(config.contains(&format!("[profile {}-Nobody]", first.name)) && !config.contains(&second.id));
+    assert!(!config.contains("endpoint_url") && config.ends_with("[profile own]\nregion = eu-west-1\n"));
+    assert_eq!(config.matches("[sso-session ").count(), 2);
+    let all = simulator.home().every_role().config();
+    assert_eq!(all.matches("[profile ").count(), 12);
+    assert!(all.contains("sso_session = acme-2"));
+}

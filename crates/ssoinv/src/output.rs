@@ -1,0 +1,236 @@
+//! Where rows go: stdout, a file, or a folder with a file a table; and the thread's work that brings them there.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use indicatif::ProgressBar;
+use ssoinv_aws::plan::{Entry, Plan};
+use ssoinv_core::coverage::Ledger;
+use ssoinv_core::scope::{Partition, Place, Scope};
+use ssoinv_core::table::{RowContext, Table, TableSchema};
+use ssoinv_output::{
+    Choice, ColumnError, Destination, Format, Options, Output, OutputError, Selection, Target, TargetError,
+};
+use ssoinv_store::{RowQueue, Rows, RunFolder, StoreError};
+
+use crate::app::App;
+use crate::command_error::CommandError;
+use crate::exit_codes::ExitCode;
+use crate::settings::OutputSettings;
+
+/// Memory for rows that wait for their turn, in bytes.
+const ROW_BUDGET: usize = 64 << 20;
+
+/// Rows on their way out.
+pub(crate) struct RowWriter {
+    output: Output,
+    target: Option<Target>,
+    bar: Arc<OnceLock<ProgressBar>>,
+}
+
+/// How the writing ended.
+pub(crate) enum WriteEnd {
+    /// Everything that came is written.
+    Written {
+        target: Option<Target>,
+        /// Rows of each task that AWS had given twice.
+        duplicates: Vec<(usize, u64)>,
+    },
+    /// Nobody reads any more (`| head`).
+    ReaderGone,
+    /// It can't be written.
+    Failed(CommandError),
+}
+
+impl RowWriter {
+    /// Opens what `settings` name. Nothing is written yet.
+    pub(crate) fn new(
+        tables: &[Arc<TableSchema>],
+        settings: &OutputSettings,
+        app: &App,
+    ) -> Result<Self, CommandError> {
+        let choice = if !settings.columns.is_empty() {
+            Choice::Named(&settings.columns)
+        } else if settings.format == Format::Table && !settings.wide {
+            Choice::Usual
+        } else {
+            Choice::All
+        };
+        let selections = Selection::of(tables, choice).map_err(|error| column_error(&error))?;
+        let bar = Arc::default();
+        let several = tables.len() > 1;
+        let target = match settings.out.as_deref() {
+            None => None,
+            Some(folder) if settings.format == Format::Csv && (several || folder.is_dir()) => {
+                Some(Target::folder(folder, tables.iter().map(|table| format!("{}.csv", table.name))))
+            }
+            Some(file) => Some(Target::file(file)),
+        };
+        let target = target.transpose().map_err(|error| target_error(&error))?;
+        let destination = match &target {
+            None => Destination::One(Box::new(Stdout { bar: Arc::clone(&bar) })),
+            Some(target) => target.destination().map_err(|error| target_error(&error))?,
+        };
+        let to_terminal = settings.out.is_none() && app.terminal.stdout_is_terminal;
+        let options = Options {
+            header: settings.header,
+            terminal: to_terminal,
+            width: app.terminal.stdout_width(),
+            spreadsheet: settings.spreadsheet,
+        };
+        let output = Output::begin(settings.format, options, selections, destination).map_err(|error| match error {
+            OutputError::NeedsFolder => CommandError::usage("several tables as CSV need a folder")
+                .with_hint("say `--out DIR/`, or another format"),
+            other => output_error(&other, settings.out.as_deref()),
+        })?;
+        Ok(Self { output, target, bar })
+    }
+
+    /// Writes all rows as they come, and ends the output.
+    pub(crate) fn write_all(self, mut rows: Rows, plan: &Plan, bar: ProgressBar, out: Option<&Path>) -> WriteEnd {
+        let Self { mut output, target, bar: shown } = self;
+        // Nobody has set it before.
+        let _ = shown.set(bar);
+        let written = (|| {
+            for item in &mut rows {
+                let (task, batch) = item.map_err(|error| store_error(&error))?;
+                if let Entry::Task(task) = &plan.entries[task] {
+                    output.write(task.table, &batch).map_err(|error| written_error(&error, out))?;
+                }
+            }
+            output.finish().map_err(|error| written_error(&error, out))
+        })();
+        match written {
+            Ok(()) => {
+                let duplicates = rows.duplicates().iter().map(|(&task, &number)| (task, number)).collect();
+                WriteEnd::Written { target, duplicates }
+            }
+            Err(None) => WriteEnd::ReaderGone,
+            Err(Some(error)) => WriteEnd::Failed(error),
+        }
+    }
+}
+
+/// The way of the rows from the runner to the writer, on disk where they are many.
+pub(crate) fn row_queue(tasks: usize, run_id: &str, app: &App) -> (RowQueue, Rows) {
+    let state = app.environment.state_folder().unwrap_or_else(|| std::env::temp_dir().join("ssoinv"));
+    // What a dead run has left is no reason not to run.
+    let _left = ssoinv_store::sweep(&state);
+    RowQueue::new(tasks, ROW_BUDGET, RunFolder::new(&state, run_id))
+}
+
+/// Writes rows that are all there already, such as `ssoinv tables`.
+pub(crate) fn write_all<R>(
+    table: &Table<R>,
+    rows: &[R],
+    settings: &OutputSettings,
+    app: &App,
+) -> Result<ExitCode, CommandError> {
+    let RowWriter { mut output, target, .. } = RowWriter::new(&[Arc::clone(&table.schema)], settings, app)?;
+    // These rows have no scope; their columns don't look at it.
+    let scope = Scope {
+        partition: Partition::default(),
+        account_id: None,
+        account_name: None,
+        role_name: None,
+        profile: None,
+        place: Place::Global,
+    };
+    let context = RowContext { scope: &scope, include_secrets: false };
+    let batch = table.batch(rows, &context).map_err(|error| bug(&error))?;
+    let out = settings.out.as_deref();
+    let written = output.write(0, &batch).and_then(|()| output.finish());
+    match written.map_err(|error| written_error(&error, out)) {
+        Ok(()) => commit(target).map(|()| ExitCode::Complete),
+        Err(None) => Ok(ExitCode::Complete),
+        Err(Some(error)) => Err(error),
+    }
+}
+
+/// Writes the ledger.
+pub(crate) fn write_ledger(ledger: &Ledger, file: &Path, format: Format) -> Result<(), CommandError> {
+    let (schema, batch) = ledger.to_batch().map_err(|error| bug(&error))?;
+    let target = Target::file(file).map_err(|error| target_error(&error))?;
+    let destination = target.destination().map_err(|error| target_error(&error))?;
+    let selections = Selection::of(&[schema], Choice::All).map_err(|error| column_error(&error))?;
+    let write = || {
+        let mut output = Output::begin(format, Options::default(), selections, destination)?;
+        if let Some(batch) = batch {
+            output.write(0, &batch)?;
+        }
+        output.finish()
+    };
+    write().map_err(|error| output_error(&error, Some(file)))?;
+    commit(Some(target))
+}
+
+/// What was written takes the place of what was there.
+pub(crate) fn commit(target: Option<Target>) -> Result<(), CommandError> {
+    target.map_or(Ok(()), Target::commit).map_err(|error| target_error(&error))
+}
+
+fn target_error(error: &TargetError) -> CommandError {
+    let reason = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    CommandError::new(ExitCode::Output, format!("{error}{reason}"))
+        .with_hint("see that the folder is there and can be written to")
+}
+
+/// `None` where nobody reads any more, which is no error.
+fn written_error(error: &OutputError, out: Option<&Path>) -> Option<CommandError> {
+    (!error.is_broken_pipe()).then(|| output_error(error, out))
+}
+
+fn output_error(error: &OutputError, out: Option<&Path>) -> CommandError {
+    let place = out.map_or_else(|| "stdout".to_owned(), |out| format!("`{}`", out.display()));
+    match error {
+        OutputError::Write(reason) => {
+            CommandError::new(ExitCode::Output, format!("cannot write to {place}: {reason}"))
+                .with_hint("see that there is room; `--out FILE` writes somewhere else")
+        }
+        other => bug(other),
+    }
+}
+
+fn store_error(error: &StoreError) -> Option<CommandError> {
+    let reason = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    let error = CommandError::new(ExitCode::Output, format!("{error}{reason}"));
+    Some(error.with_hint("rows that wait are kept on disk: set `XDG_STATE_HOME` to a folder with more room"))
+}
+
+fn bug(error: &dyn std::fmt::Display) -> CommandError {
+    CommandError::new(ExitCode::Bug, error.to_string()).with_hint("this is a bug in ssoinv: please report it")
+}
+
+fn column_error(error: &ColumnError) -> CommandError {
+    let usage = CommandError::usage(error.to_string());
+    match error {
+        ColumnError::Unknown { nearest, columns, .. } => {
+            let usage = usage.with_details(vec![format!("there are: {}", columns.join(", "))]);
+            match nearest {
+                Some(near) => usage.with_hint(format!("did you mean `{near}`?")),
+                None => usage.with_hint("`ssoinv tables TABLE` describes them"),
+            }
+        }
+        ColumnError::NotJson { column, .. } => usage.with_hint(format!("say `{column}`")),
+        ColumnError::NoneInTable { .. } => usage.with_hint("leave the table out, or name one of its columns"),
+    }
+}
+
+/// stdout. Where it is the bar's terminal, the bar makes way.
+struct Stdout {
+    bar: Arc<OnceLock<ProgressBar>>,
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.bar.get() {
+            Some(bar) => bar.suspend(|| io::stdout().write(bytes)),
+            None => io::stdout().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush()
+    }
+}

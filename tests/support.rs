@@ -1,0 +1,208 @@
+//! A simulator, a home, and the binary in them.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use ssoinv_sim::{Control, Options, Organisation, Seeded, Simulator, Token};
+use tempfile::TempDir;
+
+/// The longest that any command of a test may take. One that hangs is killed, and its test fails.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A simulated organisation and a home for it.
+pub(crate) struct World {
+    pub(crate) simulator: Simulator,
+    pub(crate) home: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// The exit code; none after a signal.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl World {
+    /// An organisation with a home that has one profile an account and a good token.
+    pub(crate) fn new(organisation: Organisation) -> Self {
+        Self::with(organisation, Options::default(), Token::Good)
+    }
+
+    pub(crate) fn with(organisation: Organisation, options: Options, token: Token) -> Self {
+        let world = Self::without_home(organisation, options);
+        world.simulator.home().token(token).write(world.home.path()).expect("a home");
+        world
+    }
+
+    /// The same with an empty home.
+    pub(crate) fn without_home(organisation: Organisation, options: Options) -> Self {
+        let simulator = Simulator::start(organisation, options).expect("a simulator");
+        Self { simulator, home: tempfile::tempdir().expect("a folder"), variables: Vec::new() }
+    }
+
+    /// The demonstration's dozen accounts.
+    pub(crate) fn demo() -> Self {
+        Self::new(Organisation::demo())
+    }
+
+    /// `accounts` made-up accounts with a bucket, an instance and a function or more each.
+    pub(crate) fn seeded(accounts: usize) -> Self {
+        Self::new(seeded(accounts))
+    }
+
+    /// Sets a variable for the commands that follow.
+    pub(crate) fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The command, not started. Nothing of this machine's environment is in it but where programs are found.
+    pub(crate) fn command(&self, arguments: &str) -> Command {
+        let mut command = ssoinv(arguments);
+        command.env("HOME", self.home.path());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs `ssoinv` with `arguments`, split at spaces.
+    pub(crate) fn run(&self, arguments: &str) -> Run {
+        run(self.command(arguments))
+    }
+
+    /// Runs a command that must end well, and parses its JSON.
+    pub(crate) fn json(&self, arguments: &str) -> Value {
+        let run = self.run(&format!("{arguments} -o json"));
+        assert_eq!(run.code, Some(0), "{run:#?}");
+        run.json()
+    }
+
+    /// Runs with `--coverage` and gives the ledger's rows, too.
+    pub(crate) fn with_ledger(&self, arguments: &str) -> (Run, Vec<Value>) {
+        let file = self.home.path().join("coverage.json");
+        let run = self.run(&format!("{arguments} --coverage {}", file.display()));
+        (run, rows_of(&file))
+    }
+
+    pub(crate) fn control(&self, control: Control) {
+        self.simulator.control(control).expect("an order that can be carried out");
+    }
+
+    /// What was said, without what differs at each run.
+    pub(crate) fn shown(&self, text: &str) -> String {
+        text.replace(self.simulator.url(), "http://SIMULATOR")
+            .replace(&self.home.path().display().to_string(), "~")
+    }
+}
+
+/// `accounts` made-up accounts.
+pub(crate) fn seeded(accounts: usize) -> Organisation {
+    Organisation::seeded(Seeded { accounts, ..Seeded::default() })
+}
+
+/// The binary, with an empty environment.
+pub(crate) fn ssoinv(arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ssoinv"));
+    command.args(arguments.split_whitespace()).env_clear();
+    // Programs that `credential_process` names, and Windows' own libraries.
+    for name in ["PATH", "SystemRoot"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(mut command: Command) -> Run {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    finish(command.spawn().expect("the binary starts"))
+}
+
+/// Waits for a command to end, and reads what it says meanwhile.
+pub(crate) fn finish(mut child: Child) -> Run {
+    let stdout = child.stdout.take().map(read_all);
+    let stderr = child.stderr.take().map(read_all);
+    let (done, ended) = mpsc::channel::<()>();
+    let process = child.id();
+    let watchdog = thread::spawn(move || {
+        if ended.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+            kill(process, rustix::process::Signal::KILL);
+        }
+    });
+    let status = child.wait().expect("it ends");
+    drop(done);
+    watchdog.join().expect("no panic");
+    let text = |reader: Option<thread::JoinHandle<String>>| {
+        reader.map(|reader| reader.join().expect("no panic")).unwrap_or_default()
+    };
+    Run { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+fn read_all(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).expect("a pipe");
+        String::from_utf8(bytes).expect("UTF-8")
+    })
+}
+
+/// Sends a signal.
+pub(crate) fn kill(process: u32, signal: rustix::process::Signal) {
+    let process = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw).expect("a process");
+    // It may have ended already.
+    let _ = rustix::process::kill_process(process, signal);
+}
+
+/// The rows of a JSON file.
+pub(crate) fn rows_of(file: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(file).expect("a file");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+impl Run {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+
+    /// The rows of a JSON array.
+    pub(crate) fn rows(&self) -> Vec<Value> {
+        self.json().as_array().expect("an array").clone()
+    }
+
+    /// Fails unless it ended with this code.
+    #[track_caller]
+    pub(crate) fn ended(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        self
+    }
+
+    /// Fails unless stderr has this text.
+    #[track_caller]
+    pub(crate) fn said(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "nowhere `{text}`: {self:#?}");
+        self
+    }
+}
+
+/// The values of a column, as text.
+pub(crate) fn column<'v>(rows: &'v [Value], name: &str) -> Vec<&'v str> {
+    rows.iter().map(|row| row[name].as_str().unwrap_or_default()).collect()
+}
+
+/// How often each status is in a ledger, as `denied 2, ok 3`.
+pub(crate) fn statuses(ledger: &[Value]) -> String {
+    let mut counts = std::collections::BTreeMap::new();
+    for status in column(ledger, "status") {
+        *counts.entry(status).or_insert(0) += 1;
+    }
+    counts.iter().map(|(status, count)| format!("{status} {count}")).collect::<Vec<_>>().join(", ")
+}
