@@ -16,6 +16,7 @@ fn plain_is_complete_and_the_same_each_time() {
 }
 
 fn faults_show_what_failures_look_like() {
-    let run = run(ssoinv("--demo=faults list aws_s3_bucket aws_ec2_instance --all-profiles -o ndjson")).ended(4);
+    let run =
+        run(ssoinv("--demo=faults list aws_s3_bucket aws_ec2_instance --all-profiles -o ndjson")).ended(4);
     expect![[""]].assert_eq(&run.stderr);
 }

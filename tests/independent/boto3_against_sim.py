@@ -4,7 +4,8 @@
 
 URL is the simulator's, HOME a folder whose `.aws` it wrote, with a good token (`ssoinv-sim --home HOME`).
 ORGANISATION is the file that it was started with (`--organisation`): then tags and texts are compared with it, too.
-The simulator is told things through `/_sim/` and left as it was. Prints `ok`; otherwise says what is wrong, exit 1.
+It is told things through `/_sim/`, and its role credentials are ended at last: give this script one of its own.
+Prints `ok`; otherwise says what is wrong, exit 1.
 """
 
 import datetime

@@ -39,8 +39,10 @@ impl Clients {
         let env = &self.context.env;
         let variable = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| env.get(name));
         let own = variable.or(profile.region.as_ref());
-        let fits = |region: &&String| is_region_name(region) && partition_of_region(region) == reach.partition;
-        own.filter(fits).map_or_else(|| reach.partition.default_region().into(), |region| region.as_str().into())
+        let fits =
+            |region: &&String| is_region_name(region) && partition_of_region(region) == reach.partition;
+        own.filter(fits)
+            .map_or_else(|| reach.partition.default_region().into(), |region| region.as_str().into())
     }
 
     /// A client of `service`.

@@ -76,7 +76,7 @@ pub struct Task {
     pub table: usize,
     /// The place in the account.
     pub place: Place,
-    /// Who may answer, in order.
+    /// Who may answer, in order. The first is listed.
     pub ways: Vec<Way>,
 }
 
@@ -168,7 +168,9 @@ fn plan_group(
         Standing::Ready => {}
         Standing::Broken(failure) => {
             for place in places(table, &reaches[group[0]]) {
-                settle(Cell::untouched(reaches[group[0]].scope(place), name, Status::NotTried).failed(failure));
+                settle(
+                    Cell::untouched(reaches[group[0]].scope(place), name, Status::NotTried).failed(failure),
+                );
             }
             return;
         }
@@ -202,7 +204,10 @@ fn plan_group(
         let partition = partition_of_region(region);
         let listed = |reach: usize| reaches[reach].regions.contains(region);
         if partition == reaches[group[0]].partition {
-            let ways = group.iter().map(|&reach| Way { reach, listed: listed(reach) }).collect();
+            // Who was to look here answers first; the account's other profiles stand by.
+            let (own, others): (Vec<usize>, Vec<usize>) = group.iter().partition(|&&reach| listed(reach));
+            let own = own.into_iter().map(|reach| Way { reach, listed: true });
+            let ways = own.chain(others.into_iter().map(|reach| Way { reach, listed: false })).collect();
             entries.push(Entry::Task(Task { table: index, place, ways }));
         } else {
             let reason = format!("region `{region}` is in partition `{partition}`");
@@ -300,7 +305,7 @@ mod tests {
                 "buckets global b",
                 "instances  d: misconfigured",
                 "instances us-east-1 a c (d)",
-                "instances eu-west-1 (a) c (d)",
+                "instances eu-west-1 c (a) (d)",
                 "instances us-east-1 b",
             ]
         );

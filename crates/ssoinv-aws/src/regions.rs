@@ -17,13 +17,16 @@ use crate::pace::Paces;
 use crate::plan::Reach;
 use crate::runner::RunContext;
 use crate::tables::Service;
+use crate::tables::whole_xml::WholeXml;
 
 type Enabled = Arc<HashSet<String>>;
+/// What `DescribeRegions` said, once it was asked; none where it didn't.
+type Answer = Arc<OnceCell<Option<Enabled>>>;
 
 /// The answers so far.
 #[derive(Debug, Default)]
 pub(crate) struct EnabledRegions {
-    accounts: Mutex<HashMap<Option<AccountId>, Arc<OnceCell<Option<Enabled>>>>>,
+    accounts: Mutex<HashMap<Option<AccountId>, Answer>>,
 }
 
 impl EnabledRegions {
@@ -68,14 +71,12 @@ async fn ask(
     let region = reach.partition.default_region();
     let credentials = context.credentials.get(profile, None, |_| ()).await?;
     let client = context.clients.ec2(region, profile, &credentials)?;
-    let filter = Filter::builder()
-        .name("opt-in-status")
-        .values("opt-in-not-required")
-        .values("opted-in")
-        .build();
+    let filter =
+        Filter::builder().name("opt-in-status").values("opt-in-not-required").values("opted-in").build();
     let pace = paces.of(reach, region, Service::Ec2);
     let call = async || {
-        let request = client.describe_regions().filters(filter.clone());
+        // Half an answer would call regions disabled that aren't.
+        let request = client.describe_regions().filters(filter.clone()).customize().interceptor(WholeXml);
         request.send().await.map_err(|error| classify(error, &context.clock))
     };
     let (answer, _) = attempt::call(&pace, Some(slots), context.policy, |_, _| (), call).await;

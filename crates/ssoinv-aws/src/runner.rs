@@ -28,6 +28,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::classify::invalid_answer;
 use crate::clients::Clients;
 use crate::pace::Paces;
 use crate::plan::{Entry, Plan, Task, Way, skipped};
@@ -167,7 +168,9 @@ impl Runner {
         for &way in &task.ways {
             let mut cell = self.cell(task, way);
             match self.collect(index, task, way, &mut cell).await {
-                Ok(rows) => return Outcome { cells: self.answered(task, way, cell, &refused), rows: Some(rows) },
+                Ok(rows) => {
+                    return Outcome { cells: self.answered(task, way, cell, &refused), rows: Some(rows) };
+                }
                 Err(Refusal { failure, at_credentials }) => {
                     let ask_next = at_credentials || is_refusal(failure.kind);
                     refused.push((way, cell.failed(&failure)));
@@ -177,7 +180,7 @@ impl Runner {
                 }
             }
         }
-        Outcome { cells: self.unanswered(task, refused), rows: None }
+        Outcome { cells: self.unanswered(task, &refused), rows: None }
     }
 
     /// The cells of a task that `way` answered: its own, and one for each other profile that was to look here.
@@ -204,10 +207,11 @@ impl Runner {
 
     /// The cells of a task that nobody answered: each profile's own failure; those that were not asked, since another's
     /// failure stands for the account, have that one.
-    fn unanswered(&self, task: &Task, refused: Vec<(Way, Cell)>) -> Vec<Cell> {
+    fn unanswered(&self, task: &Task, refused: &[(Way, Cell)]) -> Vec<Cell> {
         let mut cells = Vec::new();
         for &way in task.ways.iter().filter(|way| way.listed) {
-            let own = refused.iter().find(|(tried, _)| tried.reach == way.reach).map(|(_, cell)| cell.clone());
+            let own =
+                refused.iter().find(|(tried, _)| tried.reach == way.reach).map(|(_, cell)| cell.clone());
             cells.push(own.unwrap_or_else(|| {
                 let last = refused.last().map(|(_, cell)| cell);
                 let name = last.and_then(|cell| cell.scope.profile.as_deref()).unwrap_or_default();
@@ -237,16 +241,17 @@ impl Runner {
         let profile = &self.context.profiles[way.reach];
         let scope = cell.scope.clone();
         let row_context = RowContext { scope: &scope, include_secrets: self.context.include_secrets };
-        let region = self.context.clients.region(reach, profile, &task.place);
-        let pace = self.paces.of(reach, &region, table.service());
+        let mut region = self.context.clients.region(reach, profile, &task.place);
         let mut rows = self.store.begin(index);
         let mut token: Option<String> = None;
+        let mut tokens = HashSet::new();
         let mut ended: Option<Arc<RoleCredentials>> = None;
         let mut renewals = 0;
         let mut first_call: Option<Instant> = None;
         loop {
             let credentials = self.credentials(index, profile, ended.take()).await?;
             cell.caller_arn.clone_from(&credentials.caller_arn);
+            let pace = self.paces.of(reach, &region, table.service());
             let client = self.context.clients.client(table.service(), &region, profile, &credentials)?;
             first_call.get_or_insert_with(|| {
                 self.context.events.say(Event::Started { task: index });
@@ -266,6 +271,13 @@ impl Runner {
             let page = match answer {
                 Ok(page) => page,
                 Err(failure) => {
+                    // The profile's region may not be enabled; the partition's own always is.
+                    let own = reach.partition.default_region();
+                    if failure.remedy == Remedy::CheckRegion && task.place == Place::Global && *region != *own
+                    {
+                        region = own.into();
+                        continue;
+                    }
                     let failure = self.diagnose(failure, way, &task.place).await;
                     if failure.remedy == Remedy::Renew && renewals < RENEWALS_PER_PAGE {
                         renewals += 1;
@@ -280,11 +292,13 @@ impl Runner {
             cell.rows += batch.num_rows() as u64;
             self.context.events.say(Event::Collected { task: index, rows: batch.num_rows() });
             // Writing to disk, where the rows are many; the other tasks' threads go on meanwhile.
-            tokio::task::block_in_place(|| rows.push(batch)).map_err(|_| StopReason::OutputFailed.failure())?;
-            match page.next {
-                Some(next) => token = Some(next),
-                None => return Ok(rows),
+            tokio::task::block_in_place(|| rows.push(batch))
+                .map_err(|_| StopReason::OutputFailed.failure())?;
+            let Some(next) = page.next else { return Ok(rows) };
+            if !tokens.insert(next.clone()) {
+                return Err(invalid_answer("the list's pages go in a circle").into());
             }
+            token = Some(next);
         }
     }
 

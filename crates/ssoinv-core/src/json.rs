@@ -117,6 +117,14 @@ impl Object<'_> {
         }
     }
 
+    /// A member that is a number, whole or not. What isn't finite is no JSON, and left out.
+    pub fn number(&mut self, key: &str, value: Option<f64>) {
+        // As AWS writes it: `2`, not `2.0`.
+        if let Some(value) = value.filter(|value| value.is_finite()) {
+            self.key(key).out.extend_from_slice(value.to_string().as_bytes());
+        }
+    }
+
     /// A boolean member.
     pub fn boolean(&mut self, key: &str, value: Option<bool>) {
         if let Some(value) = value {
@@ -189,6 +197,9 @@ mod tests {
                 object.texts("D", Some(["y", "z"]));
                 object.timestamp("E", Some(0));
                 object.boolean("F", Some(false));
+                object.number("G", Some(1.5));
+                object.number("H", Some(f64::NAN));
+                object.number("I", Some(2.0));
             });
         });
         assert_eq!(

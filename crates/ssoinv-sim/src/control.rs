@@ -11,6 +11,7 @@ use crate::http::{Params, Reply, Request, push_xml};
 use crate::limits::Limits;
 use crate::lock;
 use crate::options::Approval;
+use crate::regions;
 use crate::state::{EarlyEnd, State};
 
 fn once() -> u32 {
@@ -124,7 +125,7 @@ pub(crate) fn apply(state: &State, control: Control) -> Result<(), String> {
     let waited =
         |there: bool| if there { Ok(()) } else { Err("no device authorisation is pending".to_owned()) };
     match control {
-        Control::Fault(fault) => state.add_fault(fault),
+        Control::Fault(fault) => state.add_fault(fault)?,
         Control::ClearFaults {} => state.clear_faults(),
         Control::EndTokens { session: name } => {
             let session = session(&name)?;
@@ -144,6 +145,9 @@ pub(crate) fn apply(state: &State, control: Control) -> Result<(), String> {
             state.end_early(EarlyEnd { account, role, after_calls, times });
         }
         Control::Region { account, region, enabled } => {
+            if regions::needs_opt_in(&region).is_none() {
+                return Err(format!("there is no region `{region}`"));
+            }
             let index = state.organisation.find(&account);
             let index = index.ok_or_else(|| format!("there is no account `{account}`"))?;
             state.set_region(index, &region, enabled);

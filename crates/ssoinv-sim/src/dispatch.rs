@@ -438,7 +438,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn latency_delays_the_answer_by_just_as_much() {
         let state = state();
-        state.add_fault(Fault::new(Effect::Latency(250)).times(1));
+        state.add_fault(Fault::new(Effect::Latency(250)).times(1)).unwrap();
         let register = Request::example("POST", "/client/register", &[], "{}");
         for expected in [250, 0] {
             let start = tokio::time::Instant::now();

@@ -1,6 +1,7 @@
 //! Writes `~/.aws` for a simulator: `config`, and a token in `sso/cache` where one is wanted, in the names and
 //! formats that the AWS CLI uses.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -158,6 +159,7 @@ impl<'a> Home<'a> {
     pub fn config(&self) -> String {
         let organisation = &self.state.organisation;
         let mut text = String::new();
+        let mut names = HashSet::new();
         for (number, session) in organisation.sessions().iter().enumerate() {
             if self.format == Format::SsoSession {
                 text.push_str(&Self::session_lines(session));
@@ -170,7 +172,11 @@ impl<'a> Home<'a> {
                 let first = usize::from(!account.roles.is_empty());
                 let offered = if self.every_role { &account.roles[..] } else { &account.roles[..first] };
                 for role in self.roles.as_deref().unwrap_or(offered) {
-                    let name = profile_name(&account.name, role);
+                    let mut name = profile_name(&account.name, role);
+                    if !names.insert(name.clone()) {
+                        // Another session reaches the account too.
+                        name = format!("{name}-{}", session.name);
+                    }
                     text.push_str(&self.profile_lines(&name, session, &account.id, role));
                 }
             }

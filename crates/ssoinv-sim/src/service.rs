@@ -43,6 +43,13 @@ impl Service {
         [Self::Sts, Self::S3, Self::Ec2, Self::Lambda].into_iter().find(|service| service.name() == name)
     }
 
+    /// Whether there is such an operation, in this service or, without one, in any.
+    pub(crate) fn knows(service: Option<&str>, operation: Option<&str>) -> bool {
+        OPERATIONS.iter().any(|(of, name)| {
+            service.is_none_or(|wanted| wanted == of.name()) && operation.is_none_or(|wanted| wanted == *name)
+        })
+    }
+
     /// The IAM action of an operation.
     pub(crate) fn action(self, operation: &str) -> String {
         match (self, operation) {
@@ -54,6 +61,15 @@ impl Service {
 
 /// The operations that are simulated, with their service.
 const OPERATIONS: &[(Service, &str)] = &[
+    (Service::Oidc, "RegisterClient"),
+    (Service::Oidc, "StartDeviceAuthorization"),
+    (Service::Oidc, "CreateToken"),
+    (Service::Portal, "ListAccounts"),
+    (Service::Portal, "ListAccountRoles"),
+    (Service::Portal, "GetRoleCredentials"),
+    (Service::Portal, "Logout"),
+    (Service::S3, "ListBuckets"),
+    (Service::Lambda, "ListFunctions"),
     (Service::Sts, "GetCallerIdentity"),
     (Service::Sts, "AssumeRole"),
     (Service::Sts, "AssumeRoleWithWebIdentity"),

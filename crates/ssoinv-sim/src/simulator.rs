@@ -87,8 +87,11 @@ impl Simulator {
     }
 
     /// Adds a fault rule.
-    pub fn fault(&self, fault: Fault) {
-        self.state.add_fault(fault);
+    ///
+    /// # Errors
+    /// `InvalidInput` where it names a service, operation, account or region that isn't there.
+    pub fn fault(&self, fault: Fault) -> io::Result<()> {
+        self.control(Control::Fault(fault))
     }
 
     /// Takes all fault rules away.

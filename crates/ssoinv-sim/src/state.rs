@@ -207,9 +207,21 @@ impl State {
             || lock(&self.buckets).take(service, account, region, self.clock.running())
     }
 
-    pub(crate) fn add_fault(&self, fault: Fault) {
+    /// Adds a rule. One that could never strike is refused: a test that relies on it would test nothing.
+    pub(crate) fn add_fault(&self, fault: Fault) -> Result<(), String> {
+        if !Service::knows(fault.service.as_deref(), fault.operation.as_deref()) {
+            let (service, operation) = (&fault.service, &fault.operation);
+            return Err(format!("there is no operation {operation:?} of service {service:?}"));
+        }
+        if let Some(id) = fault.account.as_ref().filter(|id| self.organisation.find(id).is_none()) {
+            return Err(format!("there is no account `{id}`"));
+        }
+        if let Some(region) = fault.region.as_ref().filter(|region| regions::needs_opt_in(region).is_none()) {
+            return Err(format!("there is no region `{region}`"));
+        }
         lock(&self.faults).add(fault);
         self.has_faults.store(true, Ordering::Release);
+        Ok(())
     }
 
     pub(crate) fn clear_faults(&self) {

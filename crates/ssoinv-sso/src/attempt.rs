@@ -202,6 +202,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn answers_raise_the_pace() {
+        let turnstile = Turnstile::new(PaceLimits::PORTAL);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        call(&turnstile, None, POLICY, |_, _| (), || async { Ok(()) }).await.0.unwrap();
+        assert!(turnstile.rate() > 8.0, "{}", turnstile.rate());
+        let risen = turnstile.rate();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        turnstile.heard::<()>(&Err(failure(Remedy::TryAgain)));
+        assert!((turnstile.rate() - risen).abs() < f64::EPSILON, "a call that never arrived proves nothing");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_429_halves_the_pace_and_its_pause_is_kept() {
         let turnstile = Turnstile::new(PaceLimits::PORTAL);
         let start = tokio::time::Instant::now();

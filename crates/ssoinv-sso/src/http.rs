@@ -279,6 +279,12 @@ tL4ndQavEi51mI38AjEAi/V3bNTIZargCyzuFJ0nN6T5U6VR5CmD1/iQMVtCnwr1
         let connections = NonZeroUsize::new(4).unwrap();
         let (_file, good) = bundle(&format!("# a comment\n{BROKEN}\n{ROOT}"));
         client(&Env::new(), Some(&good), connections).expect("a client");
+        let expected = TrustStore::empty().with_pem_certificate(ROOT.trim_end());
+        assert_eq!(
+            format!("{:?}", trusted(&good).unwrap()),
+            format!("{expected:?}"),
+            "the bundle and nothing else"
+        );
         for text in ["", "no PEM at all", BROKEN, "-----BEGIN CERTIFICATE-----\n"] {
             let (_file, bad) = bundle(text);
             let error = client(&Env::new(), Some(&bad), connections).expect_err(text);

@@ -105,7 +105,7 @@ fn given(answer: Result<Credentials, CredentialsError>, whose: &str) -> Result<R
     Ok(RoleCredentials {
         access_key_id: credentials.access_key_id().to_owned(),
         secret_access_key: Secret::new(credentials.secret_access_key()),
-        session_token: credentials.session_token().map(Secret::new),
+        session_token: credentials.session_token().filter(|token| !token.is_empty()).map(Secret::new),
         expires_at: credentials.expiry(),
         caller_arn: None::<Arc<str>>,
     })

@@ -157,6 +157,8 @@ impl TokenSource {
                 }
             }
         }
+        // Either no token is taken any more, or it isn't the token.
+        self.get(refused).await?;
         let message =
             format!("the portal refuses this call again and again, but takes the token of {}", self.called());
         Err(Failure::new(FailureKind::Failed, message).with_code("UnauthorizedException"))

@@ -23,10 +23,9 @@ impl App {
     /// Reads the AWS CLI's files.
     pub(crate) fn load_profiles(&self) -> Result<Profiles, CommandError> {
         Profiles::load(self.environment.home.as_deref(), &self.environment.vars).map_err(|error| {
-            let message = error.to_string().replace(
-                &error.file().display().to_string(),
-                &self.shown(&error.file().to_string_lossy()),
-            );
+            let message = error
+                .to_string()
+                .replace(&error.file().display().to_string(), &self.shown(&error.file().to_string_lossy()));
             let reason = std::error::Error::source(&error).map(ToString::to_string);
             CommandError::usage(message).with_details(reason.into_iter().collect()).with_hint(error.hint())
         })
@@ -39,7 +38,8 @@ impl App {
 
     /// A path with the home folder as `~`.
     pub(crate) fn shown(&self, path: &str) -> String {
-        let inside = self.environment.home.as_deref().and_then(|home| Path::new(path).strip_prefix(home).ok());
+        let inside =
+            self.environment.home.as_deref().and_then(|home| Path::new(path).strip_prefix(home).ok());
         inside.map_or_else(|| path.to_owned(), |inside| format!("~/{}", inside.display()))
     }
 }

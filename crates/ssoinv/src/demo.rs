@@ -1,6 +1,7 @@
 //! `--demo`: a simulated organisation in this process, with a config and a home of its own.
 
 use std::io;
+use std::net::{Ipv4Addr, TcpListener};
 
 use ssoinv_sim::{Options, Organisation, Simulator};
 use tempfile::TempDir;
@@ -38,7 +39,7 @@ impl Demo {
         let home = tempfile::Builder::new().prefix("ssoinv-demo-").tempdir()?;
         let mut config = simulator.home();
         if kind == DemoKind::Faults {
-            config = config.text(&profile_in_a_dead_region(&simulator));
+            config = config.text(&profile_in_a_dead_region(&simulator)?);
         }
         config.write(home.path())?;
         let environment = environment.for_demo(home.path().to_owned());
@@ -46,17 +47,19 @@ impl Demo {
     }
 }
 
-/// A profile whose region cannot be reached.
-fn profile_in_a_dead_region(simulator: &Simulator) -> String {
+/// A profile whose region cannot be reached: nobody listens at its endpoints.
+fn profile_in_a_dead_region(simulator: &Simulator) -> io::Result<String> {
+    let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
     let organisation = simulator.organisation();
     let account = organisation.account(organisation.len() - 1);
     let session = organisation.sessions().first().map(|session| session.name.as_str()).unwrap_or_default();
-    format!(
-        "[profile {}-sydney]\nsso_session = {session}\nsso_account_id = {}\nsso_role_name = {}\n\
-         region = ap-southeast-2\nendpoint_url = {}\n",
-        account.name,
-        account.id,
-        account.roles.first().map(String::as_str).unwrap_or_default(),
-        simulator.url(),
-    )
+    Ok(format!(
+        "[profile {name}-sydney]\nsso_session = {session}\nsso_account_id = {id}\nsso_role_name = {role}\n\
+         region = ap-southeast-2\nendpoint_url = {url}\nservices = sydney\n\n\
+         [services sydney]\nec2 =\n  endpoint_url = http://{closed}\nlambda =\n  endpoint_url = http://{closed}\n",
+        name = account.name,
+        id = account.id,
+        role = account.roles.first().map(String::as_str).unwrap_or_default(),
+        url = simulator.url(),
+    ))
 }

@@ -52,13 +52,20 @@ impl Display {
     /// Starts the display's thread.
     pub(crate) fn start(terminal: Terminal, clock: Clock, browser: Browser, demo: bool) -> Self {
         let (sender, receiver) = mpsc::channel();
-        let drawn = terminal.stderr_is_terminal && terminal.verbosity != Verbosity::Quiet;
+        let drawn = terminal.on_stderr && terminal.verbosity != Verbosity::Quiet;
         let bar = ProgressBar::with_draw_target(
             None,
             if drawn { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() },
         );
-        let view =
-            View { terminal, clock, browser, demo, bar: bar.clone(), progress: Progress::default(), heard: Heard::default() };
+        let view = View {
+            terminal,
+            clock,
+            browser,
+            demo,
+            bar: bar.clone(),
+            progress: Progress::default(),
+            heard: Heard::default(),
+        };
         let thread = thread::spawn(move || view.run(&receiver));
         Self { sender, thread, bar }
     }
@@ -116,7 +123,8 @@ impl Progress {
 
     fn finished(&mut self, cells: &[Cell]) {
         self.tasks_done += 1;
-        let account = cells.first().map(|cell| account_key(cell.scope.account(), cell.scope.profile.as_deref()));
+        let account =
+            cells.first().map(|cell| account_key(cell.scope.account(), cell.scope.profile.as_deref()));
         if let Some(account) = account
             && let Some(left) = self.left.get_mut(&account)
         {
@@ -171,7 +179,7 @@ struct View {
 impl View {
     fn run(mut self, receiver: &Receiver<Message>) -> Heard {
         let mut next_line = Instant::now() + LINE_EVERY;
-        let plain = !self.terminal.stderr_is_terminal && self.terminal.verbosity != Verbosity::Quiet;
+        let plain = !self.terminal.on_stderr && self.terminal.verbosity != Verbosity::Quiet;
         loop {
             match receiver.recv_timeout(next_line.saturating_duration_since(Instant::now())) {
                 Ok(Message::Event(event)) => self.event(event),

@@ -30,7 +30,9 @@ impl Environment {
     /// The same environment for a demonstration in `home`: nothing of the user's AWS settings, no proxy.
     pub(crate) fn for_demo(&self, home: PathBuf) -> Self {
         let foreign = |name: &str| {
-            name.starts_with("AWS_") || name.starts_with("XDG_") || name.to_ascii_lowercase().ends_with("_proxy")
+            name.starts_with("AWS_")
+                || name.starts_with("XDG_")
+                || name.to_ascii_lowercase().ends_with("_proxy")
         };
         let vars = self.vars.iter().filter(|(name, _)| !foreign(name));
         let mut vars: BTreeMap<_, _> = vars.map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -61,7 +63,8 @@ mod tests {
 
     #[test]
     fn a_demonstration_sees_nothing_of_the_users_aws_settings() {
-        let vars = [("AWS_PROFILE", "prod"), ("https_proxy", "http://proxy"), ("NO_COLOR", "1"), ("HOME", "/h")];
+        let vars =
+            [("AWS_PROFILE", "prod"), ("https_proxy", "http://proxy"), ("NO_COLOR", "1"), ("HOME", "/h")];
         let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let demo = Environment { vars, home: Some("/h".into()) }.for_demo("/d".into());
         let shown: Vec<_> = demo.vars.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -72,29 +72,38 @@ impl RowWriter {
             None => Destination::One(Box::new(Stdout { bar: Arc::clone(&bar) })),
             Some(target) => target.destination().map_err(|error| target_error(&error))?,
         };
-        let to_terminal = settings.out.is_none() && app.terminal.stdout_is_terminal;
+        let to_terminal = settings.out.is_none() && app.terminal.on_stdout;
         let options = Options {
             header: settings.header,
             terminal: to_terminal,
             width: app.terminal.stdout_width(),
             spreadsheet: settings.spreadsheet,
         };
-        let output = Output::begin(settings.format, options, selections, destination).map_err(|error| match error {
-            OutputError::NeedsFolder => CommandError::usage("several tables as CSV need a folder")
-                .with_hint("say `--out DIR/`, or another format"),
-            other => output_error(&other, settings.out.as_deref()),
-        })?;
+        let output =
+            Output::begin(settings.format, options, selections, destination).map_err(
+                |error| match error {
+                    OutputError::NeedsFolder => CommandError::usage("several tables as CSV need a folder")
+                        .with_hint("say `--out DIR/`, or another format"),
+                    other => output_error(&other, settings.out.as_deref()),
+                },
+            )?;
         Ok(Self { output, target, bar })
     }
 
     /// Writes all rows as they come, and ends the output.
-    pub(crate) fn write_all(self, mut rows: Rows, plan: &Plan, bar: ProgressBar, out: Option<&Path>) -> WriteEnd {
+    pub(crate) fn write_all(
+        self,
+        mut rows: Rows,
+        plan: &Plan,
+        bar: ProgressBar,
+        out: Option<&Path>,
+    ) -> WriteEnd {
         let Self { mut output, target, bar: shown } = self;
         // Nobody has set it before.
         let _ = shown.set(bar);
         let written = (|| {
             for item in &mut rows {
-                let (task, batch) = item.map_err(|error| store_error(&error))?;
+                let (task, batch) = item.map_err(|error| Some(store_error(&error)))?;
                 if let Entry::Task(task) = &plan.entries[task] {
                     output.write(task.table, &batch).map_err(|error| written_error(&error, out))?;
                 }
@@ -192,10 +201,10 @@ fn output_error(error: &OutputError, out: Option<&Path>) -> CommandError {
     }
 }
 
-fn store_error(error: &StoreError) -> Option<CommandError> {
+fn store_error(error: &StoreError) -> CommandError {
     let reason = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
     let error = CommandError::new(ExitCode::Output, format!("{error}{reason}"));
-    Some(error.with_hint("rows that wait are kept on disk: set `XDG_STATE_HOME` to a folder with more room"))
+    error.with_hint("rows that wait are kept on disk: set `XDG_STATE_HOME` to a folder with more room")
 }
 
 fn bug(error: &dyn std::fmt::Display) -> CommandError {

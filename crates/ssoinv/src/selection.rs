@@ -31,13 +31,16 @@ pub(crate) fn select(
     match choice {
         ProfileChoice::All if names.is_empty() => {
             let message = format!("there is no profile in {}", searched.join(" or "));
-            Err(CommandError::new(ExitCode::Nothing, message)
-                .with_hint("`aws configure sso` makes some; `ssoinv --demo buckets --all-profiles` needs none"))
+            Err(CommandError::new(ExitCode::Nothing, message).with_hint(
+                "`aws configure sso` makes some; `ssoinv --demo buckets --all-profiles` needs none",
+            ))
         }
         ProfileChoice::All => Ok(Selected { profiles: (0..names.len()).collect(), named_alone: false }),
         ProfileChoice::Variable { name, profile } => one(profile, name),
         ProfileChoice::Default => one("default", "--profile").map_err(|error| {
-            error.with_hint("say which with `--profile NAME`, or `--all-profiles`; `ssoinv profiles` lists them")
+            error.with_hint(
+                "say which with `--profile NAME`, or `--all-profiles`; `ssoinv profiles` lists them",
+            )
         }),
         ProfileChoice::Flag(patterns) => several(patterns, names, searched),
     }
@@ -54,8 +57,11 @@ pub(crate) fn several(
     let mut words = 0;
     for typed in patterns {
         // A name that holds a comma is meant where it exists.
-        let parts: Vec<&str> =
-            if names.contains(&typed.as_str()) { vec![typed] } else { typed.split(',').map(str::trim).collect() };
+        let parts: Vec<&str> = if names.contains(&typed.as_str()) {
+            vec![typed]
+        } else {
+            typed.split(',').map(str::trim).collect()
+        };
         for part in parts.into_iter().filter(|part| !part.is_empty()) {
             words += 1;
             if let Some(place) = names.iter().position(|known| *known == part) {
@@ -135,9 +141,9 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_told_with_what_is() {
-        let error = flag(&["prod-uk"]).expect_err("no such profile");
+        let error = flag(&["prod-ue"]).expect_err("no such profile");
         assert_eq!(error.exit, ExitCode::Usage);
-        assert_eq!(error.message, "there is no profile `prod-uk` (from --profile)");
+        assert_eq!(error.message, "there is no profile `prod-ue` (from --profile)");
         assert_eq!(error.details, ["there are: default, prod-eu, prod-us, staging, odd,name"]);
         assert_eq!(error.hint.as_deref(), Some("did you mean `--profile prod-eu`?"));
         assert_eq!(flag(&["test-*"]).expect_err("no match").exit, ExitCode::Nothing);

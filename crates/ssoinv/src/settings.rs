@@ -120,7 +120,9 @@ impl OutputSettings {
             spreadsheet: args.spreadsheet,
         };
         if settings.spreadsheet && settings.format != Format::Csv {
-            return Err(CommandError::usage("`--spreadsheet` is for CSV").with_hint("say `-o csv --spreadsheet`"));
+            return Err(
+                CommandError::usage("`--spreadsheet` is for CSV").with_hint("say `-o csv --spreadsheet`")
+            );
         }
         Ok(settings)
     }
@@ -221,13 +223,11 @@ impl CollectSettings {
 
 /// The ledger's file, with the format that its ending says.
 fn coverage(file: PathBuf) -> Result<(PathBuf, Format), CommandError> {
-    match format_of(&file) {
-        Some(format) => Ok((file, format)),
-        None => {
-            let message = format!("`--coverage {}` has no ending that tells its format", file.display());
-            Err(CommandError::usage(message).with_hint("end it with `.csv`, `.json` or `.ndjson`"))
-        }
-    }
+    let Some(format) = format_of(&file) else {
+        let message = format!("`--coverage {}` has no ending that tells its format", file.display());
+        return Err(CommandError::usage(message).with_hint("end it with `.csv`, `.json` or `.ndjson`"));
+    };
+    Ok((file, format))
 }
 
 #[cfg(test)]
@@ -303,7 +303,10 @@ mod tests {
             refused("--coverage x.txt"),
             "`--coverage x.txt` has no ending that tells its format; end it with `.csv`, `.json` or `.ndjson`"
         );
-        assert_eq!(refused("--spreadsheet -o json"), "`--spreadsheet` is for CSV; say `-o csv --spreadsheet`");
+        assert_eq!(
+            refused("--spreadsheet -o json"),
+            "`--spreadsheet` is for CSV; say `-o csv --spreadsheet`"
+        );
         assert_eq!(
             refused("--region us-esat-1/"),
             "`us-esat-1/` (from --region) is not the name of a region; did you mean `us-east-1`?"

@@ -36,9 +36,9 @@ pub(crate) fn build(
     let bundle = ca_bundle(profiles, app);
     // As many connections to one host as calls at once, since all accounts share `ec2.<region>`; a few for the portal.
     let connections = NonZeroUsize::MIN.saturating_add(settings.concurrency);
-    let http = http::client(&env, bundle.as_ref(), connections).map_err(no_client)?;
+    let http = http::client(&env, bundle.as_ref(), connections).map_err(|error| no_client(&error))?;
     let timeouts = Timeouts { connect: settings.connect_timeout, attempt: settings.attempt_timeout };
-    let interaction = if app.demo || (!settings.no_input && app.terminal.stderr_is_terminal) {
+    let interaction = if app.demo || (!settings.no_input && app.terminal.on_stderr) {
         Interaction::Person
     } else {
         Interaction::Nobody
@@ -71,9 +71,9 @@ fn ca_bundle(profiles: &[Arc<Profile>], app: &App) -> Option<CaBundle> {
     })
 }
 
-fn no_client(error: HttpError) -> CommandError {
-    let reason = std::error::Error::source(&error).map(ToString::to_string);
-    let hint = match &error {
+fn no_client(error: &HttpError) -> CommandError {
+    let reason = std::error::Error::source(error).map(ToString::to_string);
+    let hint = match error {
         HttpError::UnreadableBundle { .. } | HttpError::NoCertificate { .. } => {
             "name a PEM file with the certificates to trust, or unset it"
         }

@@ -62,8 +62,12 @@ impl Summary<'_> {
         let mut of_key: BTreeMap<(Status, String), usize> = BTreeMap::new();
         for cell in self.ledger.cells.iter().filter(|cell| cell.status != Status::Ok) {
             let key = match cell.status {
-                Status::Denied | Status::DeniedByScp => cell.scope.role_name.as_deref().unwrap_or_default().to_owned(),
-                Status::Misconfigured if cell.error_code.as_deref() == Some(NO_REGION) => NO_REGION.to_owned(),
+                Status::Denied | Status::DeniedByScp => {
+                    cell.scope.role_name.as_deref().unwrap_or_default().to_owned()
+                }
+                Status::Misconfigured if cell.error_code.as_deref() == Some(NO_REGION) => {
+                    NO_REGION.to_owned()
+                }
                 Status::Misconfigured => cell.error_message.clone().unwrap_or_default(),
                 Status::Failed => cell.error_code.clone().unwrap_or_default(),
                 Status::Unreachable | Status::RegionDisabled => cell.scope.place.as_str().to_owned(),
@@ -107,7 +111,8 @@ impl Summary<'_> {
                 (format!("{}; {tasks} denied", of("a service control policy denies access in")), ledger)
             }
             Status::Throttled => {
-                let hint = "give it more time with `--retry-time 15m`, or ask less at once with `--concurrency 16`";
+                let hint =
+                    "give it more time with `--retry-time 15m`, or ask less at once with `--concurrency 16`";
                 (format!("{}; {tasks} throttled", of("AWS throttled calls in")), Some(hint.to_owned()))
             }
             Status::SignInExpired => {
@@ -116,7 +121,9 @@ impl Summary<'_> {
                     gave_up => gave_up.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; "),
                 };
                 let hint = match first.scope.profile.as_deref() {
-                    Some(profile) => format!("run `aws sso login --profile {profile}`, then the same command again"),
+                    Some(profile) => {
+                        format!("run `aws sso login --profile {profile}`, then the same command again")
+                    }
                     None => "sign in, then run the same command again".to_owned(),
                 };
                 (format!("{why}; {tasks} without a sign-in"), Some(hint))
@@ -131,8 +138,11 @@ impl Summary<'_> {
             }
             Status::Misconfigured if first.error_code.as_deref() == Some(NO_REGION) => {
                 let profiles: Vec<String> = profile_labels(&group.cells);
-                let message =
-                    format!("no region is set for {}: {}", count(profiles.len(), "profile"), self.few(&profiles));
+                let message = format!(
+                    "no region is set for {}: {}",
+                    count(profiles.len(), "profile"),
+                    self.few(&profiles)
+                );
                 let hint = "say `--region us-east-1`, or set `AWS_REGION`, or `region` in the profile";
                 (message, Some(hint.to_owned()))
             }
@@ -162,7 +172,10 @@ impl Summary<'_> {
             Status::Skipped if self.terminal.verbosity >= Verbosity::Verbose => {
                 let cell = group.cells[0];
                 let profile = cell.scope.profile.as_deref().unwrap_or_default();
-                Some(format!("profile `{profile}` skipped: {}", cell.error_message.as_deref().unwrap_or_default()))
+                Some(format!(
+                    "profile `{profile}` skipped: {}",
+                    cell.error_message.as_deref().unwrap_or_default()
+                ))
             }
             _ => None,
         }
@@ -199,7 +212,9 @@ impl Summary<'_> {
         let failed: Vec<_> = counts
             .iter()
             .filter(|(status, _)| !status.is_complete())
-            .map(|(status, number)| format!("{} {}", count(*number, "task"), status.as_str().replace('_', " ")))
+            .map(|(status, number)| {
+                format!("{} {}", count(*number, "task"), status.as_str().replace('_', " "))
+            })
             .collect();
         if !failed.is_empty() {
             line += &format!("; {}: partial", failed.join(", "));
@@ -218,7 +233,8 @@ impl Summary<'_> {
             {
                 regional = true;
                 regions.insert(&**region);
-                let account = format!("{}{}", cell.scope.account(), cell.scope.profile.as_deref().unwrap_or_default());
+                let account =
+                    format!("{}{}", cell.scope.account(), cell.scope.profile.as_deref().unwrap_or_default());
                 of_account.entry(account).or_default().insert(region);
             }
         }
@@ -237,7 +253,9 @@ impl Summary<'_> {
         let numbers: BTreeSet<usize> = of_account.values().map(BTreeSet::len).collect();
         let same = regions.len() == *numbers.iter().next_back().unwrap_or(&0);
         match numbers.len() {
-            1 if same && of_account.len() > 1 => format!(", {} each ({source})", count(regions.len(), "region")),
+            1 if same && of_account.len() > 1 => {
+                format!(", {} each ({source})", count(regions.len(), "region"))
+            }
             _ => format!(", in {} ({source})", count(regions.len(), "region")),
         }
     }

@@ -25,28 +25,28 @@ pub(crate) enum Verbosity {
 #[derive(Clone, Debug)]
 pub(crate) struct Terminal {
     pub(crate) verbosity: Verbosity,
-    pub(crate) stdout_is_terminal: bool,
-    pub(crate) stderr_is_terminal: bool,
+    pub(crate) on_stdout: bool,
+    pub(crate) on_stderr: bool,
     colors: bool,
 }
 
 impl Terminal {
     pub(crate) fn new(verbosity: Verbosity, color: ColorWhen, environment: &Environment) -> Self {
-        let stderr_is_terminal = io::stderr().is_terminal();
+        let on_stderr = io::stderr().is_terminal();
         let colors = match color {
             ColorWhen::Always => true,
             ColorWhen::Never => false,
             ColorWhen::Auto => {
                 let dumb = environment.get("TERM") == Some("dumb");
-                stderr_is_terminal && !dumb && environment.get("NO_COLOR").is_none()
+                on_stderr && !dumb && environment.get("NO_COLOR").is_none()
             }
         };
-        Self { verbosity, stdout_is_terminal: io::stdout().is_terminal(), stderr_is_terminal, colors }
+        Self { verbosity, on_stdout: io::stdout().is_terminal(), on_stderr, colors }
     }
 
     /// The width of stdout's terminal, in columns.
     pub(crate) fn stdout_width(&self) -> Option<usize> {
-        let size = self.stdout_is_terminal.then(|| Term::stdout().size_checked()).flatten();
+        let size = self.on_stdout.then(|| Term::stdout().size_checked()).flatten();
         size.map(|(_, columns)| usize::from(columns))
     }
 

@@ -19,7 +19,8 @@ pub(crate) fn broken_profile(problem: &Problem, app: &App) -> CommandError {
         .shown
         .iter()
         .map(|shown| {
-            let place = format!("{}:{}", app.shown(&shown.location.file.to_string_lossy()), shown.location.line);
+            let place =
+                format!("{}:{}", app.shown(&shown.location.file.to_string_lossy()), shown.location.line);
             format!("{place}  {}", shown.text)
         })
         .collect();
@@ -52,7 +53,8 @@ pub(crate) fn before_the_run(
     for (_, problems) in kinds {
         let told = if app.terminal.verbosity >= Verbosity::Verbose { problems.len() } else { 1 };
         for problem in &problems[..told] {
-            let place = format!("{}:{}", app.shown(&problem.location.file.to_string_lossy()), problem.location.line);
+            let place =
+                format!("{}:{}", app.shown(&problem.location.file.to_string_lossy()), problem.location.line);
             let mut message = format!("{place}: {}", problem.message);
             if problems.len() > told {
                 message += &format!(" (and {} more like it: `ssoinv profiles`)", problems.len() - told);
@@ -106,10 +108,14 @@ pub(crate) fn foreign_endpoints(profiles: &[Arc<Profile>], app: &App) {
     if app.demo {
         return;
     }
-    for endpoint in session::foreign_endpoints(profiles.iter().map(|profile| &**profile), &app.environment.vars) {
+    for endpoint in
+        session::foreign_endpoints(profiles.iter().map(|profile| &**profile), &app.environment.vars)
+    {
         let origin = match &endpoint.origin {
             Origin::Variable(name) => format!("`{name}`"),
-            Origin::File(location) => format!("{}:{}", app.shown(&location.file.to_string_lossy()), location.line),
+            Origin::File(location) => {
+                format!("{}:{}", app.shown(&location.file.to_string_lossy()), location.line)
+            }
         };
         let message = format!("sign-ins and tokens go to `{}`, which is not AWS's ({origin})", endpoint.url);
         let hint = "if you didn't set this, stop here: whoever runs that endpoint gets your token";

@@ -314,21 +314,8 @@ fn capacity_provider(object: &mut Object<'_>, value: &CapacityProviderConfig) {
 
 fn managed_instances(object: &mut Object<'_>, value: &LambdaManagedInstancesCapacityProviderConfig) {
     object.text("CapacityProviderArn", Some(&value.capacity_provider_arn));
-    member_number(
-        object,
-        "ExecutionEnvironmentMemoryGiBPerVCpu",
-        value.execution_environment_memory_gib_per_v_cpu,
-    );
+    object.number("ExecutionEnvironmentMemoryGiBPerVCpu", value.execution_environment_memory_gib_per_v_cpu);
     object.integer("PerExecutionEnvironmentMaxConcurrency", value.per_execution_environment_max_concurrency);
-}
-
-/// A member that is a number with a fraction, as text where it has one: the writer knows whole numbers only.
-fn member_number(object: &mut Object<'_>, key: &str, value: Option<f64>) {
-    let Some(text) = value.map(|value| value.to_string()) else { return };
-    match text.parse::<i64>() {
-        Ok(whole) => object.integer(key, Some(whole)),
-        Err(_) => object.text(key, Some(text)),
-    }
 }
 
 fn durable(object: &mut Object<'_>, value: &DurableConfig) {

@@ -24,7 +24,7 @@ fn signed_describe(simulator: &Simulator, keys: &Keys) -> Ask {
 #[test]
 fn a_reset_is_an_rst_and_the_next_call_is_good() {
     let (simulator, keys) = started();
-    simulator.fault(Fault::new(Effect::Reset).times(1));
+    simulator.fault(Fault::new(Effect::Reset).times(1)).unwrap();
     let problem = exchange(&simulator, &signed_describe(&simulator, &keys)).unwrap_err();
     assert_eq!(problem.kind(), io::ErrorKind::ConnectionReset);
     assert_eq!(describe_instances(&simulator, &keys, "eu-west-1", "").status, 200);
@@ -35,7 +35,7 @@ fn a_reset_is_an_rst_and_the_next_call_is_good() {
 #[test]
 fn a_stalled_call_lasts_until_the_client_goes() {
     let (simulator, keys) = started();
-    simulator.fault(Fault::new(Effect::Stall));
+    simulator.fault(Fault::new(Effect::Stall)).unwrap();
     let connection = send(&simulator, &signed_describe(&simulator, &keys)).unwrap();
     let wait_until = |what: &str, done: &dyn Fn() -> bool| {
         let start = Instant::now();
@@ -55,7 +55,7 @@ fn a_stalled_call_lasts_until_the_client_goes() {
 fn a_truncated_body_has_its_true_length_and_half_its_bytes() {
     let (simulator, keys) = started();
     let whole = ask(&simulator, &signed_describe(&simulator, &keys)).body.len();
-    simulator.fault(Fault::new(Effect::TruncateBody).times(1));
+    simulator.fault(Fault::new(Effect::TruncateBody).times(1)).unwrap();
     let mut answer = Vec::new();
     send(&simulator, &signed_describe(&simulator, &keys)).unwrap().read_to_end(&mut answer).unwrap();
     let text = String::from_utf8(answer).unwrap();
@@ -68,7 +68,7 @@ fn a_truncated_body_has_its_true_length_and_half_its_bytes() {
 fn answers_that_are_no_answers() {
     let (simulator, keys) = started();
     let next = |effect: Effect| {
-        simulator.fault(Fault::new(effect).times(1));
+        simulator.fault(Fault::new(effect).times(1)).unwrap();
         describe_instances(&simulator, &keys, "eu-west-1", "")
     };
     let garbage = next(Effect::Garbage);
@@ -82,7 +82,7 @@ fn answers_that_are_no_answers() {
         (429, "InternalError".into())
     );
     assert_eq!(next(Effect::ServerError(503)).element("Code"), "Unavailable");
-    simulator.fault(Fault::new(Effect::EmptyPage).times(1));
+    simulator.fault(Fault::new(Effect::EmptyPage).times(1)).unwrap();
     let page = describe_instances(&simulator, &keys, "eu-west-1", "&MaxResults=5");
     assert_eq!(page.element("reservationSet"), "");
     let more = format!("&MaxResults=1000&NextToken={}", encoded(&page.element("nextToken")));
@@ -94,13 +94,13 @@ fn answers_that_are_no_answers() {
 fn throttling_tells_how_long_where_it_is_told_to() {
     let (simulator, keys) = started();
     let throttle = |retry_after, header| Fault::new(Effect::Throttle { retry_after, header }).times(1);
-    simulator.fault(throttle(Some(3), RetryHeader::RetryAfter));
+    simulator.fault(throttle(Some(3), RetryHeader::RetryAfter)).unwrap();
     let answer = list_buckets(&simulator, &keys);
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("3")));
-    simulator.fault(throttle(Some(3), RetryHeader::AmzRetryAfter));
+    simulator.fault(throttle(Some(3), RetryHeader::AmzRetryAfter)).unwrap();
     let answer = list_functions(&simulator, &keys, "eu-west-1", "");
     assert_eq!((answer.status, answer.header("x-amz-retry-after")), (429, Some("3000")));
-    simulator.fault(throttle(None, RetryHeader::RetryAfter));
+    simulator.fault(throttle(None, RetryHeader::RetryAfter)).unwrap();
     let answer = describe_instances(&simulator, &keys, "eu-west-1", "");
     assert_eq!(
         (answer.element("Code").as_str(), answer.header("retry-after")),
@@ -111,8 +111,8 @@ fn throttling_tells_how_long_where_it_is_told_to() {
 #[test]
 fn denials_name_the_caller_and_the_policy_that_denies() {
     let (simulator, keys) = started();
-    simulator.fault(Fault::new(Effect::DeniedByScp).service(Service::S3));
-    simulator.fault(Fault::new(Effect::Denied).service(Service::Lambda));
+    simulator.fault(Fault::new(Effect::DeniedByScp).service(Service::S3)).unwrap();
+    simulator.fault(Fault::new(Effect::Denied).service(Service::Lambda)).unwrap();
     let scp = list_buckets(&simulator, &keys);
     let message = scp.element("Message");
     assert_eq!((scp.status, scp.element("Code").as_str()), (403, "AccessDenied"));
@@ -136,8 +136,10 @@ fn faults_of_the_portal_strike_one_account_or_role() {
     let simulator = start(Organisation::seeded(small()));
     let token = sign_in(&simulator, 0);
     let (one, two) = (simulator.organisation().account(0).id, simulator.organisation().account(1).id);
-    simulator.fault(Fault::new(Effect::Forbidden403).operation("GetRoleCredentials").account(&one).times(1));
-    simulator.fault(Fault::new(Effect::Unauthorized401).role("SecurityAudit"));
+    simulator
+        .fault(Fault::new(Effect::Forbidden403).operation("GetRoleCredentials").account(&one).times(1))
+        .unwrap();
+    simulator.fault(Fault::new(Effect::Unauthorized401).role("SecurityAudit")).unwrap();
     let status = |account: &str, role: &str| role_credentials(&simulator, &token, account, role).status;
     assert_eq!(status(&two, "ReadOnlyAccess"), 200);
     assert_eq!(status(&one, "ReadOnlyAccess"), 403, "transient");
@@ -146,9 +148,24 @@ fn faults_of_the_portal_strike_one_account_or_role() {
 }
 
 #[test]
+fn a_rule_that_could_never_strike_is_refused() {
+    let (simulator, _) = started();
+    let fault = || Fault::new(Effect::Reset);
+    for wrong in [
+        fault().operation("ListBucket"),
+        fault().operation("ListBuckets").service(Service::Ec2),
+        fault().account("1"),
+        fault().region("eu-nowhere-1"),
+        Fault { service: Some("s4".into()), ..fault() },
+    ] {
+        assert_eq!(simulator.fault(wrong).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+}
+
+#[test]
 fn a_bad_signature_is_told_even_where_a_fault_waits() {
     let (simulator, keys) = started();
-    simulator.fault(Fault::new(Effect::Denied));
+    simulator.fault(Fault::new(Effect::Denied)).unwrap();
     let wrong = Keys { secret: "x".repeat(40), ..keys };
     assert_eq!(list_buckets(&simulator, &wrong).element("Code"), "SignatureDoesNotMatch");
 }
@@ -259,7 +276,7 @@ fn a_simulator_starts_inside_a_runtime_and_ends_when_dropped() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let url = runtime.block_on(async {
         let simulator = start(Organisation::demo());
-        simulator.fault(Fault::new(Effect::Stall));
+        simulator.fault(Fault::new(Effect::Stall)).unwrap();
         let _stalled = send(&simulator, &Ask::post("/token", "{}")).unwrap();
         simulator.url().to_owned()
     });

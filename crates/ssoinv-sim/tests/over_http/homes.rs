@@ -92,6 +92,47 @@ fn only_the_owner_can_read_a_token() {
 }
 
 #[test]
+fn an_account_of_two_sessions_has_two_profiles() {
+    let organisation = r#"{
+        "regions": ["eu-west-1"], "roles": ["R"],
+        "sessions": [{"name": "one", "start_url": "https://one.awsapps.com/start", "region": "eu-west-1"},
+                     {"name": "two", "start_url": "https://two.awsapps.com/start", "region": "us-east-1"}],
+        "accounts": [{"id": "012345678901", "name": "a", "email": "a@example.com"}]
+    }"#;
+    let simulator = start(Organisation::from_json(organisation).unwrap());
+    let config = simulator.home().config();
+    assert!(config.contains("[profile a-R]\nsso_session = one\n"), "{config}");
+    assert!(config.contains("[profile a-R-two]\nsso_session = two\n"), "{config}");
+}
+
+/// Ends the program with the test.
+struct Program(std::process::Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ended = self.0.kill();
+        let _status = self.0.wait();
+    }
+}
+
+#[test]
+fn the_program_prints_its_address_and_writes_a_home() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ssoinv-sim"));
+    command.args(["--accounts", "3", "--seed", "7", "--home"]).arg(home.path());
+    let mut program = Program(command.stdout(std::process::Stdio::piped()).spawn().unwrap());
+    let mut url = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(program.0.stdout.take().unwrap()), &mut url)
+        .unwrap();
+    let config = fs::read_to_string(home.path().join(".aws/config")).unwrap();
+    assert_eq!(config.matches(&format!("endpoint_url = {url}")).count(), 3);
+    let port = url.trim().strip_prefix("http://127.0.0.1:").unwrap();
+    std::net::TcpStream::connect(("127.0.0.1", port.parse().unwrap())).unwrap();
+    let same = Organisation::seeded(Seeded { seed: 7, accounts: 3, ..Seeded::default() });
+    assert!(config.contains(&same.account(2).id));
+}
+
+#[test]
 fn a_home_is_cut_to_measure() {
     let simulator = start(Organisation::seeded(Seeded { sessions: 2, ..small() }));
     let (first, second) = (simulator.organisation().account(0), simulator.organisation().account(1));

@@ -47,7 +47,10 @@ pub(super) async fn wait_for_approval(
         tokio::time::sleep(interval).await;
         match oidc.poll(client, code).await {
             Ok(Poll::Token(token)) => return Ok(Outcome::Token(token)),
-            Ok(Poll::SlowDown) => interval += SLOW_DOWN,
+            Ok(Poll::SlowDown) => {
+                interval = longer(interval, SLOW_DOWN);
+                continue;
+            }
             Ok(Poll::Ended) => return Ok(Outcome::Ended),
             Ok(Poll::Declined) => {
                 let message = format!("the sign-in to {} was declined in the browser", session.called());
@@ -57,6 +60,24 @@ pub(super) async fn wait_for_approval(
             Ok(Poll::Pending) | Err(Failure { remedy: Remedy::TryAgain | Remedy::SlowDown { .. }, .. }) => {}
             Err(failure) => return Err(failure),
         }
-        interval = interval.max(SHORTEST_INTERVAL);
+        interval = longer(interval, Duration::ZERO);
+    }
+}
+
+/// The pause before the next poll.
+fn longer(interval: Duration, by: Duration) -> Duration {
+    interval.max(SHORTEST_INTERVAL) + by
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_when_the_service_asks_and_are_never_nothing() {
+        let seconds = Duration::from_secs;
+        assert_eq!(longer(seconds(0), Duration::ZERO), seconds(1));
+        assert_eq!(longer(seconds(5), Duration::ZERO), seconds(5));
+        assert_eq!(longer(longer(seconds(5), SLOW_DOWN), SLOW_DOWN), seconds(15));
     }
 }

@@ -4,11 +4,12 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use ssoinv_core::clock::Clock;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::Partition;
 use ssoinv_sim::{Control, Effect, Fault, Options, Service, Token};
 use ssoinv_sso::credentials::{CredentialStore, Identity, RoleCredentials};
-use ssoinv_sso::profile::Profile;
+use ssoinv_sso::profile::{self, Profile};
 use ssoinv_sso::session::foreign_endpoints;
 
 use crate::world::World;
@@ -57,6 +58,8 @@ async fn a_chain_on_single_sign_on_is_walked_and_each_link_fetched_once() {
     let store = world.store();
     let inner = get(&store, &world.profile("inner")).await.expect("two roles on a sign-in");
     assert_eq!(inner.caller_arn.as_deref(), Some("arn:aws:sts::333333333333:assumed-role/inner/nightly"));
+    let left = inner.expires_at.expect("a role's credentials end").duration_since(Clock::system().now());
+    assert!(left.expect("not yet").as_secs() <= 900, "`duration_seconds` counts");
     let reader = get(&store, &world.profile("reader")).await.expect("one role");
     let arn = reader.caller_arn.as_deref().expect("STS says whose");
     assert!(arn.starts_with("arn:aws:sts::022222222222:assumed-role/reader/ssoinv-"), "{arn}");
@@ -65,6 +68,31 @@ async fn a_chain_on_single_sign_on_is_walked_and_each_link_fetched_once() {
     let denied = get(&store, &world.profile("no-external-id")).await.unwrap_err();
     assert_eq!(code(&denied), (FailureKind::Denied, "AccessDenied"));
     assert!(denied.message.starts_with("role `arn:aws:iam::333333333333:role/inner` cannot be assumed: "));
+}
+
+#[tokio::test]
+async fn sts_is_asked_in_a_region_of_the_roles_partition() {
+    let mut world = with(CHAIN);
+    world.env.insert("AWS_REGION".to_owned(), "cn-north-1".to_owned());
+    get(&world.store(), &world.profile("reader")).await.expect("the region of China is left out");
+    world.env.insert("AWS_REGION".to_owned(), "us-east-1".to_owned());
+    get(&world.store(), &world.profile("reader")).await.expect("the variable goes first");
+    let calls = world.simulator.calls();
+    let regions: Vec<_> =
+        calls.iter().filter(|call| call.service == Service::Sts).map(|call| &*call.region).collect();
+    assert_eq!(regions, ["eu-west-1", "us-east-1"]);
+}
+
+#[tokio::test]
+async fn a_region_cannot_lead_elsewhere() {
+    let world = with("");
+    let (context, profile) = (world.context(|_| ()), world.profile("hub-Audit"));
+    for region in ["", "x.evil.example/", "us-east-1@evil.example", "us-east-1#"] {
+        let failure = context.place(profile::Service::Ec2, &profile, region).unwrap_err();
+        assert_eq!(code(&failure), (FailureKind::Misconfigured, "InvalidRegion"), "{region}");
+    }
+    let place = context.place(profile::Service::Ec2, &profile, "us-east-1").unwrap();
+    assert_eq!((&*place.region, place.endpoint.as_deref()), ("us-east-1", Some(world.simulator.url())));
 }
 
 #[tokio::test]
@@ -237,7 +265,8 @@ fn instance_metadata() -> String {
             };
             let head = "HTTP/1.1 200 OK\r\nx-aws-ec2-metadata-token-ttl-seconds: 600\r\nconnection: close";
             let length = body.len();
-            write!(socket, "{head}\r\ncontent-length: {length}\r\n\r\n{body}").expect("a client that listens");
+            write!(socket, "{head}\r\ncontent-length: {length}\r\n\r\n{body}")
+                .expect("a client that listens");
         }
     });
     url
@@ -245,18 +274,18 @@ fn instance_metadata() -> String {
 
 #[tokio::test]
 async fn an_instance_gives_credentials_unless_it_is_switched_off() {
-    let mut world = with("
+    let mut world = with(
+        "
 [profile of-instance]
 role_arn = arn:aws:iam::111111111111:role/of-robot
 credential_source = Ec2InstanceMetadata
 region = eu-west-1
 endpoint_url = URL
-");
+",
+    );
     let profile = world.profile("of-instance");
     world.env.insert("AWS_EC2_METADATA_SERVICE_ENDPOINT".to_owned(), instance_metadata());
-    let failure = get(&world.store(), &profile).await.unwrap_err();
-    // The instance's keys come with an (empty) session token, which those of a user don't have: STS was reached.
-    assert_eq!(world.sts("AssumeRole"), 1, "{failure:?}");
+    get(&world.store(), &profile).await.expect("the instance's keys assume the role");
     world.env.insert("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned());
     let failure = get(&world.store(), &profile).await.unwrap_err();
     assert_eq!(code(&failure), (FailureKind::Misconfigured, "InstanceMetadataDisabled"));
@@ -335,7 +364,7 @@ async fn names_of_accounts_are_asked_once_and_their_lack_stops_nothing() {
     assert_eq!(world.portal("ListAccounts"), 1);
 
     let world = with("");
-    world.simulator.fault(Fault::new(Effect::ServerError(500)).service(Service::Portal));
+    world.fault(Fault::new(Effect::ServerError(500)).service(Service::Portal));
     assert!(world.store().account_names(&world.profile("hub-Audit"), |_| ()).await.is_empty());
     assert_eq!(world.said.words(), ["no-names"]);
 }

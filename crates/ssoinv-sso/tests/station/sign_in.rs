@@ -163,7 +163,7 @@ async fn when_nobody_can_sign_in_the_rest_fails_at_once_and_what_there_is_stays_
 #[tokio::test]
 async fn a_good_token_that_the_portal_refuses_once_is_kept() {
     let world = World::new(Options::default()).at_home(|home| home.token(Token::Good));
-    world.simulator.fault(Fault::new(Effect::Unauthorized401).operation("GetRoleCredentials").times(2));
+    world.fault(Fault::new(Effect::Unauthorized401).operation("GetRoleCredentials").times(2));
     let got = get_all(&world, &world.store()).await;
     assert!(got.iter().all(Result::is_ok), "{got:?}");
     assert_eq!(world.oidc("CreateToken"), 0);
@@ -173,9 +173,7 @@ async fn a_good_token_that_the_portal_refuses_once_is_kept() {
 #[tokio::test]
 async fn a_call_that_is_always_refused_ends_no_token() {
     let world = World::new(Options::default()).at_home(|home| home.token(Token::Good));
-    world
-        .simulator
-        .fault(Fault::new(Effect::Unauthorized401).operation("GetRoleCredentials").account("022222222222"));
+    world.fault(Fault::new(Effect::Unauthorized401).operation("GetRoleCredentials").account("022222222222"));
     let store = world.store();
     let failure = get(&store, &world.profile("prod-Audit")).await.unwrap_err();
     assert_eq!(code(&failure), (FailureKind::Failed, "UnauthorizedException"));
@@ -187,14 +185,14 @@ async fn a_call_that_is_always_refused_ends_no_token() {
 async fn limits_and_server_errors_are_no_reason_to_sign_in() {
     let world = World::new(Options::default()).at_home(|home| home.token(Token::Good));
     let throttle = Effect::Throttle { retry_after: None, header: RetryHeader::RetryAfter };
-    world.simulator.fault(Fault::new(throttle).operation("GetRoleCredentials").times(2));
-    world.simulator.fault(Fault::new(Effect::TooMany429).operation("GetRoleCredentials").times(1));
+    world.fault(Fault::new(throttle).operation("GetRoleCredentials").times(2));
+    world.fault(Fault::new(Effect::TooMany429).operation("GetRoleCredentials").times(1));
     let got = get_all(&world, &world.store()).await;
     assert!(got.iter().all(Result::is_ok), "{got:?}");
 
     // A token that has to be refreshed, and a service that can't: the failure stands.
     let world = World::new(Options::default()).at_home(|home| home.token(Token::Expired));
-    world.simulator.fault(Fault::new(Effect::ServerError(500)).service(Service::Oidc));
+    world.fault(Fault::new(Effect::ServerError(500)).service(Service::Oidc));
     let store = world.store();
     let failure = get(&store, &world.profile("hub-Audit")).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Failed, "{failure:?}");
@@ -237,7 +235,7 @@ async fn whoever_declines_is_not_asked_again() {
 #[tokio::test]
 async fn a_portal_that_refuses_every_token_asks_a_person_once() {
     let world = World::new(Options::default()).at_home(|home| home.token(Token::Good));
-    world.simulator.fault(Fault::new(Effect::Unauthorized401).service(Service::Portal));
+    world.fault(Fault::new(Effect::Unauthorized401).service(Service::Portal));
     world.simulator.control(Control::RefuseRefresh { session: None, refuse: true }).unwrap();
     let store = world.store();
     let failure = get(&store, &world.profile("hub-Audit")).await.unwrap_err();
@@ -245,10 +243,13 @@ async fn a_portal_that_refuses_every_token_asks_a_person_once() {
     assert_eq!(world.said.words(), ["code", "done", "gave-up"]);
 
     let world = World::new(Options::default()).at_home(|home| home.token(Token::Good)).alone();
-    world.simulator.fault(Fault::new(Effect::Unauthorized401).service(Service::Portal));
-    for got in get_all(&world, &world.store()).await {
+    world.fault(Fault::new(Effect::Unauthorized401).service(Service::Portal));
+    let store = world.store();
+    for got in get_all(&world, &store).await {
         got.expect_err("no token is taken");
     }
+    let failure = get(&store, &world.profile("dev-Audit")).await.unwrap_err();
+    assert_eq!(code(&failure), (FailureKind::SignInExpired, "NewSignInRefused"));
     assert_eq!(world.oidc("CreateToken"), 3, "three refreshes, and that is that");
 }
 
@@ -308,6 +309,8 @@ async fn a_token_that_somebody_else_writes_is_used() {
     let store = world.store();
     get(&store, &world.profile("hub-Audit")).await.expect("a good token");
     world.simulator.control(Control::EndTokens { session: None }).unwrap();
+    // It counts though it ends earlier than the one that was refused.
+    world.simulator.control(Control::TokenLifetime { seconds: Some(1800) }).unwrap();
     world.simulator.home().token(Token::Good).write(world.home.path()).unwrap();
     get(&store, &world.profile("prod-Audit")).await.expect("the new token");
     assert_eq!((world.oidc("CreateToken"), world.portal("ListAccounts")), (0, 0));
@@ -433,7 +436,7 @@ async fn a_late_refusal_of_an_old_token_ends_nothing() {
 #[tokio::test]
 async fn whoever_stops_waiting_takes_nothing_from_the_others() {
     let world = World::new(Options::default()).at_home(|home| home.token(Token::Expired)).alone();
-    world.simulator.fault(Fault::new(Effect::Latency(200)).service(Service::Oidc));
+    world.fault(Fault::new(Effect::Latency(200)).service(Service::Oidc));
     let tokens = tokens(&world);
     let mut first = Box::pin(tokens.get(None));
     assert!(futures::poll!(first.as_mut()).is_pending(), "it has begun");

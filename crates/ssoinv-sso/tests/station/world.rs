@@ -8,7 +8,7 @@ use std::time::Duration;
 use ssoinv_core::clock::Clock;
 use ssoinv_core::event::{Event, Events, Notice, SignIn};
 use ssoinv_core::retry::RetryPolicy;
-use ssoinv_sim::{Home, Options, Organisation, Service, Simulator};
+use ssoinv_sim::{Fault, Home, Options, Organisation, Service, Simulator};
 use ssoinv_sso::credentials::CredentialStore;
 use ssoinv_sso::http::{Sdk, Timeouts, client};
 use ssoinv_sso::profile::{Env, Profile, Profiles};
@@ -156,6 +156,10 @@ impl World {
         then: impl Fn(&Event) + Send + Sync + 'static,
     ) -> Arc<CredentialStore> {
         Arc::new(CredentialStore::new(self.context(then)))
+    }
+
+    pub(crate) fn fault(&self, fault: Fault) {
+        self.simulator.fault(fault).expect("a rule that can be");
     }
 
     pub(crate) fn oidc(&self, operation: &str) -> u64 {

@@ -116,10 +116,10 @@ impl Run<'_> {
             RegionSource::Profiles => Regions::OfProfile,
         };
         let reaches = reach::reaches(&self.profiles, &station.credentials, &regions, &stop).await;
-        let planned = self.tables.iter().map(|table| PlannedTable {
-            schema: Arc::clone(table.schema()),
-            global: table.is_global(),
-        });
+        let planned = self
+            .tables
+            .iter()
+            .map(|table| PlannedTable { schema: Arc::clone(table.schema()), global: table.is_global() });
         let plan = Arc::new(Plan::new(planned.collect(), reaches, settings.every_role));
         display.plan(Arc::clone(&plan));
 

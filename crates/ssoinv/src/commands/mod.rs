@@ -44,7 +44,9 @@ pub(crate) fn run(cli: &Cli, environment: &Environment) -> ExitCode {
 fn begin(cli: &Cli, environment: &Environment, terminal: &Terminal) -> Result<ExitCode, CommandError> {
     let demo = cli.global.demo.map(|kind| Demo::start(kind, environment)).transpose()?;
     if demo.is_some() && terminal.verbosity != Verbosity::Quiet {
-        terminal::say("demo: made-up data of a simulated organisation; nothing of yours is read, asked or changed\n");
+        terminal::say(
+            "demo: made-up data of a simulated organisation; nothing of yours is read, asked or changed\n",
+        );
     }
     let app = App {
         environment: demo.as_ref().map_or_else(|| environment.clone(), |demo| demo.environment.clone()),

@@ -24,8 +24,13 @@ pub(crate) fn run(args: &ProfilesArgs, app: &App) -> Result<ExitCode, CommandErr
     } else {
         selection::several(&args.names, &names, &app.searched(&profiles))?.profiles
     };
-    let reports: Vec<ProfileReport> =
-        profiles.iter().map(ProfileReport::from).enumerate().filter(|(index, _)| chosen.contains(index)).map(|(_, report)| report).collect();
+    let reports: Vec<ProfileReport> = profiles
+        .iter()
+        .map(ProfileReport::from)
+        .enumerate()
+        .filter(|(index, _)| chosen.contains(index))
+        .map(|(_, report)| report)
+        .collect();
     let table = if settings.format == Format::Table { view() } else { report() };
     let code = output::write_all(&table, &reports, &settings, app)?;
     if settings.format == Format::Table {
@@ -44,12 +49,14 @@ fn say(problem: &ProblemReport, app: &App) {
     let place = format!("{}:{}", app.shown(&problem.file), problem.line);
     let text = match problem.severity {
         Severity::Error => app.terminal.error_line(&format!("{place}: {}", problem.message), &problem.hint),
-        Severity::Warning => app.terminal.warning(&format!("{place}: {}", problem.message), Some(&problem.hint)),
+        Severity::Warning => {
+            app.terminal.warning(&format!("{place}: {}", problem.message), Some(&problem.hint))
+        }
     };
     terminal::say(&text);
 }
 
-fn text<'r>(value: Option<&'r String>) -> Option<Cow<'r, str>> {
+fn text(value: Option<&String>) -> Option<Cow<'_, str>> {
     value.map(Cow::from)
 }
 
@@ -67,12 +74,18 @@ fn report() -> Table<ProfileReport> {
                     line(object, profile.source.line);
                 });
             }),
-            Column::text("account_id", "The account, where the files tell", |profile, _| text(profile.account_id.as_ref())),
+            Column::text("account_id", "The account, where the files tell", |profile, _| {
+                text(profile.account_id.as_ref())
+            }),
             Column::text("role_name", "The role", |profile, _| text(profile.role_name.as_ref())),
             Column::text("sso_session", "The sso-session", |profile, _| text(profile.sso_session.as_ref())),
-            Column::text("sso_region", "The region of the Identity Center", |profile, _| text(profile.sso_region.as_ref())),
+            Column::text("sso_region", "The region of the Identity Center", |profile, _| {
+                text(profile.sso_region.as_ref())
+            }),
             Column::text("region", "The region to work in", |profile, _| text(profile.region.as_ref())),
-            Column::json("settings", "All keys and values, secrets as ***", |profile, _, json| json.map(&profile.settings)),
+            Column::json("settings", "All keys and values, secrets as ***", |profile, _, json| {
+                json.map(&profile.settings);
+            }),
             Column::json("problems", "What is wrong with it", |profile, _, json| {
                 json.array(&profile.problems, problem);
             }),
@@ -109,19 +122,24 @@ fn view() -> Table<ProfileReport> {
         vec![
             Column::text("name", "The name", |profile: &ProfileReport, _| text(Some(&profile.name))),
             Column::text("kind", "The kind", |profile, _| Some(Cow::from(profile.kind.as_str()))),
-            Column::text("account_id", "The account, where the files tell", |profile, _| text(profile.account_id.as_ref())),
+            Column::text("account_id", "The account, where the files tell", |profile, _| {
+                text(profile.account_id.as_ref())
+            }),
             Column::text("role_name", "The role", |profile, _| text(profile.role_name.as_ref())),
             Column::text("sso_session", "The sso-session", |profile, _| text(profile.sso_session.as_ref())),
             Column::text("region", "The region to work in", |profile, _| text(profile.region.as_ref())),
             Column::text("problems", "How much is wrong with it", |profile, _| {
-                let count = |wanted| profile.problems.iter().filter(|problem| problem.severity == wanted).count();
+                let count =
+                    |wanted| profile.problems.iter().filter(|problem| problem.severity == wanted).count();
                 let told = |number: usize, word: &str| match number {
                     0 => None,
                     1 => Some(format!("1 {word}")),
                     more => Some(format!("{more} {word}s")),
                 };
-                let parts = [told(count(Severity::Error), "error"), told(count(Severity::Warning), "warning")];
-                Some(Cow::from(parts.into_iter().flatten().collect::<Vec<_>>().join(", ")))
+                let parts =
+                    [told(count(Severity::Error), "error"), told(count(Severity::Warning), "warning")];
+                let told = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+                (!told.is_empty()).then_some(Cow::from(told))
             }),
         ],
     )

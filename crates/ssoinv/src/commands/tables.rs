@@ -39,7 +39,9 @@ fn all_tables() -> Table<&'static dyn AnyTable> {
         "tables",
         "The tables",
         vec![
-            Column::text("table", "The name", |table: &&dyn AnyTable, _| Some(Cow::from(table.schema().name))),
+            Column::text("table", "The name", |table: &&dyn AnyTable, _| {
+                Some(Cow::from(table.schema().name))
+            }),
             Column::text("asked", "Once an account, or in each region", |table, _| {
                 Some(Cow::from(if table.is_global() { "once an account" } else { "in each region" }))
             }),
