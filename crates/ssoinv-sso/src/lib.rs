@@ -1,4 +1,8 @@
-//! x
+//! Station 3: a profile becomes one token a sign-in, and (account, role) becomes role credentials.
+//!
+//! [`profile`] says what the files hold; [`session`] and [`token`] keep one token for each sso-session, shared with the
+//! AWS CLI through [`token_cache`]; [`portal`] and [`credentials`] turn it into keys. Every call goes through
+//! [`attempt`], the one retry loop, which `ssoinv-aws` uses for the services too.
 
 pub mod attempt;
 pub mod aws_ini;

@@ -24,7 +24,7 @@ pub(crate) fn select(
     searched: &[String],
 ) -> Result<Selected, CommandError> {
     let find = |name: &str| names.iter().position(|known| *known == name);
-    let one = |name: &str, source: &str| {
+    let one = |name: &str, source: Option<&str>| {
         let place = find(name).ok_or_else(|| not_found(name, source, names, searched))?;
         Ok(Selected { profiles: vec![place], named_alone: true })
     };
@@ -36,19 +36,20 @@ pub(crate) fn select(
             ))
         }
         ProfileChoice::All => Ok(Selected { profiles: (0..names.len()).collect(), named_alone: false }),
-        ProfileChoice::Variable { name, profile } => one(profile, name),
-        ProfileChoice::Default => one("default", "--profile").map_err(|error| {
+        ProfileChoice::Variable { name, profile } => one(profile, Some(name)),
+        ProfileChoice::Default => one("default", None).map_err(|error| {
             error.with_hint(
                 "say which with `--profile NAME`, or `--all-profiles`; `ssoinv profiles` lists them",
             )
         }),
-        ProfileChoice::Flag(patterns) => several(patterns, names, searched),
+        ProfileChoice::Flag(patterns) => several(patterns, Some("--profile"), names, searched),
     }
 }
 
-/// The profiles that any of `patterns` means.
+/// The profiles that any of `patterns` means. `source` is the flag that they come from, where they have one.
 pub(crate) fn several(
     patterns: &[String],
+    source: Option<&str>,
     names: &[&str],
     searched: &[String],
 ) -> Result<Selected, CommandError> {
@@ -70,7 +71,7 @@ pub(crate) fn several(
                 continue;
             }
             if !part.contains(['*', '?', '[', '{']) {
-                return Err(not_found(part, "--profile", names, searched));
+                return Err(not_found(part, source, names, searched));
             }
             let glob = Glob::new(part).map_err(|error| {
                 CommandError::usage(format!("`{part}` is not a pattern: {}", error.kind()))
@@ -96,8 +97,9 @@ pub(crate) fn several(
     Ok(Selected { profiles, named_alone: words == 1 && exact == 1 })
 }
 
-fn not_found(name: &str, source: &str, names: &[&str], searched: &[String]) -> CommandError {
-    let error = CommandError::usage(format!("there is no profile `{name}` (from {source})"));
+fn not_found(name: &str, source: Option<&str>, names: &[&str], searched: &[String]) -> CommandError {
+    let source = source.map(|source| format!(" (from {source})")).unwrap_or_default();
+    let error = CommandError::usage(format!("there is no profile `{name}`{source}"));
     if names.is_empty() {
         return error.with_details(searched.iter().map(|file| format!("{file} has no profile")).collect());
     }
@@ -110,11 +112,12 @@ fn not_found(name: &str, source: &str, names: &[&str], searched: &[String]) -> C
 
 /// What exists, as far as a screen takes it.
 fn listed(names: &[&str]) -> Vec<String> {
-    const MOST: usize = 20;
-    let mut lines = vec![format!("there are: {}", names[..names.len().min(MOST)].join(", "))];
+    const MOST: usize = 12;
+    let mut lines: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
     if names.len() > MOST {
         lines.push(format!("and {} more", names.len() - MOST));
     }
+    lines.insert(0, "there are:".to_owned());
     lines
 }
 
@@ -144,7 +147,10 @@ mod tests {
         let error = flag(&["prod-ue"]).expect_err("no such profile");
         assert_eq!(error.exit, ExitCode::Usage);
         assert_eq!(error.message, "there is no profile `prod-ue` (from --profile)");
-        assert_eq!(error.details, ["there are: default, prod-eu, prod-us, staging, odd,name"]);
+        assert_eq!(
+            error.details,
+            ["there are:", "`default`", "`prod-eu`", "`prod-us`", "`staging`", "`odd,name`"]
+        );
         assert_eq!(error.hint.as_deref(), Some("did you mean `--profile prod-eu`?"));
         assert_eq!(flag(&["test-*"]).expect_err("no match").exit, ExitCode::Nothing);
         assert_eq!(flag(&[","]).expect_err("nothing").exit, ExitCode::Usage);
