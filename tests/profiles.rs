@@ -1,5 +1,229 @@
-//! To be written.
+//! `ssoinv profiles` over every home in `fixtures/homes`, and `ssoinv tables`: what needs no AWS.
+//!
+//! A home's answer is the file `fixtures/expected/profiles/<case>.txt`: all that a person reads, then all that a script
+//! gets. A home without such a file fails, and so does such a file without a home; `UPDATE_EXPECT=1` writes them.
 
-pub(crate) fn tests() -> Vec<libtest_mimic::Trial> {
-    Vec::new()
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use expect_test::{expect, expect_file};
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::support::{Run, column, run, ssoinv};
+
+mod plain {
+    use super::{
+        columns_are_chosen_as_in_other_tables, csv_and_ndjson_say_what_json_says, each_expected_answer_has_a_home,
+        names_and_globs_choose, no_profile_at_all_is_no_error, secrets_are_masked_in_every_format,
+        tables_are_described, tables_that_do_not_exist,
+    };
+
+    crate::tests![
+        columns_are_chosen_as_in_other_tables,
+        csv_and_ndjson_say_what_json_says,
+        each_expected_answer_has_a_home,
+        names_and_globs_choose,
+        no_profile_at_all_is_no_error,
+        secrets_are_masked_in_every_format,
+        tables_are_described,
+        tables_that_do_not_exist,
+    ];
+}
+
+pub(crate) fn tests() -> Vec<Trial> {
+    let homes = cases(&fixtures().join("homes")).into_iter().map(|case| {
+        Trial::test(format!("profiles::home::{case}"), move || {
+            home_is_told_as_expected(&case);
+            Ok(())
+        })
+    });
+    homes.chain(plain::tests()).collect()
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").canonicalize().expect("the fixtures")
+}
+
+/// The names of what lies in a folder, without endings.
+fn cases(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let names = entries.map(|entry| entry.expect("an entry").path());
+    names.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect()
+}
+
+fn in_home(home: &Path, arguments: &str) -> Run {
+    let mut command = ssoinv(arguments);
+    command.env("HOME", home);
+    let mut run = run(command);
+    for text in [&mut run.stdout, &mut run.stderr] {
+        *text = text.replace(&home.display().to_string(), "~");
+    }
+    run
+}
+
+fn in_fixture(case: &str, arguments: &str) -> Run {
+    in_home(&fixtures().join("homes").join(case), arguments)
+}
+
+/// stdout, stderr and exit code as one text.
+fn told(run: &Run) -> String {
+    let code = run.code.map_or_else(|| "a signal".to_owned(), |code| code.to_string());
+    format!("{}-- stderr\n{}-- exit {code}\n", run.stdout, run.stderr)
+}
+
+fn home_is_told_as_expected(case: &str) {
+    let people = in_fixture(case, "profiles");
+    let script = in_fixture(case, "profiles -o json");
+    // Where a file doesn't parse, no profile is half-told.
+    assert_eq!(people.code, script.code);
+    if people.code == Some(0) {
+        assert!(!script.rows().is_empty(), "a home that shows nothing");
+        // What people read of each profile's problems, scripts get with it.
+        let counted: usize = script.rows().iter().map(|row| row["problems"].as_array().expect("an array").len()).sum();
+        let spoken = people.stderr.matches("\nhint: ").count();
+        assert!(spoken <= counted + script.stderr.matches("\nhint: ").count());
+    } else {
+        assert_eq!((people.code, &*people.stdout, &*script.stdout), (Some(2), "", ""));
+        assert_eq!(people.stderr, script.stderr);
+    }
+    let answer = format!("$ ssoinv profiles\n{}\n$ ssoinv profiles -o json\n{}", told(&people), told(&script));
+    expect_file![fixtures().join("expected/profiles").join(format!("{case}.txt"))].assert_eq(&answer);
+}
+
+fn each_expected_answer_has_a_home() {
+    assert_eq!(cases(&fixtures().join("homes")), cases(&fixtures().join("expected/profiles")));
+}
+
+fn names_and_globs_choose() {
+    let names = |arguments: &str| {
+        let rows = in_fixture("every-kind", &format!("profiles {arguments} -o json")).ended(0).rows();
+        column(&rows, "name").join(" ")
+    };
+    // In the order of the file, whatever the order of the arguments, and each once.
+    assert_eq!(names("web sso web"), "sso web");
+    assert_eq!(names("over-*"), "over-sso over-over-sso");
+    assert_eq!(names("*sso,legacy"), "sso legacy over-sso over-over-sso");
+
+    expect![[r#"
+        -- stderr
+        error: there is no profile `legacey`
+          there are:
+          `default`
+          `sso`
+          `legacy`
+          `over-sso`
+          `over-over-sso`
+          `own-keys`
+          `instance`
+          `web`
+          `process`
+          `login`
+          `config-keys`
+          `only-here`
+
+        hint: did you mean `legacy`?
+        -- exit 2
+    "#]]
+    .assert_eq(&told(&in_fixture("every-kind", "profiles legacey")));
+    expect![[""]].assert_eq(&told(&in_fixture("mixed-formats", "profiles x*")));
+    expect![[""]].assert_eq(&told(&in_fixture("names", "profiles firma")));
+}
+
+fn no_profile_at_all_is_no_error() {
+    let home = tempfile::tempdir().expect("a folder");
+    expect![[""]].assert_eq(&told(&in_home(home.path(), "profiles")));
+    let json = in_home(home.path(), "profiles -o json").ended(0);
+    assert_eq!(json.stdout, "[]\n");
+    assert_eq!(in_home(home.path(), "profiles -o ndjson").ended(0).stdout, "");
+    expect![[""]].assert_eq(&in_home(home.path(), "profiles -o csv").ended(0).stdout);
+    let quiet = in_home(home.path(), "profiles -q").ended(0);
+    assert_eq!(quiet.stderr, "");
+    // Named, they are missed.
+    expect![[""]].assert_eq(&told(&in_home(home.path(), "profiles dev")));
+    expect![[""]].assert_eq(&told(&in_home(home.path(), "profiles d*")));
+}
+
+fn secrets_are_masked_in_every_format() {
+    let home = tempfile::tempdir().expect("a folder");
+    let folder = home.path().join(".aws");
+    fs::create_dir(&folder).expect("a folder");
+    // Each value says whether it may be seen.
+    fs::write(
+        folder.join("config"),
+        "[profile all]\n\
+         region = eu-west-1\n\
+         AWS_SECRET_ACCESS_KEY = hidden-one\n\
+         aws_session_token = hidden-two\n\
+         credential_process = /bin/vault hidden-three\n\
+         some_token = hidden-four\n\
+         some_secret = hidden-five\n\
+         Some_Password = hidden-six\n\
+         aws_access_key_id = hidden-AKIASEEN\n\
+         tokens = seen-one\n\
+         s3 =\n  proxy_password = hidden-seven\n  max_queue_size = 10\n\
+         [profile short]\n\
+         aws_access_key_id = hid\n\
+         aws_secret_access_key = hidden-eight\n\
+         [profile half]\n\
+         aws_secret_access_key = hidden-nine\n\
+         [profile role]\n\
+         role_arn = hidden-nothing-here\n\
+         source_profile = all\n",
+    )
+    .expect("written");
+    for arguments in ["profiles", "profiles --wide", "profiles -vv -o json", "profiles -o csv", "profiles -o ndjson"] {
+        let run = in_home(home.path(), arguments).ended(0);
+        let text = format!("{}{}", run.stdout, run.stderr);
+        let shown = text.replace("hidden-nothing-here", "");
+        assert!(!shown.contains("hid"), "{arguments}: {run:#?}");
+        assert!(arguments == "profiles" || text.contains("seen-one"), "{arguments}: {run:#?}");
+    }
+    let rows = in_home(home.path(), "profiles all short -o json").ended(0).rows();
+    let settings: Vec<String> = rows.iter().map(|row| format!("{:#}", row["settings"])).collect();
+    expect![[""]].assert_eq(&settings.join("\n"));
+}
+
+fn csv_and_ndjson_say_what_json_says() {
+    let json = in_fixture("mixed-formats", "profiles -o json").ended(0).rows();
+    let ndjson = in_fixture("mixed-formats", "profiles -o ndjson").ended(0);
+    let lines: Vec<Value> =
+        ndjson.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines, json);
+    // No field that a script reads says `null` as text or lacks its quotes.
+    expect![[""]].assert_eq(&in_fixture("mixed-formats", "profiles unused equal -o csv").ended(0).stdout);
+}
+
+fn columns_are_chosen_as_in_other_tables() {
+    let chosen = in_fixture("every-kind", "profiles sso legacy --columns name,sso_region,settings.sso_start_url");
+    expect![[""]].assert_eq(&told(&chosen));
+    let wide = in_fixture("every-kind", "profiles legacy --wide").ended(0);
+    expect![[""]].assert_eq(&wide.stdout);
+    expect![[""]].assert_eq(&told(&in_fixture("every-kind", "profiles --columns nmae")));
+    let bare = in_fixture("every-kind", "profiles sso --no-header").ended(0);
+    expect![[""]].assert_eq(&bare.stdout);
+}
+
+fn tables_are_described() {
+    expect![[""]].assert_eq(&told(&run(ssoinv("tables"))));
+    let expected = fixtures().join("expected/tables");
+    for table in ["aws_ec2_instance", "aws_lambda_function", "aws_s3_bucket"] {
+        expect_file![expected.join(format!("{table}.txt"))].assert_eq(&told(&run(ssoinv(&format!("tables {table}")))));
+    }
+    // What `tables` tells is what there is.
+    let told = run(ssoinv("tables -o json")).ended(0).rows();
+    assert_eq!(column(&told, "table").into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), cases(&expected));
+    for row in &told {
+        let columns = run(ssoinv(&format!("tables {} -o json", row["table"].as_str().expect("text")))).ended(0).rows();
+        assert_eq!(row["columns"], columns.len());
+        assert!(columns.iter().all(|column| column["description"].as_str().is_some_and(|text| text.len() > 4)));
+    }
+}
+
+fn tables_that_do_not_exist() {
+    expect![[""]].assert_eq(&told(&run(ssoinv("tables aws_ec2_instances"))));
+    expect![[""]].assert_eq(&told(&run(ssoinv("tables users"))));
+    // The same words where rows are asked for, before anything else is looked at.
+    expect![[""]].assert_eq(&told(&run(ssoinv("list aws_s3_bucket aws_s3_bukcet --all-profiles"))));
 }

@@ -500,10 +500,10 @@ fn services() {
         "services",
         expect![[r#"
             missing none (config:1) - -, - -, -: none
-              error, UnknownServices, config:2: profile `missing` names services section `lcoal`, which is not defined or empty
+              error, UnknownServices, config:2: profile `missing` names services section `lcoal`, which is not defined
                 hint: write `services = local` in `[profile missing]`; defined are `empty`, `local`
             empty none (config:4) - -, - -, -: none
-              error, UnknownServices, config:5: profile `empty` names services section `empty`, which is not defined or empty
+              error, UnknownServices, config:5: profile `empty` names services section `empty`, which is empty
                 hint: add a service below `[services empty]`, or delete `services` from `[profile empty]`
             ignored none (config:7) - -, - -, -: none
             local none (config:11) - -, - -, -: none

@@ -7,6 +7,10 @@ use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
 use crate::settings::ProfileChoice;
 
+/// What to do where there is no profile at all.
+pub(crate) const FIRST_PROFILE: &str =
+    "`aws configure sso` makes some; `ssoinv --demo buckets --all-profiles` needs none";
+
 /// What was selected.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Selected {
@@ -31,9 +35,7 @@ pub(crate) fn select(
     match choice {
         ProfileChoice::All if names.is_empty() => {
             let message = format!("there is no profile in {}", searched.join(" or "));
-            Err(CommandError::new(ExitCode::Nothing, message).with_hint(
-                "`aws configure sso` makes some; `ssoinv --demo buckets --all-profiles` needs none",
-            ))
+            Err(CommandError::new(ExitCode::Nothing, message).with_hint(FIRST_PROFILE))
         }
         ProfileChoice::All => Ok(Selected { profiles: (0..names.len()).collect(), named_alone: false }),
         ProfileChoice::Variable { name, profile } => one(profile, Some(name)),
@@ -85,34 +87,41 @@ pub(crate) fn several(
             }
             if !any {
                 let message = format!("no profile matches `{part}`");
-                let error = CommandError::new(ExitCode::Nothing, message).with_details(listed(names));
-                return Err(error.with_hint("`ssoinv profiles` lists them"));
+                let error =
+                    CommandError::new(ExitCode::Nothing, message).with_details(listed(names, searched));
+                return Err(if names.is_empty() { error } else { error.with_hint(MORE) });
             }
         }
     }
     if words == 0 {
-        return Err(CommandError::usage("`--profile` names no profile"));
+        return Err(CommandError::usage(format!("`{}` names no profile", source.unwrap_or("NAME"))));
     }
     let profiles = (0..names.len()).filter(|&place| chosen[place]).collect();
     Ok(Selected { profiles, named_alone: words == 1 && exact == 1 })
 }
 
 fn not_found(name: &str, source: Option<&str>, names: &[&str], searched: &[String]) -> CommandError {
-    let source = source.map(|source| format!(" (from {source})")).unwrap_or_default();
-    let error = CommandError::usage(format!("there is no profile `{name}`{source}"));
-    if names.is_empty() {
-        return error.with_details(searched.iter().map(|file| format!("{file} has no profile")).collect());
-    }
-    let error = error.with_details(listed(names));
-    match nearest(name, names.iter().copied()) {
-        Some(near) => error.with_hint(format!("did you mean `--profile {}`?", crate::summary::quoted(near))),
-        None => error.with_hint("`ssoinv profiles` shows more about each"),
+    let from = source.map(|source| format!(" (from {source})")).unwrap_or_default();
+    let error =
+        CommandError::usage(format!("there is no profile `{name}`{from}")).with_details(listed(names, searched));
+    match nearest(name, names.iter().copied()).map(crate::summary::quoted) {
+        Some(near) if source == Some("--profile") => {
+            error.with_hint(format!("did you mean `--profile {near}`?"))
+        }
+        Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+        None if names.is_empty() => error,
+        None => error.with_hint(MORE),
     }
 }
 
+const MORE: &str = "`ssoinv profiles` shows more about each";
+
 /// What exists, as far as a screen takes it.
-fn listed(names: &[&str]) -> Vec<String> {
+fn listed(names: &[&str], searched: &[String]) -> Vec<String> {
     const MOST: usize = 12;
+    if names.is_empty() {
+        return searched.iter().map(|file| format!("{file} has no profile")).collect();
+    }
     let mut lines: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
     if names.len() > MOST {
         lines.push(format!("and {} more", names.len() - MOST));

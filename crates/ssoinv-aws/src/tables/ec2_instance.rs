@@ -76,7 +76,7 @@ fn transition_time(reason: &str) -> Option<i64> {
 static TABLE: LazyLock<Table<Row>> = LazyLock::new(|| {
     Table::new(
         "aws_ec2_instance",
-        "Instances of EC2",
+        "EC2 instances",
         &[
             "account_id",
             "account_name",

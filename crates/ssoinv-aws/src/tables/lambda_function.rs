@@ -95,7 +95,7 @@ fn environment(json: Json<'_>, variables: &HashMap<String, String>, include_secr
 static TABLE: LazyLock<Table<Row>> = LazyLock::new(|| {
     Table::new(
         "aws_lambda_function",
-        "Functions of Lambda",
+        "Lambda functions",
         &["account_id", "account_name", "region", "name", "runtime", "last_modified"],
         plain().into_iter().chain(nested()).chain(made()).chain(beyond_steampipe()),
     )

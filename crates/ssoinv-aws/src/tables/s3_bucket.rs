@@ -43,7 +43,7 @@ fn arn<'r>(row: &Row, context: &RowContext<'_>) -> Option<Cow<'r, str>> {
 static TABLE: LazyLock<Table<Row>> = LazyLock::new(|| {
     Table::new(
         "aws_s3_bucket",
-        "General-purpose buckets of S3",
+        "S3 general purpose buckets",
         &["account_id", "account_name", "region", "name", "creation_date"],
         columns(),
     )

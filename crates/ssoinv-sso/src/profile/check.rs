@@ -70,12 +70,14 @@ impl Resolver<'_> {
 
     fn check_services(&self, entry: &Entry, problems: &mut Vec<Problem>) {
         let Some(named) = entry.merged.get("services") else { return };
-        if self.files.services.get(&named.value).is_some_and(|group| group.settings.iter().next().is_some()) {
-            return;
-        }
+        let what = match self.files.services.get(&named.value) {
+            Some(group) if group.settings.iter().next().is_some() => return,
+            Some(_) => "which is empty",
+            None => "which is not defined",
+        };
         let defined = || self.files.services.keys().map(String::as_str);
         let message = format!(
-            "profile `{}` names services section `{}`, which is not defined or empty",
+            "profile `{}` names services section `{}`, {what}",
             entry.name, named.value
         );
         let hint = match nearest(&named.value, defined().filter(|name| *name != named.value)) {

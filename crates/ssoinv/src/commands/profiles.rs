@@ -11,9 +11,10 @@ use crate::app::App;
 use crate::cli::ProfilesArgs;
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
+use crate::output;
 use crate::selection;
 use crate::settings::OutputSettings;
-use crate::{output, terminal};
+use crate::terminal::{self, Verbosity};
 
 pub(crate) fn run(args: &ProfilesArgs, app: &App) -> Result<ExitCode, CommandError> {
     let settings = OutputSettings::new(&args.output)?;
@@ -22,7 +23,7 @@ pub(crate) fn run(args: &ProfilesArgs, app: &App) -> Result<ExitCode, CommandErr
     let chosen = if args.names.is_empty() {
         (0..names.len()).collect()
     } else {
-        selection::several(&args.names, &names, &app.searched(&profiles))?.profiles
+        selection::several(&args.names, None, &names, &app.searched(&profiles))?.profiles
     };
     let reports: Vec<ProfileReport> = profiles
         .iter()
@@ -31,15 +32,23 @@ pub(crate) fn run(args: &ProfilesArgs, app: &App) -> Result<ExitCode, CommandErr
         .filter(|(index, _)| chosen.contains(index))
         .map(|(_, report)| report)
         .collect();
-    let table = if settings.format == Format::Table { view() } else { report() };
+    // For people there are columns enough for a line each, unless they ask for more.
+    let short = settings.format == Format::Table && !settings.wide && settings.columns.is_empty();
+    let table = if short { view() } else { report() };
     let code = output::write_all(&table, &reports, &settings, app)?;
-    if settings.format == Format::Table {
-        for problem in reports.iter().flat_map(|report| &report.problems) {
-            say(problem, app);
-        }
+    if names.is_empty() && app.terminal.verbosity != Verbosity::Quiet {
+        let message = format!("there is no profile in {}", app.searched(&profiles).join(" or "));
+        terminal::say(&app.terminal.warning(&message, Some(selection::FIRST_PROFILE)));
     }
-    for problem in profiles.file_problems() {
-        say(&ProblemReport::from(problem), app);
+    // What is wrong with an sso-session is wrong with each of its profiles, and told once where the words are the same.
+    let mut told: Vec<ProblemReport> = Vec::new();
+    let of_profiles = reports.iter().filter(|_| settings.format == Format::Table);
+    let of_profiles = of_profiles.flat_map(|report| report.problems.iter().cloned());
+    for problem in of_profiles.chain(profiles.file_problems().iter().map(ProblemReport::from)) {
+        if !told.contains(&problem) {
+            say(&problem, app);
+            told.push(problem);
+        }
     }
     Ok(code)
 }
