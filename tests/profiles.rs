@@ -80,10 +80,6 @@ fn home_is_told_as_expected(case: &str) {
     assert_eq!(people.code, script.code);
     if people.code == Some(0) {
         assert!(!script.rows().is_empty(), "a home that shows nothing");
-        // What people read of each profile's problems, scripts get with it.
-        let counted: usize = script.rows().iter().map(|row| row["problems"].as_array().expect("an array").len()).sum();
-        let spoken = people.stderr.matches("\nhint: ").count();
-        assert!(spoken <= counted + script.stderr.matches("\nhint: ").count());
     } else {
         assert_eq!((people.code, &*people.stdout, &*script.stdout), (Some(2), "", ""));
         assert_eq!(people.stderr, script.stderr);

@@ -207,3 +207,83 @@ pub(crate) fn statuses(ledger: &[Value]) -> String {
     }
     counts.iter().map(|(status, count)| format!("{status} {count}")).collect::<Vec<_>>().join(", ")
 }
+
+/// A command whose stdin and stderr are a terminal, with a person before it; its stdout is a pipe.
+pub(crate) struct Person {
+    /// What arrives on the screen; closed when nobody holds the terminal's other end any more.
+    screen: mpsc::Receiver<Vec<u8>>,
+    seen: Vec<u8>,
+    /// Up to here the person has read.
+    read: usize,
+    pub(crate) process: u32,
+    run: thread::JoinHandle<Run>,
+}
+
+impl World {
+    /// Runs `ssoinv` with `arguments`, split at spaces, on a pseudo-terminal.
+    pub(crate) fn at_terminal(&self, arguments: &str) -> Person {
+        Person::before(self.command(arguments))
+    }
+}
+
+impl Person {
+    /// Starts a command on a pseudo-terminal of 200 columns.
+    pub(crate) fn before(mut command: Command) -> Self {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
+        grantpt(&master).expect("a pseudo-terminal");
+        unlockpt(&master).expect("a pseudo-terminal");
+        let name = ptsname(&master, Vec::new()).expect("its name").into_string().expect("UTF-8");
+        let size = rustix::termios::Winsize { ws_row: 50, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&master, size).expect("a size");
+        let slave = fs::OpenOptions::new().read(true).write(true).open(name).expect("its other end");
+        command.stdin(slave.try_clone().expect("a file")).stderr(slave).stdout(Stdio::piped());
+        let child = command.spawn().expect("the binary starts");
+        // With it the last copy of the other end that isn't the child's.
+        drop(command);
+        let (sender, screen) = mpsc::channel();
+        thread::spawn(move || {
+            let mut master = fs::File::from(master);
+            let mut bytes = [0; 4096];
+            // Linux ends it with an error, others with nothing more to read.
+            while let Ok(length @ 1..) = master.read(&mut bytes) {
+                if sender.send(bytes[..length].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        let process = child.id();
+        Self { screen, seen: Vec::new(), read: 0, process, run: thread::spawn(move || finish(child)) }
+    }
+
+    /// Reads on until a sign-in's code is on the screen, and gives it.
+    pub(crate) fn reads_code(&mut self) -> String {
+        const BEFORE: &str = "the code ";
+        loop {
+            let text = String::from_utf8_lossy(&self.seen[self.read..]).into_owned();
+            let found = text.split_once(BEFORE).and_then(|(_, rest)| rest.split_once(' '));
+            if let Some((code, _)) = found {
+                let code = code.to_owned();
+                self.read = self.seen.len();
+                return code;
+            }
+            let more = self.screen.recv();
+            self.seen.extend(more.unwrap_or_else(|_| panic!("it ended without a code: {}", self.screen())));
+        }
+    }
+
+    /// Waits for the end; `stderr` is what stays on the screen.
+    pub(crate) fn sees_the_end(mut self) -> Run {
+        self.seen.extend(self.screen.iter().flatten());
+        let stderr = self.screen();
+        Run { stderr, ..self.run.join().expect("no panic") }
+    }
+
+    /// What stays on the screen: of each line what comes after it was last cleared.
+    fn screen(&self) -> String {
+        let text = String::from_utf8_lossy(&self.seen).replace("\r\n", "\n");
+        let line = |line: &str| line.rsplit("\u{1b}[2K").next().unwrap_or_default().to_owned();
+        let lines: Vec<String> = text.split('\n').map(line).collect();
+        lines.join("\n")
+    }
+}

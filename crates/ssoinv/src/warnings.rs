@@ -108,9 +108,12 @@ pub(crate) fn foreign_endpoints(profiles: &[Arc<Profile>], app: &App) {
     if app.demo {
         return;
     }
-    for endpoint in
-        session::foreign_endpoints(profiles.iter().map(|profile| &**profile), &app.environment.vars)
-    {
+    let mut told: Vec<String> = Vec::new();
+    let profiles = profiles.iter().map(|profile| &**profile);
+    for endpoint in session::foreign_endpoints(profiles, &app.environment.vars) {
+        if told.contains(&endpoint.url) {
+            continue;
+        }
         let origin = match &endpoint.origin {
             Origin::Variable(name) => format!("`{name}`"),
             Origin::File(location) => {
@@ -120,5 +123,6 @@ pub(crate) fn foreign_endpoints(profiles: &[Arc<Profile>], app: &App) {
         let message = format!("sign-ins and tokens go to `{}`, which is not AWS's ({origin})", endpoint.url);
         let hint = "if you didn't set this, stop here: whoever runs that endpoint gets your token";
         terminal::say(&app.terminal.warning(&message, Some(hint)));
+        told.push(endpoint.url);
     }
 }
