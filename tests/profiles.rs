@@ -13,33 +13,30 @@ use serde_json::Value;
 
 use crate::support::{Run, column, run, ssoinv};
 
-mod plain {
-    use super::{
-        columns_are_chosen_as_in_other_tables, csv_and_ndjson_say_what_json_says, each_expected_answer_has_a_home,
-        names_and_globs_choose, no_profile_at_all_is_no_error, secrets_are_masked_in_every_format,
-        tables_are_described, tables_that_do_not_exist,
-    };
-
-    crate::tests![
-        columns_are_chosen_as_in_other_tables,
-        csv_and_ndjson_say_what_json_says,
-        each_expected_answer_has_a_home,
-        names_and_globs_choose,
-        no_profile_at_all_is_no_error,
-        secrets_are_masked_in_every_format,
-        tables_are_described,
-        tables_that_do_not_exist,
-    ];
-}
-
 pub(crate) fn tests() -> Vec<Trial> {
+    let others: [(&str, fn()); 8] = [
+        ("columns_are_chosen_as_in_other_tables", columns_are_chosen_as_in_other_tables),
+        ("csv_and_ndjson_say_what_json_says", csv_and_ndjson_say_what_json_says),
+        ("each_expected_answer_has_a_home", each_expected_answer_has_a_home),
+        ("names_and_globs_choose", names_and_globs_choose),
+        ("no_profile_at_all_is_no_error", no_profile_at_all_is_no_error),
+        ("secrets_are_masked_in_every_format", secrets_are_masked_in_every_format),
+        ("tables_are_described", tables_are_described),
+        ("tables_that_do_not_exist", tables_that_do_not_exist),
+    ];
+    let others = others.into_iter().map(|(name, test)| {
+        Trial::test(format!("profiles::{name}"), move || {
+            test();
+            Ok(())
+        })
+    });
     let homes = cases(&fixtures().join("homes")).into_iter().map(|case| {
         Trial::test(format!("profiles::home::{case}"), move || {
             home_is_told_as_expected(&case);
             Ok(())
         })
     });
-    homes.chain(plain::tests()).collect()
+    homes.chain(others).collect()
 }
 
 fn fixtures() -> PathBuf {
@@ -84,7 +81,8 @@ fn home_is_told_as_expected(case: &str) {
         assert_eq!((people.code, &*people.stdout, &*script.stdout), (Some(2), "", ""));
         assert_eq!(people.stderr, script.stderr);
     }
-    let answer = format!("$ ssoinv profiles\n{}\n$ ssoinv profiles -o json\n{}", told(&people), told(&script));
+    let answer =
+        format!("$ ssoinv profiles\n{}\n$ ssoinv profiles -o json\n{}", told(&people), told(&script));
     expect_file![fixtures().join("expected/profiles").join(format!("{case}.txt"))].assert_eq(&answer);
 }
 
@@ -123,22 +121,72 @@ fn names_and_globs_choose() {
         -- exit 2
     "#]]
     .assert_eq(&told(&in_fixture("every-kind", "profiles legacey")));
-    expect![[""]].assert_eq(&told(&in_fixture("mixed-formats", "profiles x*")));
-    expect![[""]].assert_eq(&told(&in_fixture("names", "profiles firma")));
+    expect![[r#"
+        -- stderr
+        error: no profile matches `x*`
+          there are:
+          `differs`
+          `slash-differs`
+          `equal`
+          `unused`
+
+        hint: `ssoinv profiles` shows more about each
+        -- exit 5
+    "#]]
+    .assert_eq(&told(&in_fixture("mixed-formats", "profiles x*")));
+    expect![[r#"
+        -- stderr
+        error: there is no profile `firma`
+          there are:
+          `my profile`
+          `its; #1`
+          `über-größe`
+          `開発`
+          `हिन्दी`
+          `some-thing:long/the_one%only.foo@bar+`
+
+        hint: `ssoinv profiles` shows more about each
+        -- exit 2
+    "#]]
+    .assert_eq(&told(&in_fixture("names", "profiles firma")));
 }
 
 fn no_profile_at_all_is_no_error() {
     let home = tempfile::tempdir().expect("a folder");
-    expect![[""]].assert_eq(&told(&in_home(home.path(), "profiles")));
+    expect![[r#"
+        name  kind  account_id  role_name  sso_session  region  problems
+        -- stderr
+        warning: there is no profile in ~/.aws/config or ~/.aws/credentials
+        hint: `aws configure sso` makes some; `ssoinv --demo buckets --all-profiles` needs none
+        -- exit 0
+    "#]]
+    .assert_eq(&told(&in_home(home.path(), "profiles")));
     let json = in_home(home.path(), "profiles -o json").ended(0);
     assert_eq!(json.stdout, "[]\n");
     assert_eq!(in_home(home.path(), "profiles -o ndjson").ended(0).stdout, "");
-    expect![[""]].assert_eq(&in_home(home.path(), "profiles -o csv").ended(0).stdout);
+    expect![[r#"
+        name,kind,source,account_id,role_name,sso_session,sso_region,region,settings,problems
+    "#]]
+    .assert_eq(&in_home(home.path(), "profiles -o csv").ended(0).stdout);
     let quiet = in_home(home.path(), "profiles -q").ended(0);
     assert_eq!(quiet.stderr, "");
     // Named, they are missed.
-    expect![[""]].assert_eq(&told(&in_home(home.path(), "profiles dev")));
-    expect![[""]].assert_eq(&told(&in_home(home.path(), "profiles d*")));
+    expect![[r#"
+        -- stderr
+        error: there is no profile `dev`
+          ~/.aws/config has no profile
+          ~/.aws/credentials has no profile
+        -- exit 2
+    "#]]
+    .assert_eq(&told(&in_home(home.path(), "profiles dev")));
+    expect![[r#"
+        -- stderr
+        error: no profile matches `d*`
+          ~/.aws/config has no profile
+          ~/.aws/credentials has no profile
+        -- exit 5
+    "#]]
+    .assert_eq(&told(&in_home(home.path(), "profiles d*")));
 }
 
 fn secrets_are_masked_in_every_format() {
@@ -169,7 +217,9 @@ fn secrets_are_masked_in_every_format() {
          source_profile = all\n",
     )
     .expect("written");
-    for arguments in ["profiles", "profiles --wide", "profiles -vv -o json", "profiles -o csv", "profiles -o ndjson"] {
+    for arguments in
+        ["profiles", "profiles --wide", "profiles -vv -o json", "profiles -o csv", "profiles -o ndjson"]
+    {
         let run = in_home(home.path(), arguments).ended(0);
         let text = format!("{}{}", run.stdout, run.stderr);
         let shown = text.replace("hidden-nothing-here", "");
@@ -178,7 +228,24 @@ fn secrets_are_masked_in_every_format() {
     }
     let rows = in_home(home.path(), "profiles all short -o json").ended(0).rows();
     let settings: Vec<String> = rows.iter().map(|row| format!("{:#}", row["settings"])).collect();
-    expect![[""]].assert_eq(&settings.join("\n"));
+    expect![[r#"
+        {
+          "aws_access_key_id": "***SEEN",
+          "aws_secret_access_key": "***",
+          "aws_session_token": "***",
+          "credential_process": "***",
+          "region": "eu-west-1",
+          "s3": "\nproxy_password = ***\nmax_queue_size = 10",
+          "some_password": "***",
+          "some_secret": "***",
+          "some_token": "***",
+          "tokens": "seen-one"
+        }
+        {
+          "aws_access_key_id": "***",
+          "aws_secret_access_key": "***"
+        }"#]]
+    .assert_eq(&settings.join("\n"));
 }
 
 fn csv_and_ndjson_say_what_json_says() {
@@ -188,38 +255,102 @@ fn csv_and_ndjson_say_what_json_says() {
         ndjson.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines, json);
     // No field that a script reads says `null` as text or lacks its quotes.
-    expect![[""]].assert_eq(&in_fixture("mixed-formats", "profiles unused equal -o csv").ended(0).stdout);
+    expect![[r#"
+        name,kind,source,account_id,role_name,sso_session,sso_region,region,settings,problems
+        equal,sso-session,"{""file"":""~/.aws/config"",""line"":14}",111122223333,Audit,corp,eu-west-1,,"{""sso_account_id"":""111122223333"",""sso_role_name"":""Audit"",""sso_session"":""corp"",""sso_start_url"":""https://corp.awsapps.com/start""}","[{""file"":""~/.aws/config"",""hint"":""delete `sso_start_url` from `[profile equal]`"",""line"":16,""message"":""profile `equal` repeats `sso_start_url` of sso-session `corp`; AWS SDKs other than botocore refuse that"",""severity"":""warning""}]"
+        unused,none,"{""file"":""~/.aws/config"",""line"":20}",,,corp,eu-west-1,eu-west-1,"{""region"":""eu-west-1"",""sso_session"":""corp"",""sso_start_url"":""https://old.awsapps.com/start""}","[{""file"":""~/.aws/config"",""hint"":""add `sso_account_id = …` and `sso_role_name = …` to `[profile unused]`"",""line"":21,""message"":""profile `unused` names sso-session `corp` but neither `sso_account_id` nor `sso_role_name`: it gives a sign-in and no credentials"",""severity"":""warning""},{""file"":""~/.aws/config"",""hint"":""delete `sso_start_url` from `[profile unused]`"",""line"":22,""message"":""profile `unused` mixes both SSO formats: `sso_start_url` differs from the one of sso-session `corp`"",""severity"":""warning""}]"
+    "#]].assert_eq(&in_fixture("mixed-formats", "profiles unused equal -o csv").ended(0).stdout);
 }
 
 fn columns_are_chosen_as_in_other_tables() {
-    let chosen = in_fixture("every-kind", "profiles sso legacy --columns name,sso_region,settings.sso_start_url");
-    expect![[""]].assert_eq(&told(&chosen));
+    let chosen =
+        in_fixture("every-kind", "profiles sso legacy --columns name,sso_region,settings.sso_start_url");
+    expect![[r#"
+        name    sso_region  settings.sso_start_url
+        sso     eu-west-1   -
+        legacy  us-east-1   https://old.awsapps.com/start/#/
+        -- stderr
+        -- exit 0
+    "#]]
+    .assert_eq(&told(&chosen));
     let wide = in_fixture("every-kind", "profiles legacy --wide").ended(0);
-    expect![[""]].assert_eq(&wide.stdout);
-    expect![[""]].assert_eq(&told(&in_fixture("every-kind", "profiles --columns nmae")));
+    // As wide as the paths are: the columns' names are all that is the same everywhere.
+    let header: Vec<_> = wide.stdout.lines().next().expect("a header").split_whitespace().collect();
+    expect!["name kind source account_id role_name sso_session sso_region region settings problems"]
+        .assert_eq(&header.join(" "));
+    expect![[r#"
+        -- stderr
+        error: there is no column `nmae`
+          there are: name, kind, source, account_id, role_name, sso_session, sso_region, region, settings, problems
+
+        hint: did you mean `name`?
+        -- exit 2
+    "#]].assert_eq(&told(&in_fixture("every-kind", "profiles --columns nmae")));
     let bare = in_fixture("every-kind", "profiles sso --no-header").ended(0);
-    expect![[""]].assert_eq(&bare.stdout);
+    expect![[r#"
+        sso   sso-session  001122334455  Audit      corp         eu-west-1  -
+    "#]]
+    .assert_eq(&bare.stdout);
 }
 
 fn tables_are_described() {
-    expect![[""]].assert_eq(&told(&run(ssoinv("tables"))));
+    expect![[r#"
+        table                asked            columns  description
+        aws_ec2_instance     in each region   91       EC2 instances
+        aws_lambda_function  in each region   52       Lambda functions
+        aws_s3_bucket        once an account  13       S3 general purpose buckets
+        -- stderr
+        -- exit 0
+    "#]]
+    .assert_eq(&told(&run(ssoinv("tables"))));
     let expected = fixtures().join("expected/tables");
     for table in ["aws_ec2_instance", "aws_lambda_function", "aws_s3_bucket"] {
-        expect_file![expected.join(format!("{table}.txt"))].assert_eq(&told(&run(ssoinv(&format!("tables {table}")))));
+        expect_file![expected.join(format!("{table}.txt"))]
+            .assert_eq(&told(&run(ssoinv(&format!("tables {table}")))));
     }
     // What `tables` tells is what there is.
     let told = run(ssoinv("tables -o json")).ended(0).rows();
-    assert_eq!(column(&told, "table").into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), cases(&expected));
+    assert_eq!(
+        column(&told, "table").into_iter().map(str::to_owned).collect::<BTreeSet<_>>(),
+        cases(&expected)
+    );
     for row in &told {
-        let columns = run(ssoinv(&format!("tables {} -o json", row["table"].as_str().expect("text")))).ended(0).rows();
+        let columns =
+            run(ssoinv(&format!("tables {} -o json", row["table"].as_str().expect("text")))).ended(0).rows();
         assert_eq!(row["columns"], columns.len());
-        assert!(columns.iter().all(|column| column["description"].as_str().is_some_and(|text| text.len() > 4)));
+        assert!(
+            columns.iter().all(|column| column["description"].as_str().is_some_and(|text| text.len() > 4))
+        );
     }
 }
 
 fn tables_that_do_not_exist() {
-    expect![[""]].assert_eq(&told(&run(ssoinv("tables aws_ec2_instances"))));
-    expect![[""]].assert_eq(&told(&run(ssoinv("tables users"))));
+    expect![[r#"
+        -- stderr
+        error: there is no table `aws_ec2_instances`
+          there are: aws_ec2_instance, aws_lambda_function, aws_s3_bucket
+
+        hint: did you mean `aws_ec2_instance`?
+        -- exit 2
+    "#]]
+    .assert_eq(&told(&run(ssoinv("tables aws_ec2_instances"))));
+    expect![[r#"
+        -- stderr
+        error: there is no table `users`
+          there are: aws_ec2_instance, aws_lambda_function, aws_s3_bucket
+
+        hint: `ssoinv tables` describes them
+        -- exit 2
+    "#]]
+    .assert_eq(&told(&run(ssoinv("tables users"))));
     // The same words where rows are asked for, before anything else is looked at.
-    expect![[""]].assert_eq(&told(&run(ssoinv("list aws_s3_bucket aws_s3_bukcet --all-profiles"))));
+    expect![[r#"
+        -- stderr
+        error: there is no table `aws_s3_bukcet`
+          there are: aws_ec2_instance, aws_lambda_function, aws_s3_bucket
+
+        hint: did you mean `aws_s3_bucket`?
+        -- exit 2
+    "#]]
+    .assert_eq(&told(&run(ssoinv("list aws_s3_bucket aws_s3_bukcet --all-profiles"))));
 }

@@ -1,5 +1,562 @@
-//! To be written.
+//! No secret gets out: not on stdout or stderr at the highest verbosity, not into any file but the AWS CLI's own caches.
+//!
+//! The simulator marks every token, key, code and planted environment variable, and so do these tests with what they
+//! write into profiles. After many commands, with successes and failures of all kinds, everything that was said and every
+//! file is searched for the marks, in the spellings that logs give bytes. The controls show that the search finds what
+//! is there.
 
-pub(crate) fn tests() -> Vec<libtest_mimic::Trial> {
-    Vec::new()
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use ssoinv_sim::{
+    Approval, Control, Effect, Fault, Format, Options, Organisation, RetryHeader, SECRET_MARKER, Service,
+    Token,
+};
+use tempfile::TempDir;
+
+use crate::support::{Live, OnTerminal, Run, Stream, World, column, kill, seeded};
+
+crate::tests![
+    failures_of_identity_center_tell_no_secret,
+    failures_of_services_tell_no_secret,
+    failures_of_sign_ins_tell_no_secret,
+    failures_of_sts_tell_no_secret,
+    included_secrets_are_found_where_they_were_asked_for,
+    keys_in_files_and_variables_are_not_told,
+    sign_ins_tell_no_secret,
+    spilled_rows_hold_no_secret,
+    successes_tell_no_secret,
+];
+
+/// Tables of all three services, with the least patience.
+const EVERYTHING: &str = "list aws_s3_bucket aws_ec2_instance aws_lambda_function --all-profiles -vv \
+                          --retry-time 1s --attempt-timeout 1s";
+
+/// A world, what was said in it, and where else something may have been written.
+struct Searched {
+    world: World,
+    /// For temporary files and ssoinv's state.
+    other: TempDir,
+    said: Vec<(String, String)>,
+}
+
+/// A place, and what stands there.
+type Found = (String, String);
+
+impl Searched {
+    fn new(world: World) -> Self {
+        let other = tempfile::tempdir().expect("a folder");
+        let [temporary, state] = ["tmp", "state"].map(|name| other.path().join(name));
+        for folder in [&temporary, &state, &world.home.path().join(".aws/planted")] {
+            fs::create_dir_all(folder).expect("a folder");
+        }
+        let world = world
+            .variable("TMPDIR", temporary.display().to_string())
+            .variable("XDG_STATE_HOME", state.display().to_string())
+            .variable("AWS_MAX_ATTEMPTS", "2")
+            // Libraries that would log, if anybody listened.
+            .variable("RUST_LOG", "trace")
+            .variable("RUST_BACKTRACE", "full");
+        Self { world, other, said: Vec::new() }
+    }
+
+    /// Runs a command and remembers what it said.
+    fn run(&mut self, arguments: &str) -> Run {
+        let run = self.world.run(arguments);
+        self.heard(arguments, &run);
+        run
+    }
+
+    fn heard(&mut self, arguments: &str, run: &Run) {
+        self.said.push((format!("stdout of `{arguments}`"), run.stdout.clone()));
+        self.said.push((format!("stderr of `{arguments}`"), run.stderr.clone()));
+    }
+
+    /// Writes a file that holds secrets, and gives its path.
+    fn plant(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.world.home.path().join(".aws/planted").join(name);
+        fs::write(&path, text).expect("written");
+        path
+    }
+
+    /// Where secrets are: in what was said, and in files that aren't meant to hold any.
+    fn found(&self) -> Vec<Found> {
+        let aws = self.world.home.path().join(".aws");
+        let meant = ["sso/cache", "config", "credentials", "planted"].map(|name| aws.join(name));
+        let mut texts = self.said.clone();
+        for folder in [self.world.home.path(), self.other.path()] {
+            texts.extend(files(folder, &meant));
+        }
+        let needles = Needles::new(&self.world);
+        texts.iter().filter_map(|(place, text)| Some((place.clone(), needles.found_in(text)?))).collect()
+    }
+
+    /// Fails where a secret is found, or where nothing was said that could hold one.
+    #[track_caller]
+    fn hold_none(&self) {
+        assert!(self.said.iter().any(|(_, text)| !text.is_empty()), "nothing was said");
+        let found = self.found();
+        assert!(found.is_empty(), "{found:#?}");
+    }
+}
+
+/// All files below a folder but those in `meant`, as text.
+fn files(folder: &Path, meant: &[PathBuf]) -> Vec<(String, String)> {
+    let mut texts = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if meant.contains(&path) {
+            continue;
+        }
+        if path.is_dir() {
+            texts.extend(files(&path, meant));
+        } else {
+            let bytes = fs::read(&path).expect("a file");
+            texts.push((path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned()));
+        }
+    }
+    texts
+}
+
+/// What to look for.
+struct Needles(BTreeSet<String>);
+
+impl Needles {
+    fn new(world: &World) -> Self {
+        let mut needles = Self::of_marker();
+        for secret in world.simulator.secrets() {
+            // The beginning and the end, too, as those who shorten a secret show them.
+            for part in [secret.get(..16), secret.get(secret.len().saturating_sub(16)..), Some(&secret)] {
+                needles.0.extend(part.map(str::to_owned));
+            }
+        }
+        needles
+    }
+
+    /// The mark as it stands, as `Debug` shows bytes, in hexadecimal, and in Base64 at each offset.
+    fn of_marker() -> Self {
+        let bytes = SECRET_MARKER.as_bytes();
+        let each =
+            |show: fn(&u8) -> String, between| bytes.iter().map(show).collect::<Vec<_>>().join(between);
+        let mut needles = BTreeSet::from([
+            SECRET_MARKER.to_owned(),
+            SECRET_MARKER.to_lowercase(),
+            each(|byte| byte.to_string(), ", "),
+            each(|byte| format!("{byte:02x}"), ""),
+            each(|byte| format!("{byte:02X}"), ""),
+        ]);
+        needles.extend((0..3).map(|offset| base64(bytes, offset)));
+        Self(needles)
+    }
+
+    /// The first of them that is in a text, with what stands around it.
+    fn found_in(&self, text: &str) -> Option<String> {
+        let needle = self.0.iter().find(|needle| text.contains(&***needle))?;
+        let at = text.find(needle.as_str())?;
+        let around: String =
+            text[..at].chars().rev().take(80).collect::<Vec<_>>().into_iter().rev().collect();
+        Some(format!("`{needle}` after `{around}`"))
+    }
+}
+
+/// What is the same in the Base64 of any text that has `bytes` after `offset` bytes (modulo 3).
+fn base64(bytes: &[u8], offset: usize) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    // Whole groups of three bytes only: their four letters depend on nothing else.
+    let whole = &bytes[(3 - offset) % 3..];
+    let letters = whole.chunks_exact(3).flat_map(|group| {
+        let number = group.iter().fold(0, |number, byte| number << 8 | usize::from(*byte));
+        [18, 12, 6, 0].map(|shift| char::from(ALPHABET[number >> shift & 63]))
+    });
+    letters.collect()
+}
+
+/// A secret of the test's own.
+fn secret(name: &str) -> String {
+    format!("{name}{SECRET_MARKER}{name}")
+}
+
+/// Every kind of profile that there is, on the hostile organisation.
+fn every_kind() -> Searched {
+    let world = World::without_home(Organisation::hostile(), Options::default());
+    let searched = Searched::new(world);
+    let url = searched.world.simulator.url();
+    let users = "AKIASIMULATEDEXAMPLE\naws_secret_access_key = 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";
+    let web = searched.plant("web-token", "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJyZXBvIn0.SIMSECRETsignature");
+    let json = searched.plant(
+        "keys.json",
+        r#"{"Version": 1, "AccessKeyId": "AKIASIMULATEDEXAMPLE",
+            "SecretAccessKey": "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"}"#,
+    );
+    let half =
+        searched.plant("half.json", &format!(r#"{{"Version": 1, "SecretAccessKey": "{}""#, secret("half")));
+    let process = |script: &str| format!("credential_process = sh -c '{script}' {}", secret("argument"));
+    let profiles = [
+        ("keys", format!("aws_access_key_id = {users}")),
+        ("wrong-keys", format!("aws_access_key_id = AKIAWRONGWRONGEXAMPL\naws_secret_access_key = {}", secret("wrong"))),
+        (
+            "wrong-token",
+            format!("aws_access_key_id = {users}\naws_session_token = {}", secret("session")),
+        ),
+        ("half-keys", format!("aws_access_key_id =\naws_secret_access_key = {}", secret("half"))),
+        ("role", "role_arn = arn:aws:iam::012345678901:role/with-external-id\nexternal_id = ext-=1\nsource_profile = keys".to_owned()),
+        ("role-denied", "role_arn = arn:aws:iam::012345678901:role/no-such-role\nsource_profile = keys".to_owned()),
+        ("web", format!("role_arn = arn:aws:iam::012345678901:role/web\nweb_identity_token_file = {}", web.display())),
+        ("web-wrong", format!("role_arn = arn:aws:iam::012345678901:role/web\nweb_identity_token_file = {}", json.display())),
+        ("process", process(&format!("cat {}", json.display()))),
+        ("process-half", process(&format!("cat {} {}; cat {} >&2", half.display(), web.display(), web.display()))),
+        ("process-fails", process(&format!("cat {} {} >&2; exit 7", json.display(), web.display()))),
+        ("process-gone", format!("credential_process = /no/such/program --password {}", secret("argument"))),
+        ("process-quote", format!("credential_process = program '{}", secret("quote"))),
+        ("misplaced", format!("sso_session = {}\nsso_account_id = x", "nowhere")),
+    ];
+    let text: String = profiles
+        .iter()
+        .map(|(name, lines)| {
+            format!("[profile {name}]\nregion = eu-west-1\nendpoint_url = {url}\n{lines}\n\n")
+        })
+        .collect();
+    searched
+        .world
+        .simulator
+        .home()
+        .token(Token::Good)
+        .text(&text)
+        .write(searched.world.home.path())
+        .expect("a home");
+    searched
+}
+
+fn successes_tell_no_secret() {
+    let mut searched = every_kind();
+    let home = searched.world.home.path().display().to_string();
+    // Some of these profiles are broken; all the rest answers.
+    let whole = searched.run(&format!("{EVERYTHING} -o json --coverage {home}/ledger.json")).ended(4);
+    assert_eq!(whole.json()["aws_s3_bucket"].as_array().expect("rows").len(), 6);
+    for (arguments, code) in [
+        ("-o table", 4),
+        ("-o table --wide", 4),
+        ("-o ndjson --every-role", 4),
+        ("--no-credential-process", 4),
+    ] {
+        searched.run(&format!("{EVERYTHING} {arguments}")).ended(code);
+    }
+    for profile in ["keys", "role", "web", "process"] {
+        for output in
+            ["csv", "csv --spreadsheet", "json", "ndjson", "table --columns name,environment_variables"]
+        {
+            let rows = searched.run(&format!("functions --profile {profile} -vv -o {output}")).ended(0);
+            // There was something to hide.
+            assert!(rows.stdout.contains("***"), "{rows:#?}");
+        }
+    }
+    for ending in ["csv", "json", "ndjson"] {
+        let files = format!("--out {home}/rows.{ending} --coverage {home}/ledger.{ending}");
+        searched.run(&format!("functions --profile keys,role,process-* -vv {files}")).ended(4);
+        searched.run(&format!("functions --profile keys -vv {files}")).ended(0);
+        let written = fs::read_to_string(format!("{home}/rows.{ending}")).expect("a file");
+        assert!(written.contains("***"), "{written}");
+    }
+    searched.run(&format!("{EVERYTHING} -o csv --out {home}/folder/")).ended(4);
+    for arguments in
+        ["profiles", "profiles --wide", "profiles -vv -o json", "profiles -o csv", "profiles -o ndjson"]
+    {
+        searched.run(arguments).ended(0);
+    }
+    searched.hold_none();
+
+    // The control: the same walk finds the caches and what was planted, where they are not left out.
+    let needles = Needles::new(&searched.world);
+    let found: BTreeSet<String> = files(searched.world.home.path(), &[])
+        .into_iter()
+        .filter(|(_, text)| needles.found_in(text).is_some())
+        .filter_map(|(place, _)| Some(place.strip_prefix(&home)?.rsplit_once('/')?.0.to_owned()))
+        .collect();
+    assert_eq!(found, ["/.aws", "/.aws/planted", "/.aws/sso/cache"].map(str::to_owned).into());
+}
+
+fn effects() -> Vec<Effect> {
+    vec![
+        Effect::Denied,
+        Effect::DeniedByScp,
+        Effect::Throttle { retry_after: Some(1), header: RetryHeader::RetryAfter },
+        Effect::ServerError(500),
+        Effect::ServerError(502),
+        Effect::ServerError(503),
+        Effect::Unauthorized401,
+        Effect::Forbidden403,
+        Effect::TooMany429,
+        Effect::Reset,
+        Effect::Stall,
+        Effect::TruncateBody,
+        Effect::Garbage,
+        Effect::EmptyBody,
+    ]
+}
+
+/// A world in which each account has a fault of its own, and one more account has none.
+fn one_fault_an_account(narrow: impl Fn(Fault) -> Vec<Fault>) -> Searched {
+    let effects = effects();
+    let world = World::new(seeded(effects.len() + 1));
+    for (index, effect) in effects.into_iter().enumerate() {
+        let account = world.simulator.organisation().account(index).id;
+        for fault in narrow(Fault::new(effect).account(&account)) {
+            world.simulator.fault(fault).expect("a fault");
+        }
+    }
+    Searched::new(world)
+}
+
+/// Runs everything and gives the statuses that cells ended with.
+fn statuses_of_everything(searched: &mut Searched) -> BTreeSet<String> {
+    let file = searched.world.home.path().join("ledger.json");
+    searched.run(&format!("{EVERYTHING} --no-input -o json --coverage {}", file.display()));
+    let ledger = crate::support::rows_of(&file);
+    column(&ledger, "status").into_iter().map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn assert_has(statuses: &BTreeSet<String>, wanted: &[&str]) {
+    assert!(wanted.iter().all(|status| statuses.contains(*status)), "{statuses:?}");
+}
+
+fn failures_of_services_tell_no_secret() {
+    let mut searched = one_fault_an_account(|fault| {
+        [Service::S3, Service::Ec2, Service::Lambda].map(|service| fault.clone().service(service)).into()
+    });
+    let statuses = statuses_of_everything(&mut searched);
+    assert_has(&statuses, &["denied", "denied_by_scp", "failed", "ok", "throttled", "unreachable"]);
+    // Keys that end on the way, and a clock that is wrong: then services say what was signed.
+    searched.world.simulator.clear_faults();
+    let end = Control::ExpireRoleCredentials { account: None, role: None, after_calls: 1, times: Some(6) };
+    searched.world.control(end);
+    searched.run(EVERYTHING).ended(0);
+    searched.world.control(Control::Skew { seconds: 1800 });
+    assert_has(&statuses_of_everything(&mut searched), &["failed"]);
+    searched.hold_none();
+}
+
+fn failures_of_identity_center_tell_no_secret() {
+    let mut searched = one_fault_an_account(|fault| vec![fault.operation("GetRoleCredentials")]);
+    let statuses = statuses_of_everything(&mut searched);
+    assert_has(&statuses, &["denied", "ok"]);
+    assert!(statuses.len() >= 4, "{statuses:?}");
+    for effect in effects() {
+        searched.world.simulator.clear_faults();
+        searched.world.simulator.fault(Fault::new(effect).operation("ListAccounts")).expect("a fault");
+        searched.run("buckets --all-profiles -vv --retry-time 1s --attempt-timeout 1s --no-input");
+    }
+    searched.hold_none();
+}
+
+fn failures_of_sts_tell_no_secret() {
+    let mut searched = every_kind();
+    let before = searched.world.simulator.count(Service::Sts, "GetCallerIdentity");
+    for effect in effects() {
+        searched.world.simulator.clear_faults();
+        searched.world.simulator.fault(Fault::new(effect).service(Service::Sts)).expect("a fault");
+        let run = searched.run(
+            "buckets --profile keys,role,web,process -vv --retry-time 1s --attempt-timeout 1s --no-input",
+        );
+        assert_ne!(run.code, Some(0), "{run:#?}");
+    }
+    for operation in ["GetCallerIdentity", "AssumeRoleWithWebIdentity"] {
+        assert!(searched.world.simulator.count(Service::Sts, operation) > before, "{operation}");
+    }
+    searched.hold_none();
+}
+
+fn failures_of_sign_ins_tell_no_secret() {
+    for (token, operation) in [(Token::Expired, "CreateToken"), (Token::None, "RegisterClient")] {
+        for effect in effects() {
+            let world = World::with(seeded(1), Options { device_interval: 0, ..Options::default() }, token);
+            world.simulator.fault(Fault::new(effect.clone()).operation(operation)).expect("a fault");
+            let mut searched = Searched::new(world);
+            let arguments = "buckets --all-profiles -vv --retry-time 1s --attempt-timeout 1s --no-browser";
+            if token == Token::Expired {
+                searched.run(&format!("{arguments} --no-input")).ended(3);
+            } else {
+                let command = searched.world.command(arguments);
+                let (run, terminal) = Live::on_terminal(command, 200, OnTerminal::Stderr).finish();
+                assert_ne!(run.code, Some(0), "{effect:?}: {run:#?} {terminal}");
+                searched.heard(arguments, &run);
+                searched.said.push(("the terminal".to_owned(), terminal));
+            }
+            assert!(searched.world.simulator.count(Service::Oidc, operation) > 0);
+            searched.hold_none();
+        }
+    }
+    // A token that the portal refuses, and whose refresh is refused; a token file that is half written.
+    let mut searched = Searched::new(World::seeded(3));
+    searched.world.control(Control::EndTokensAfter { session: None, calls: 2, times: 1 });
+    searched.world.control(Control::RefuseRefresh { session: None, refuse: true });
+    searched.run(&format!("{EVERYTHING} --no-input")).ended(3);
+    let cache = searched.world.home.path().join(".aws/sso/cache");
+    for entry in fs::read_dir(&cache).expect("the cache") {
+        let path = entry.expect("an entry").path();
+        let text = fs::read(&path).expect("a file");
+        fs::write(&path, &text[..text.len() / 2]).expect("written");
+    }
+    searched.run(&format!("{EVERYTHING} --no-input")).ended(3);
+    searched.hold_none();
+}
+
+fn sign_ins_tell_no_secret() {
+    for format in [Format::SsoSession, Format::Legacy] {
+        let options = Options { device_interval: 0, approval: Approval::AtPoll(2), ..Options::default() };
+        let world = World::without_home(seeded(3), options);
+        world.simulator.home().format(format).write(world.home.path()).expect("a home");
+        let mut searched = Searched::new(world);
+        let arguments = "functions --all-profiles -vv --no-browser";
+        let live = Live::on_terminal(searched.world.command(arguments), 200, OnTerminal::Both);
+        let (run, terminal) = live.finish();
+        assert_eq!(run.code, Some(0), "{terminal}");
+        // What a person needs is there: the address with the code.
+        assert!(terminal.contains("/device?user_code="), "{terminal}");
+        searched.said.push(("the terminal".to_owned(), terminal));
+        if format == Format::SsoSession {
+            // Refreshed in the middle of a run.
+            searched.world.control(Control::EndTokensAfter { session: None, calls: 2, times: 1 });
+            searched.run(&format!("{EVERYTHING} --no-input")).ended(0);
+            assert!(searched.world.simulator.count(Service::Oidc, "CreateToken") >= 3);
+        }
+        searched.hold_none();
+        // There is a token now, where it belongs and nowhere else.
+        assert!(!files(&searched.world.home.path().join(".aws/sso/cache"), &[]).is_empty());
+    }
+}
+
+fn keys_in_files_and_variables_are_not_told() {
+    let world = World::seeded(1)
+        .variable("AWS_ACCESS_KEY_ID", "AKIAENVIRONMENTEXAMP")
+        .variable("AWS_SECRET_ACCESS_KEY", secret("variable"))
+        .variable("AWS_SESSION_TOKEN", secret("variable"));
+    let mut searched = Searched::new(world);
+    // They are named and ignored.
+    searched.run("buckets --all-profiles -vv").ended(0).said("AWS_SECRET_ACCESS_KEY");
+    let variable = |searched: Searched, name: &str, value: String| Searched {
+        world: searched.world.variable(name, value),
+        ..searched
+    };
+    for proxy in [
+        format!("http://me:{}@127.0.0.1:1", secret("proxy")),
+        format!("socks5://me:{}@127.0.0.1:1", secret("proxy")),
+        format!("me:{}", secret("proxy")),
+    ] {
+        searched = variable(searched, "HTTPS_PROXY", proxy);
+        searched.run("buckets --all-profiles -vv");
+        searched.run("profiles -vv");
+    }
+    searched = variable(searched, "HTTPS_PROXY", String::new());
+    // Lines that don't parse: the place is told, and nothing of what stands there.
+    let aws = searched.world.home.path().join(".aws");
+    for (file, text) in [
+        (
+            "credentials",
+            format!("[dev]\naws_access_key_id = AKIA\naws_secret_access_key {}\n", secret("line")),
+        ),
+        ("credentials", format!("{}\n[dev]\n", secret("line"))),
+        ("credentials", format!("[dev {}\n", secret("line"))),
+        ("config", format!("[profile dev]\naws_secret_access_key: {}\n", secret("line"))),
+        ("config", format!("[profile dev]\n aws_secret_access_key = {}\n", secret("line"))),
+    ] {
+        let path = aws.join(file);
+        let before = fs::read_to_string(&path).unwrap_or_default();
+        fs::write(&path, text).expect("written");
+        for arguments in ["buckets --all-profiles -vv", "profiles -vv", "profiles -o json -vv"] {
+            searched.run(arguments).ended(2).said(file);
+        }
+        fs::write(&path, before).expect("written");
+    }
+    // Lines that parse, and hold keys where none belong.
+    for text in [
+        format!("[dev]\naws_secret_access_key = {} # mine\n", secret("line")),
+        format!("[dev]\naws_access_key_id = AKIA\n  {}\n", secret("line")),
+        format!("[dev]\naws_secret_access_key = {0}\naws_secret_access_key = {0}\n", secret("line")),
+        format!(
+            "[dev]\naws_access_key_id = AKIA\naws_secret_access_key = {}\nregion = x_y\nsso_account_id = 1\n",
+            secret("line")
+        ),
+    ] {
+        fs::write(aws.join("credentials"), text).expect("written");
+        searched.run("profiles -vv").ended(0);
+        searched.run("profiles -vv -o json").ended(0);
+        searched.run("buckets --all-profiles -vv --no-input");
+    }
+    searched.hold_none();
+}
+
+/// An organisation with so much to say that ssoinv can't keep it in memory while nobody reads.
+fn large() -> Organisation {
+    let accounts: Vec<_> = (1..=6)
+        .map(|number| {
+            let functions: Vec<_> = (0..10)
+                .map(|function| {
+                    serde_json::json!({
+                        "name": format!("fn-{function}"),
+                        "description": "much to say ".repeat(90_000),
+                        "environment": {"PASSWORD": secret("planted")},
+                    })
+                })
+                .collect();
+            serde_json::json!({
+                "id": format!("{number:012}"), "name": format!("account-{number}"), "email": "x@example.com",
+                "functions": {"us-east-1": functions},
+            })
+        })
+        .collect();
+    let text = serde_json::json!({
+        "regions": ["us-east-1"], "roles": ["Audit"], "accounts": accounts,
+        "sessions": [{"name": "corp", "start_url": "https://corp.awsapps.com/start", "region": "us-east-1"}],
+    });
+    Organisation::from_json(&text.to_string()).expect("an organisation")
+}
+
+/// Runs until all rows wait for a reader, ends the command there, and gives the files that it left behind.
+fn what_is_left_on_disk(more: &str) -> (Searched, usize) {
+    let searched = Searched::new(World::new(large()));
+    let mut command = searched.world.command(&format!("functions --all-profiles -vv -o ndjson {more}"));
+    // Nobody reads stdout.
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary starts");
+    let stderr = Stream::of(child.stderr.take().expect("a pipe"));
+    stderr.until(|text| text.lines().filter(|line| line.contains("): ok, 10 rows")).count() == 6);
+    kill(child.id(), rustix::process::Signal::KILL);
+    child.wait().expect("it ends");
+    let mut searched = searched;
+    searched.said.push(("stderr".to_owned(), stderr.whole()));
+    let left = files(searched.other.path(), &[]).iter().map(|(_, text)| text.len()).sum();
+    (searched, left)
+}
+
+fn spilled_rows_hold_no_secret() {
+    let (mut searched, left) = what_is_left_on_disk("");
+    assert!(left > 10_000_000, "only {left} bytes were on disk");
+    searched.hold_none();
+    // The next run sweeps what a dead one left, and leaves nothing of its own.
+    searched.run("functions --profile account-1-Audit --columns name").ended(0);
+    assert!(files(searched.other.path(), &[]).iter().all(|(_, text)| text.is_empty()));
+}
+
+/// The control: they are found on stdout, in files and on disk where somebody wants them.
+fn included_secrets_are_found_where_they_were_asked_for() {
+    let (searched, left) = what_is_left_on_disk("--include-secrets");
+    assert!(left > 10_000_000, "only {left} bytes were on disk");
+    let found = searched.found();
+    assert!(found.iter().any(|(place, _)| place.contains("/state/ssoinv/runs/")), "{found:#?}");
+
+    let mut searched = Searched::new(World::seeded(2));
+    let out = searched.world.home.path().join("rows.csv");
+    for output in ["-o json", "-o csv", "-o ndjson", "-o table --wide", &format!("--out {}", out.display())] {
+        let arguments = format!("functions --all-profiles -vv --include-secrets {output}");
+        searched.run(&arguments).ended(0).said("`--include-secrets`");
+    }
+    let found = searched.found();
+    let places: Vec<_> = found.iter().map(|(place, _)| &**place).collect();
+    assert_eq!(places.len(), 5, "{found:#?}");
+    assert!(
+        places[..4].iter().all(|place| place.starts_with("stdout of")) && places[4].ends_with("rows.csv")
+    );
 }

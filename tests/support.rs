@@ -1,13 +1,18 @@
 //! A simulator, a home, and the binary in them.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::Value;
 use ssoinv_sim::{Control, Options, Organisation, Seeded, Simulator, Token};
 use tempfile::TempDir;
@@ -129,13 +134,18 @@ pub(crate) fn run(mut command: Command) -> Run {
 }
 
 /// Waits for a command to end, and reads what it says meanwhile.
-pub(crate) fn finish(mut child: Child) -> Run {
+pub(crate) fn finish(child: Child) -> Run {
+    finish_within(child, PATIENCE)
+}
+
+/// The same for what may take another time.
+pub(crate) fn finish_within(mut child: Child, patience: Duration) -> Run {
     let stdout = child.stdout.take().map(read_all);
     let stderr = child.stderr.take().map(read_all);
     let (done, ended) = mpsc::channel::<()>();
     let process = child.id();
     let watchdog = thread::spawn(move || {
-        if ended.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+        if ended.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
             kill(process, rustix::process::Signal::KILL);
         }
     });
@@ -227,7 +237,7 @@ impl World {
 }
 
 impl Person {
-    /// Starts a command on a pseudo-terminal of 200 columns.
+    /// Starts a command on a pseudo-terminal of 200 columns, which programs that it starts find in `SCREEN`.
     pub(crate) fn before(mut command: Command) -> Self {
         use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
@@ -236,8 +246,10 @@ impl Person {
         let name = ptsname(&master, Vec::new()).expect("its name").into_string().expect("UTF-8");
         let size = rustix::termios::Winsize { ws_row: 50, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 };
         rustix::termios::tcsetwinsize(&master, size).expect("a size");
-        let slave = fs::OpenOptions::new().read(true).write(true).open(name).expect("its other end");
+        let slave = fs::OpenOptions::new().read(true).write(true).open(&name).expect("its other end");
         command.stdin(slave.try_clone().expect("a file")).stderr(slave).stdout(Stdio::piped());
+        // Colours are shown by escapes, which no test is about that reads what is said.
+        command.env("NO_COLOR", "1").env("SCREEN", name);
         let child = command.spawn().expect("the binary starts");
         // With it the last copy of the other end that isn't the child's.
         drop(command);
@@ -258,17 +270,22 @@ impl Person {
 
     /// Reads on until a sign-in's code is on the screen, and gives it.
     pub(crate) fn reads_code(&mut self) -> String {
-        const BEFORE: &str = "the code ";
+        self.reads_word("shows the code ")
+    }
+
+    /// Reads on until `before` and a word after it are on the screen, and gives the word.
+    pub(crate) fn reads_word(&mut self, before: &str) -> String {
         loop {
             let text = String::from_utf8_lossy(&self.seen[self.read..]).into_owned();
-            let found = text.split_once(BEFORE).and_then(|(_, rest)| rest.split_once(' '));
-            if let Some((code, _)) = found {
-                let code = code.to_owned();
-                self.read = self.seen.len();
-                return code;
+            let found = text.split_once(before).and_then(|(_, rest)| rest.split_once([' ', '\r', '\n']));
+            if let Some((word, _)) = found {
+                let word = word.to_owned();
+                let start = text.find(before).unwrap_or_default() + before.len();
+                self.read += start + word.len();
+                return word;
             }
             let more = self.screen.recv();
-            self.seen.extend(more.unwrap_or_else(|_| panic!("it ended without a code: {}", self.screen())));
+            self.seen.extend(more.unwrap_or_else(|_| panic!("nowhere `{before}`: {}", self.screen())));
         }
     }
 
@@ -285,5 +302,274 @@ impl Person {
         let line = |line: &str| line.rsplit("\u{1b}[2K").next().unwrap_or_default().to_owned();
         let lines: Vec<String> = text.split('\n').map(line).collect();
         lines.join("\n")
+    }
+}
+
+/// A stream that is read all the time, so that a test can wait for what comes.
+pub(crate) struct Stream {
+    shared: Arc<(Mutex<Arrived>, Condvar)>,
+}
+
+#[derive(Default)]
+struct Arrived {
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Stream {
+    pub(crate) fn of(mut reader: impl Read + Send + 'static) -> Self {
+        let shared = Arc::<(Mutex<Arrived>, Condvar)>::default();
+        let writer = Arc::clone(&shared);
+        thread::spawn(move || {
+            let mut block = [0; 4096];
+            loop {
+                // A pseudo-terminal that nobody has open any more ends with an error.
+                let read = reader.read(&mut block).unwrap_or(0);
+                let mut arrived = writer.0.lock().expect("no panic");
+                arrived.bytes.extend_from_slice(&block[..read]);
+                arrived.ended = read == 0;
+                writer.1.notify_all();
+                if read == 0 {
+                    return;
+                }
+            }
+        });
+        Self { shared }
+    }
+
+    /// Waits until what has come is enough; fails when the stream ends before.
+    #[track_caller]
+    pub(crate) fn until(&self, enough: impl Fn(&str) -> bool) -> String {
+        self.wait(enough, true)
+    }
+
+    /// Everything, once the stream has ended.
+    #[track_caller]
+    pub(crate) fn whole(&self) -> String {
+        self.wait(|_| false, false)
+    }
+
+    #[track_caller]
+    fn wait(&self, enough: impl Fn(&str) -> bool, must: bool) -> String {
+        let mut arrived = self.shared.0.lock().expect("no panic");
+        loop {
+            let text = String::from_utf8_lossy(&arrived.bytes).into_owned();
+            if enough(&text) {
+                return text;
+            }
+            if arrived.ended {
+                assert!(!must, "ended without what was waited for: {text}");
+                return text;
+            }
+            let (later, waited) = self.shared.1.wait_timeout(arrived, PATIENCE).expect("no panic");
+            assert!(!waited.timed_out(), "waited in vain; so far: {text}");
+            arrived = later;
+        }
+    }
+}
+
+/// A command under way, whose output a test watches.
+pub(crate) struct Live {
+    child: Option<Child>,
+    process: u32,
+    /// Where it goes to a pipe.
+    pub(crate) stdout: Option<Stream>,
+    /// Where it goes to a pipe.
+    pub(crate) stderr: Option<Stream>,
+    /// Where stdout, stderr or both are a terminal.
+    pub(crate) terminal: Option<Stream>,
+}
+
+/// Which of a command's streams are a terminal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnTerminal {
+    Stdout,
+    Stderr,
+    Both,
+}
+
+impl Live {
+    /// With pipes.
+    pub(crate) fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::of(command.spawn().expect("the binary starts"), None)
+    }
+
+    /// With stdout somewhere else, stderr a pipe.
+    pub(crate) fn with_stdout(mut command: Command, stdout: impl Into<Stdio>) -> Self {
+        command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
+        Self::of(command.spawn().expect("the binary starts"), None)
+    }
+
+    /// On a pseudo-terminal of so many columns; the other stream goes to a pipe.
+    pub(crate) fn on_terminal(mut command: Command, columns: u16, which: OnTerminal) -> Self {
+        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC);
+        let controller = controller.expect("a pseudo-terminal");
+        grantpt(&controller).expect("a pseudo-terminal");
+        unlockpt(&controller).expect("a pseudo-terminal");
+        let name = ptsname(&controller, Vec::new()).expect("a name");
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let user: OwnedFd = rustix::fs::open(name, flags, Mode::empty()).expect("the terminal");
+        let size = Winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&user, size).expect("a size");
+        let end = |on: bool| {
+            if on { user.try_clone().expect("another end").into() } else { Stdio::piped() }
+        };
+        command.stdin(user.try_clone().expect("another end"));
+        command.stdout(end(which != OnTerminal::Stderr)).stderr(end(which != OnTerminal::Stdout));
+        // With `command` and `user` this process's ends go: the terminal ends with the last process that has it open.
+        let child = command.spawn().expect("the binary starts");
+        Self::of(child, Some(Stream::of(fs::File::from(controller))))
+    }
+
+    fn of(mut child: Child, terminal: Option<Stream>) -> Self {
+        Self {
+            process: child.id(),
+            stdout: child.stdout.take().map(Stream::of),
+            stderr: child.stderr.take().map(Stream::of),
+            child: Some(child),
+            terminal,
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        kill(self.process, signal);
+    }
+
+    /// What has come on stdout, when it is enough.
+    #[track_caller]
+    pub(crate) fn stdout_until(&self, enough: impl Fn(&str) -> bool) -> String {
+        self.stdout.as_ref().expect("a pipe").until(enough)
+    }
+
+    /// What has come on stderr, when it is enough.
+    #[track_caller]
+    pub(crate) fn stderr_until(&self, enough: impl Fn(&str) -> bool) -> String {
+        self.stderr.as_ref().expect("a pipe").until(enough)
+    }
+
+    /// What has come on the terminal, when it is enough.
+    #[track_caller]
+    pub(crate) fn terminal_until(&self, enough: impl Fn(&str) -> bool) -> String {
+        self.terminal.as_ref().expect("a terminal").until(enough)
+    }
+
+    /// Waits for the end. What went to the terminal comes beside what went to pipes.
+    pub(crate) fn finish(mut self) -> (Run, String) {
+        let run = finish(self.child.take().expect("it runs"));
+        let whole = |stream: &Option<Stream>| stream.as_ref().map(Stream::whole).unwrap_or_default();
+        let (stdout, stderr) = (whole(&self.stdout), whole(&self.stderr));
+        (Run { code: run.code, stdout, stderr }, whole(&self.terminal))
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // The test has failed already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// What a terminal shows in the end, of all that was written to it. Knows what progress bars and colours need, and fails
+/// at any other control character.
+#[track_caller]
+pub(crate) fn screen(written: &str) -> String {
+    let mut lines = vec![Vec::<char>::new()];
+    let (mut row, mut column) = (0, 0);
+    let mut chars = written.chars().peekable();
+    while let Some(char) = chars.next() {
+        match char {
+            '\r' => column = 0,
+            '\n' => {
+                row += 1;
+                if row == lines.len() {
+                    lines.push(Vec::new());
+                }
+            }
+            '\u{1b}' => {
+                assert_eq!(chars.next(), Some('['), "an unknown escape in {written:?}");
+                let mut number = String::new();
+                while let Some(next) = chars.next_if(|next| next.is_ascii_digit() || *next == ';') {
+                    number.push(next);
+                }
+                let count = number.parse().unwrap_or(1);
+                match chars.next() {
+                    Some('A') => row = row.saturating_sub(count),
+                    Some('B') => row = (row + count).min(lines.len() - 1),
+                    Some('K') if number == "2" => lines[row].clear(),
+                    Some('K') => lines[row].truncate(column),
+                    Some('m') => {}
+                    other => panic!("an unknown escape {other:?} in {written:?}"),
+                }
+            }
+            char => {
+                assert!(!char.is_control(), "{char:?} in {written:?}");
+                let line = &mut lines[row];
+                line.resize(line.len().max(column + 1), ' ');
+                line[column] = char;
+                column += 1;
+            }
+        }
+    }
+    let lines: Vec<String> =
+        lines.into_iter().map(|line| line.into_iter().collect::<String>().trim_end().to_owned()).collect();
+    lines.join("\n")
+}
+
+/// A server that isn't AWS's. It answers each request with the bytes that it is told, then ends the connection.
+pub(crate) struct Impostor {
+    pub(crate) url: String,
+}
+
+impl Impostor {
+    /// `answer` is given the request as it came. It may take its time: each connection has a thread of its own.
+    pub(crate) fn start(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let answer = Arc::new(answer);
+        // It listens until the tests end.
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let answer = Arc::clone(&answer);
+                thread::spawn(move || {
+                    // A client that went has no need of an answer.
+                    let _ = serve(stream, &*answer);
+                });
+            }
+        });
+        Self { url }
+    }
+
+    /// An answer with a true `Content-Length`.
+    pub(crate) fn http(status: &str, content_type: &str, body: &str) -> Vec<u8> {
+        let length = body.len();
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
+        .into_bytes()
+    }
+}
+
+fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> Vec<u8>) -> std::io::Result<()> {
+    let mut request = Vec::new();
+    let mut block = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+            });
+            if body.len() >= length.unwrap_or(0_usize) {
+                return stream.write_all(&answer(&text));
+            }
+        }
+        match stream.read(&mut block)? {
+            0 => return Ok(()),
+            read => request.extend_from_slice(&block[..read]),
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 `moto_inventory.py seed URL` fills a moto server with buckets, instances and functions of several accounts.
 `moto_inventory.py compare URL FILE` lists them with boto3 and compares all rows with ssoinv's JSON in FILE: every
-column that follows from a list call must say the same. Prints `equal: N rows`, or the differences and exits 1.
+column that follows from a list call must say the same, and no other may say anything. Prints `equal: N rows`, or the
+differences and exits 1.
 """
 
 import datetime
@@ -12,18 +13,27 @@ import sys
 import zipfile
 
 import boto3
+import botocore.session
 
-ACCOUNTS = ["111111111111", "002222222222"]
+ACCOUNTS = {"111111111111": "one", "002222222222": "two"}
 REGIONS = ["us-east-1", "eu-west-1"]
+# Loading the service models takes most of the time: all sessions share them.
+LOADER = botocore.session.get_session().get_component("data_loader")
 HOSTILE = 'a,"b"\';\t=cmd() \u202e\U0001d11e'
+
+
+def new_session(**keys):
+    shared = botocore.session.Session()
+    shared.register_component("data_loader", LOADER)
+    return boto3.Session(botocore_session=shared, **keys)
 
 
 def session(url, account):
     keys = dict(aws_access_key_id="seed", aws_secret_access_key="seed", region_name="us-east-1")
-    sts = boto3.client("sts", endpoint_url=url, **keys)
+    sts = new_session(**keys).client("sts", endpoint_url=url)
     role = f"arn:aws:iam::{account}:role/Audit"
     got = sts.assume_role(RoleArn=role, RoleSessionName="compare")["Credentials"]
-    return boto3.Session(
+    return new_session(
         aws_access_key_id=got["AccessKeyId"],
         aws_secret_access_key=got["SecretAccessKey"],
         aws_session_token=got["SessionToken"],
@@ -88,19 +98,30 @@ def plain(value):
 def rows(url):
     for account in ACCOUNTS:
         own = session(url, account)
-        for bucket in own.client("s3", endpoint_url=url, region_name="us-east-1").list_buckets()["Buckets"]:
-            yield "aws_s3_bucket", account, None, {
+        listed = own.client("s3", endpoint_url=url, region_name="us-east-1").list_buckets()
+        for bucket in listed["Buckets"]:
+            # moto says no region of a bucket here.
+            yield "aws_s3_bucket", account, bucket.get("BucketRegion"), {
                 "arn": f"arn:aws:s3:::{bucket['Name']}",
                 "name": bucket["Name"],
                 "title": bucket["Name"],
                 "creation_date": moment(bucket["CreationDate"]),
+                "owner_id": listed["Owner"]["ID"],
             }
         for region in REGIONS:
             ec2 = own.client("ec2", endpoint_url=url, region_name=region)
             for page in ec2.get_paginator("describe_instances").paginate():
                 for reservation in page["Reservations"]:
                     for instance in reservation["Instances"]:
-                        yield "aws_ec2_instance", account, region, of_instance(account, region, plain(instance))
+                        row = of_instance(account, region, plain(instance))
+                        for column, member in {
+                            "owner_id": "OwnerId",
+                            "reservation_id": "ReservationId",
+                            "requester_id": "RequesterId",
+                            "reservation_groups": "Groups",
+                        }.items():
+                            row[column] = reservation.get(member)
+                        yield "aws_ec2_instance", account, region, row
             functions = own.client("lambda", endpoint_url=url, region_name=region)
             for page in functions.get_paginator("list_functions").paginate():
                 for function in page["Functions"]:
@@ -129,6 +150,9 @@ def of_instance(account, region, instance):
         "root_device_type": "RootDeviceType",
         "source_dest_check": "SourceDestCheck",
         "subnet_id": "SubnetId",
+        "sriov_net_support": "SriovNetSupport",
+        "state_reason": "StateReason",
+        "platform": "Platform",
         "virtualization_type": "VirtualizationType",
         "vpc_id": "VpcId",
         "block_device_mappings": "BlockDeviceMappings",
@@ -170,6 +194,11 @@ def of_function(function):
         "ephemeral_storage": "EphemeralStorage",
         "tracing_config": "TracingConfig",
         "snap_start": "SnapStart",
+        "last_update_status": "LastUpdateStatus",
+        "revision_id": "RevisionId",
+        "kms_key_arn": "KMSKeyArn",
+        "layers": "Layers",
+        "logging_config": "LoggingConfig",
     }
     row = {column: function.get(member) for column, member in direct.items()}
     row["last_modified"] = moment(function["LastModified"])
@@ -186,28 +215,37 @@ def empty_is_null(value):
 def compare(url, file):
     with open(file, encoding="utf-8") as text:
         found = json.load(text)
+    theirs = {"aws_s3_bucket": {}, "aws_ec2_instance": {}, "aws_lambda_function": {}}
+    for table, account, region, row in rows(url):
+        of_scope = {
+            "partition": "aws",
+            "account_id": account,
+            "account_name": ACCOUNTS[account],
+            "region": region,
+            "profile": f"{ACCOUNTS[account]}-Audit",
+            "role_name": "Audit",
+            "akas": [row["arn"]],
+        }
+        theirs[table][account, row["arn"]] = row | of_scope
     wrong = []
     total = 0
-    for table in ["aws_s3_bucket", "aws_ec2_instance", "aws_lambda_function"]:
+    for table, expected in theirs.items():
+        if not expected:
+            wrong.append(f"{table}: boto3 lists nothing")
         ours = {}
         for row in found[table]:
             key = (row["account_id"], row["arn"])
             if key in ours:
                 wrong.append(f"{table} {key}: twice")
             ours[key] = row
-        theirs = {}
-        for name, account, region, row in rows(url):
-            if name == table:
-                theirs[account, row["arn"]] = dict(row, account_id=account, **({"region": region} if region else {}))
-        if not theirs:
-            wrong.append(f"{table}: boto3 lists nothing")
-        for key in sorted(set(ours) ^ set(theirs)):
+        for key in sorted(set(ours) ^ set(expected)):
             wrong.append(f"{table} {key}: only in {'ssoinv' if key in ours else 'boto3'}")
-        for key in sorted(set(ours) & set(theirs)):
+        for key in sorted(set(ours) & set(expected)):
             total += 1
-            for column, value in theirs[key].items():
-                if empty_is_null(ours[key].get(column)) != empty_is_null(value):
-                    wrong.append(f"{table} {key} {column}: {ours[key].get(column)!r}, boto3 has {value!r}")
+            for column in sorted(set(ours[key]) | set(expected[key])):
+                got, wanted = ours[key].get(column), expected[key].get(column)
+                if empty_is_null(got) != empty_is_null(wanted):
+                    wrong.append(f"{table} {key} {column}: {got!r}, boto3 has {wanted!r}")
     if wrong:
         print("\n".join(wrong[:40]))
         sys.exit(1)

@@ -318,8 +318,11 @@ impl Runner {
 
     /// What looks like bad credentials may be a region that isn't enabled: only `DescribeRegions` can tell.
     async fn diagnose(&self, failure: Failure, way: Way, place: &Place) -> Failure {
-        let (Remedy::CheckRegion, Place::Region(region)) = (failure.remedy, place) else {
-            return failure;
+        let region = match (failure.remedy, place) {
+            (Remedy::CheckRegion, Place::Region(region)) => region,
+            // It was asked where every account is let in.
+            (Remedy::CheckRegion, _) => return Failure { remedy: Remedy::Renew, ..failure },
+            _ => return failure,
         };
         let reach = &self.plan.reaches[way.reach];
         let profile = &self.context.profiles[way.reach];

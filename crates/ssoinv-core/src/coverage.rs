@@ -117,10 +117,11 @@ impl Cell {
         }
     }
 
-    /// The same cell, ended by `failure`.
+    /// The same cell, ended by `failure`. A task's rows are one unit: those that were there by then don't count.
     #[must_use]
     pub fn failed(mut self, failure: &Failure) -> Self {
         self.status = failure.kind.status();
+        self.rows = 0;
         self.error_code.clone_from(&failure.code);
         self.error_message = Some(failure.message.clone());
         self.request_id.clone_from(&failure.request_id);

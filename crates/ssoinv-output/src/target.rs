@@ -154,13 +154,20 @@ impl Opened {
             // The umask takes away from it.
             builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         }
-        let temporary =
-            builder.tempfile_in(folder).map_err(TargetError::of("create a file beside", &path))?;
+        let temporary = builder
+            .tempfile_in(folder)
+            .map_err(|error| TargetError::of("create a file beside", &path)(of_system(error)))?;
         if let Some(mode) = kept {
             temporary.as_file().set_permissions(mode).map_err(TargetError::of("set the mode of", &path))?;
         }
         Ok(Self::Beside { temporary, path })
     }
+}
+
+/// What the system said, less the temporary file's name that `tempfile` puts to it.
+fn of_system(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|wrapped| wrapped.source()?.downcast_ref::<io::Error>());
+    inner.and_then(io::Error::raw_os_error).map_or(error, io::Error::from_raw_os_error)
 }
 
 /// Follows the symbolic links that `path` itself is, not those of its folders. `None` where they lead to one of the
@@ -325,7 +332,9 @@ mod tests {
     fn errors_name_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("missing/out.csv");
-        assert_eq!(Target::file(&missing).unwrap_err().path, missing);
+        let error = Target::file(&missing).unwrap_err();
+        assert_eq!(error.path, missing);
+        assert!(!error.source.to_string().contains("tmp"), "{}", error.source);
         let error = Target::file(folder.path()).unwrap_err();
         assert_eq!((error.path.as_path(), error.source.kind()), (folder.path(), io::ErrorKind::IsADirectory));
         let file = folder.path().join("file");

@@ -53,12 +53,12 @@ where
             .with_code("Timeout")
             .with_remedy(Remedy::TryAgain),
         SdkError::DispatchFailure(failure) => dispatch(failure, error),
-        SdkError::ResponseError(context) => {
-            let failure =
-                Failure::new(FailureKind::Failed, "the answer was cut off or is not what the service gives")
-                    .with_code("InvalidResponse")
-                    .with_remedy(Remedy::TryAgain);
-            of_status(failure, context.raw(), now)
+        SdkError::ResponseError(context) => of_status(invalid_answer(), context.raw(), now),
+        // A good status with something else in it: the SDK takes it for an error without a name.
+        SdkError::ServiceError(context)
+            if context.raw().status().is_success() && context.err().code().is_none() =>
+        {
+            of_status(invalid_answer(), context.raw(), now)
         }
         SdkError::ServiceError(context) => {
             let (raw, error) = (context.raw(), context.err());
@@ -72,6 +72,12 @@ where
         }
         _ => Failure::new(FailureKind::Failed, root_cause(error)).with_code("UnknownError"),
     }
+}
+
+fn invalid_answer() -> Failure {
+    Failure::new(FailureKind::Failed, "the answer was cut off or is not what the service gives")
+        .with_code("InvalidResponse")
+        .with_remedy(Remedy::TryAgain)
 }
 
 /// What status, code and headers of an answer add to a failure.
@@ -213,6 +219,8 @@ mod tests {
         assert_eq!(denied.request_id.as_deref(), Some("r-1"));
         assert_eq!(denied.message, "line one line [2J two", "one line, without control characters");
         assert_eq!(answer(403, None, &[]).code.as_deref(), Some("HTTP403"));
+        let foreign = answer(200, None, &[]);
+        assert_eq!((foreign.code.as_deref(), foreign.remedy), (Some("InvalidResponse"), Remedy::TryAgain));
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Portal {
     ) -> Result<RoleCredentials, Failure> {
         let answer = self.call(|| async {
             let call = self.client.get_role_credentials().access_token(token.reveal());
-            call.account_id(account.as_str()).role_name(role).send().await.map_err(|error| {
+            let answer = call.account_id(account.as_str()).role_name(role).send().await.map_err(|error| {
                 let failure = self.failure(&error);
                 if is_forbidden(&failure) {
                     let message = format!(
@@ -67,25 +67,15 @@ impl Portal {
                     return Failure { message, kind: FailureKind::Denied, ..failure };
                 }
                 failure
+            })?;
+            answer.role_credentials.and_then(whole).ok_or_else(|| {
+                let message = "the answer of GetRoleCredentials lacks a key";
+                Failure::new(FailureKind::Failed, message)
+                    .with_code("InvalidResponse")
+                    .with_remedy(Remedy::TryAgain)
             })
         });
-        let given = answer
-            .await?
-            .role_credentials
-            .unwrap_or_else(|| aws_sdk_sso::types::RoleCredentials::builder().build());
-        let (Some(access_key_id), Some(secret), Some(session_token)) =
-            (given.access_key_id, given.secret_access_key, given.session_token)
-        else {
-            let message = "the answer of GetRoleCredentials lacks a key";
-            return Err(Failure::new(FailureKind::Failed, message).with_code("InvalidResponse"));
-        };
-        Ok(RoleCredentials {
-            access_key_id,
-            secret_access_key: Secret::new(secret),
-            session_token: Some(Secret::new(session_token)),
-            expires_at: of_millis(given.expiration),
-            caller_arn: None,
-        })
+        answer.await
     }
 
     /// ListAccounts, one page: the accounts, and the token of the next page.
@@ -152,6 +142,17 @@ impl Portal {
 /// `ForbiddenException` isn't in the service's model.
 fn is_forbidden(failure: &Failure) -> bool {
     matches!(failure.code.as_deref(), Some("ForbiddenException" | "HTTP403"))
+}
+
+/// The credentials, where no part is missing.
+fn whole(given: aws_sdk_sso::types::RoleCredentials) -> Option<RoleCredentials> {
+    Some(RoleCredentials {
+        access_key_id: given.access_key_id?,
+        secret_access_key: Secret::new(given.secret_access_key?),
+        session_token: Some(Secret::new(given.session_token?)),
+        expires_at: of_millis(given.expiration),
+        caller_arn: None,
+    })
 }
 
 /// The portal gives its times in milliseconds.

@@ -166,7 +166,8 @@ pub struct ForeignEndpoint {
     pub session: Arc<str>,
 }
 
-/// The endpoints that tokens of these profiles would be sent to and that aren't AWS's, each once, in order.
+/// The endpoints that tokens of these profiles would be sent to and that aren't AWS's, each once, in order. Nothing is
+/// sent to those that aren't secure ([`SsoContext::place`]), so they aren't among them.
 pub fn foreign_endpoints<'a>(
     profiles: impl IntoIterator<Item = &'a Profile>,
     env: &Env,
@@ -175,7 +176,8 @@ pub fn foreign_endpoints<'a>(
     for profile in profiles {
         let Some(session) = profile.credentials.session() else { continue };
         for service in [Service::SsoOidc, Service::Sso] {
-            let Some(Endpoint { url, origin }) = endpoint_for(service, Some(profile), env) else { continue };
+            let endpoint = endpoint_for(service, Some(profile), env).filter(Endpoint::is_secure);
+            let Some(Endpoint { url, origin }) = endpoint else { continue };
             let known = found.iter().any(|other| other.url == url && other.origin == origin);
             if !known && !is_aws(&url) {
                 found.push(ForeignEndpoint { service, url, origin, session: session.cache_key().into() });

@@ -1,5 +1,7 @@
 //! Opens a page in the person's browser.
 
+use std::io::ErrorKind;
+
 /// How a page is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Browser {
@@ -21,6 +23,10 @@ impl Browser {
         if !ssoinv_sso::profile::is_https_or_loopback(url) {
             return Err("the address is not https".to_owned());
         }
-        open::that_detached(url).map_err(|error| error.to_string())
+        // The error's own text holds the command line, and the status as the system numbers it.
+        open::that_detached(url).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => "no program for it was found".to_owned(),
+            _ => "the program for it failed".to_owned(),
+        })
     }
 }

@@ -62,7 +62,10 @@ impl RowWriter {
         let several = tables.len() > 1;
         let target = match settings.out.as_deref() {
             None => None,
-            Some(folder) if settings.format == Format::Csv && (several || folder.is_dir()) => {
+            Some(folder)
+                if settings.format == Format::Csv
+                    && (folder.is_dir() || (several && !is_named_like_a_file(folder))) =>
+            {
                 Some(Target::folder(folder, tables.iter().map(|table| format!("{}.csv", table.name))))
             }
             Some(file) => Some(Target::file(file)),
@@ -177,6 +180,12 @@ pub(crate) fn write_ledger(ledger: &Ledger, file: &Path, format: Format) -> Resu
 /// What was written takes the place of what was there.
 pub(crate) fn commit(target: Option<Target>) -> Result<(), CommandError> {
     target.map_or(Ok(()), Target::commit).map_err(|error| target_error(&error))
+}
+
+/// `rows.csv`, but not `rows.csv/`: a folder of that name is not what was meant.
+fn is_named_like_a_file(path: &Path) -> bool {
+    let has_ending = path.extension().and_then(|ending| ending.to_str()).and_then(Format::from_extension);
+    has_ending.is_some() && !path.as_os_str().to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR])
 }
 
 fn target_error(error: &TargetError) -> CommandError {

@@ -102,8 +102,8 @@ pub(crate) fn several(
 
 fn not_found(name: &str, source: Option<&str>, names: &[&str], searched: &[String]) -> CommandError {
     let from = source.map(|source| format!(" (from {source})")).unwrap_or_default();
-    let error =
-        CommandError::usage(format!("there is no profile `{name}`{from}")).with_details(listed(names, searched));
+    let error = CommandError::usage(format!("there is no profile `{name}`{from}"))
+        .with_details(listed(names, searched));
     match nearest(name, names.iter().copied()).map(crate::summary::quoted) {
         Some(near) if source == Some("--profile") => {
             error.with_hint(format!("did you mean `--profile {near}`?"))

@@ -93,7 +93,10 @@ impl Summary<'_> {
         let tasks = count(group.cells.len(), "task");
         let status = group.status.as_str().replace('_', " ");
         let reason = first.error_message.as_deref().unwrap_or_default();
-        let code = first.error_code.as_deref().unwrap_or("no code");
+        let mut codes: Vec<&str> = group.cells.iter().filter_map(|cell| cell.error_code.as_deref()).collect();
+        let mut seen = BTreeSet::new();
+        codes.retain(|code| seen.insert(*code));
+        let code = if codes.is_empty() { "no code".to_owned() } else { codes.join(", ") };
         let ledger = Some(match &self.coverage {
             Some(file) => format!("see `{file}` for each of them"),
             None => "`--coverage FILE` writes down each of them".to_owned(),
@@ -148,7 +151,7 @@ impl Summary<'_> {
             }
             Status::Misconfigured => {
                 let profile = first.scope.profile.as_deref().unwrap_or_default();
-                let hint = format!("run `ssoinv profiles {}` to see what is wrong", quoted(profile));
+                let hint = misconfigured_hint(first.error_code.as_deref(), profile);
                 (format!("profile `{profile}` can't be used: {reason}"), Some(hint))
             }
             Status::NotTried => (format!("{tasks} not tried: {reason}"), ledger),
@@ -213,7 +216,11 @@ impl Summary<'_> {
             .iter()
             .filter(|(status, _)| !status.is_complete())
             .map(|(status, number)| {
-                format!("{} {}", count(*number, "task"), status.as_str().replace('_', " "))
+                let how = match status {
+                    Status::SignInExpired => "without a sign-in".to_owned(),
+                    other => other.as_str().replace('_', " "),
+                };
+                format!("{} {how}", count(*number, "task"))
             })
             .collect();
         if !failed.is_empty() {
@@ -295,6 +302,15 @@ fn profile_labels(cells: &[&Cell]) -> Vec<String> {
     profiles.filter(|profile| seen.insert(*profile)).map(|profile| format!("`{profile}`")).collect()
 }
 
+/// What to do about a profile that can't be used.
+fn misconfigured_hint(code: Option<&str>, profile: &str) -> String {
+    match code {
+        Some("CredentialProcessLeftOut") => "leave out `--no-credential-process`".to_owned(),
+        Some("InsecureEndpoint") => "write it with `https://`, or take it out".to_owned(),
+        _ => format!("run `ssoinv profiles {}` to see what is wrong", quoted(profile)),
+    }
+}
+
 /// A name for a shell.
 pub(crate) fn quoted(name: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_.@/+:".contains(c);
@@ -333,7 +349,7 @@ pub(crate) fn thousands(number: u64) -> String {
 }
 
 /// The region that was probably meant.
-fn region_hint(region: &str) -> Option<String> {
+pub(crate) fn region_hint(region: &str) -> Option<String> {
     let known = ssoinv_core::scope::KNOWN_REGIONS;
     if region.is_empty() || region == "global" || known.contains(&region) {
         return None;

@@ -10,7 +10,8 @@ use ssoinv_sso::session;
 use crate::app::App;
 use crate::command_error::CommandError;
 use crate::display::Heard;
-use crate::settings::CollectSettings;
+use crate::settings::{CollectSettings, RegionSource};
+use crate::summary::region_hint;
 use crate::terminal::{self, Verbosity};
 
 /// What a profile that was named alone ends with, when it can't be used.
@@ -70,6 +71,12 @@ pub(crate) fn before_the_run(
         let names = ignored.join("`, `");
         let message = format!("`{names}` of the environment: ignored, since profiles are used");
         terminal::say(&app.terminal.warning(&message, Some("unset them to be rid of this warning")));
+    }
+    if let RegionSource::Flag(regions) = &settings.regions {
+        for hint in regions.iter().filter_map(|region| region_hint(region)) {
+            // It may be a new one, so it is asked all the same.
+            terminal::say(&app.terminal.warning(&hint, None));
+        }
     }
     if settings.include_secrets {
         let message = "`--include-secrets`: the output holds the values of environment variables";

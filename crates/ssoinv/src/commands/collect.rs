@@ -198,7 +198,8 @@ impl Run<'_> {
         }
         match written {
             // Whoever closed the pipe has read what they wanted.
-            WriteEnd::ReaderGone => Ok(ExitCode::Complete),
+            WriteEnd::ReaderGone if code != ExitCode::Interrupted => Ok(ExitCode::Complete),
+            WriteEnd::ReaderGone => Ok(code),
             WriteEnd::Failed(error) => {
                 crate::terminal::say(&app.terminal.error(&error));
                 Ok(code.worst(error.exit))
