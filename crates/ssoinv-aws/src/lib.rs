@@ -4,7 +4,6 @@
 //! The only crate that knows the services' SDKs. Start with [`plan`] for what is done and [`runner`] for how; a new table
 //! starts in [`tables`].
 
-pub mod classify;
 pub mod clients;
 mod pace;
 pub mod plan;

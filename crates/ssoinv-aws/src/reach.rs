@@ -67,7 +67,8 @@ async fn identify(
         standing: Standing::Ready,
     };
     if let Some(problem) = profile.blocker(matches!(regions, Regions::OfProfile)) {
-        let failure = Failure::new(FailureKind::Misconfigured, problem.message.clone());
+        let failure = Failure::new(FailureKind::Misconfigured, problem.message.clone())
+            .with_code(format!("{:?}", problem.kind));
         reach.standing = Standing::Broken(failure);
         return reach;
     }

@@ -9,15 +9,15 @@ use ssoinv_core::event::{Event, Notice};
 use ssoinv_core::failure::Failure;
 use ssoinv_core::scope::AccountId;
 use ssoinv_sso::attempt;
+use ssoinv_sso::classify::classify;
 use ssoinv_sso::profile::Profile;
+use ssoinv_sso::whole_xml::WholeXml;
 use tokio::sync::{OnceCell, Semaphore};
 
-use crate::classify::classify;
 use crate::pace::Paces;
 use crate::plan::Reach;
 use crate::runner::RunContext;
 use crate::tables::Service;
-use crate::tables::whole_xml::WholeXml;
 
 type Enabled = Arc<HashSet<String>>;
 /// What `DescribeRegions` said, once it was asked; none where it didn't.
@@ -77,7 +77,7 @@ async fn ask(
     let call = async || {
         // Half an answer would call regions disabled that aren't.
         let request = client.describe_regions().filters(filter.clone()).customize().interceptor(WholeXml);
-        request.send().await.map_err(|error| classify(error, &context.clock))
+        request.send().await.map_err(|error| classify(&error, &context.clock))
     };
     let (answer, _) = attempt::call(&pace, Some(slots), context.policy, |_, _| (), call).await;
     Ok(answer?.regions().iter().filter_map(|region| region.region_name.clone()).collect())

@@ -22,13 +22,13 @@ use ssoinv_core::rows::{RowStore, TaskRows};
 use ssoinv_core::scope::Place;
 use ssoinv_core::table::RowContext;
 use ssoinv_sso::attempt;
+use ssoinv_sso::classify::invalid_answer;
 use ssoinv_sso::credentials::{CredentialStore, RoleCredentials};
 use ssoinv_sso::profile::Profile;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::classify::invalid_answer;
 use crate::clients::Clients;
 use crate::pace::Paces;
 use crate::plan::{Entry, Plan, Task, Way, skipped};

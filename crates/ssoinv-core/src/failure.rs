@@ -1,7 +1,7 @@
 //! The record of a call or a task that didn't succeed.
 //!
 //! A [`Failure`] says what kind it is (which ledger status it becomes), what AWS called it, and which [`Remedy`] is
-//! worth trying. Who classifies: `ssoinv-sso` for the portal and sign-in, `ssoinv-aws` for the services.
+//! worth trying. Who classifies: `ssoinv-sso` (`classify.rs`), for its own calls and for those of `ssoinv-aws`.
 
 use std::time::Duration;
 

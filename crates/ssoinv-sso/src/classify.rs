@@ -1,242 +1,500 @@
-//! From the SDK's errors to [`Failure`]s: what is common to all services. What an error code means, each service's own
-//! module adds ([`crate::portal`], [`crate::credentials`]).
+//! From an error of the SDK to a [`Failure`]: which status it is in the ledger, and what is worth trying.
+//!
+//! [`classify`] serves every service, those of `ssoinv-aws` too. What AWS answered is judged by `judge`, a pure function
+//! of status, code, message and headers; what never became an answer, by where it broke. The codes come from the
+//! services' pages of "common errors" and from the SDKs' own lists of throttling codes. What a code means to one service
+//! alone, that one adds: [`crate::portal`], the sign-in (`login/oidc.rs`), STS (`sts.rs`). Who acts on the remedy:
+//! [`crate::attempt`] waits and tries again, [`crate::token`] and [`crate::credentials`] renew, the runner of
+//! `ssoinv-aws` asks whether a region is enabled.
+//!
+//! No answer's body is ever quoted, since half of a ListFunctions is full of passwords; nor is what AWS says of a
+//! signature, or the SDK of an endpoint, since they repeat the request with its tokens.
 
 use std::error::Error;
-use std::time::{Duration, SystemTime};
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aws_smithy_runtime_api::client::dns::ResolveDnsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
-use aws_smithy_types::date_time::{DateTime, Format};
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
+use aws_smithy_types::retry::ErrorKind;
+use aws_types::request_id::RequestId as _;
+use ssoinv_core::clock::Clock;
 use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 
-/// The codes by which AWS's services say that they are asked too fast: the SDKs' list ("Retry behavior", AWS SDKs and
-/// Tools Reference Guide).
-const THROTTLING: [&str; 14] = [
-    "BandwidthLimitExceeded",
-    "EC2ThrottledException",
-    "LimitExceededException",
-    "PriorRequestNotComplete",
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "RequestThrottledException",
-    "SlowDown",
-    "SlowDownException",
-    "Throttling",
-    "ThrottlingException",
-    "ThrottledException",
-    "TooManyRequestsException",
-];
+use crate::whole_xml::NotWhole;
 
-/// Codes of errors that pass, whatever their status.
-const PASSING: [&str; 2] = ["RequestTimeout", "RequestTimeoutException"];
+/// The code of an answer that isn't what the service sends: cut, empty, or somebody else's.
+pub const INVALID_ANSWER: &str = "InvalidResponse";
+/// The code of a call that wasn't answered in time.
+pub const TIMEOUT: &str = "Timeout";
+/// The code of a host name that doesn't resolve.
+pub const DNS_FAILED: &str = "DnsFailed";
+/// The code of a connection that could not be made.
+pub const CONNECT_FAILED: &str = "ConnectionFailed";
+/// The code of a server whose certificate isn't trusted.
+pub const CERTIFICATE_REFUSED: &str = "CertificateRefused";
+/// The code of a connection that broke before the whole answer was there.
+pub const CONNECTION_LOST: &str = "ConnectionLost";
+/// The code of a call that could not be sent at all.
+pub const REQUEST_FAILED: &str = "InvalidRequest";
 
-/// The headers that carry a request's ID.
-const REQUEST_IDS: [&str; 4] = ["x-amzn-requestid", "x-amzn-request-id", "x-amz-request-id", "requestid"];
+/// What a status 407 means, whether to a request or to the wish for a tunnel.
+const PROXY_WANTS_PASSWORD: &str = "the proxy wants a user name and a password (status 407)";
 
-/// What an error of any service means, as far as that follows from HTTP, the network and the codes that all share.
-/// `now` is the time of day, for a `Retry-After` that is a date.
-///
-/// An error that a service answers with 4xx is [`FailureKind::Failed`] without remedy: the caller knows its codes.
-pub fn classify<E>(error: &SdkError<E, HttpResponse>, now: SystemTime) -> Failure
+/// A failure of an answer that came with a good status but isn't what the service sends. `what` quotes none of it.
+#[must_use]
+pub fn invalid_answer(what: &str) -> Failure {
+    Failure::new(FailureKind::Failed, what).with_code(INVALID_ANSWER).with_remedy(Remedy::TryAgain)
+}
+
+/// What went wrong with a call, whichever service's. `clock` is what the request was signed by: a refusal for the time
+/// of day tells how far it is from AWS's.
+pub fn classify<E>(error: &SdkError<E, HttpResponse>, clock: &Clock) -> Failure
 where
-    E: ProvideErrorMetadata + Error + 'static,
+    E: Error + ProvideErrorMetadata + 'static,
 {
     match error {
-        SdkError::ConstructionFailure(_) => {
-            let reason = error.source().map_or_else(String::new, root_cause);
-            Failure::new(FailureKind::Failed, format!("the request could not be made: {reason}"))
-                .with_code("InvalidRequest")
+        SdkError::ServiceError(context) => refused(context.raw(), context.err().meta(), clock.now()),
+        SdkError::ResponseError(context) => {
+            Failure { request_id: request_id(context.raw()), ..unread(cause(error)) }
         }
-        SdkError::TimeoutError(_) => Failure::new(FailureKind::Unreachable, "no answer in time")
-            .with_code("Timeout")
-            .with_remedy(Remedy::TryAgain),
-        SdkError::DispatchFailure(failure) => dispatch(failure, error),
-        SdkError::ResponseError(context) => of_status(invalid_answer(), context.raw(), now),
-        // A good status with something else in it: the SDK takes it for an error without a name.
-        SdkError::ServiceError(context)
-            if context.raw().status().is_success() && context.err().code().is_none() =>
+        SdkError::TimeoutError(_) => unreachable(TIMEOUT, chain(cause(error))),
+        SdkError::DispatchFailure(context) => undelivered(context),
+        // Not sent: a request that can't be built will not be any better the next time.
+        _ => Failure::new(FailureKind::Failed, chain(error)).with_code(REQUEST_FAILED),
+    }
+}
+
+/// The headers that carry a request's ID: those that the SDK knows, and the portal's.
+const REQUEST_IDS: [&str; 3] = ["x-amzn-requestid", "x-amz-request-id", "requestid"];
+
+/// The request's ID in an answer's headers.
+fn request_id(raw: &HttpResponse) -> Option<String> {
+    let ids = REQUEST_IDS.iter().filter_map(|name| raw.headers().get(name));
+    ids.map(one_line).find(|id| !id.is_empty())
+}
+
+/// The service, or somebody in between, answered with an error.
+fn refused(raw: &HttpResponse, metadata: &ErrorMetadata, now: SystemTime) -> Failure {
+    let headers = raw.headers();
+    let (code, request_id) = (metadata.code(), request_id(raw));
+    let date = headers.get("date").and_then(http_date);
+    let answer = Answer {
+        status: raw.status().as_u16(),
+        code,
+        message: metadata.message().unwrap_or_default(),
+        retry_after: retry_after(
+            headers.get("x-amz-retry-after"),
+            headers.get("retry-after"),
+            date.unwrap_or(now),
+        ),
+        ahead: date.map(|date| seconds_ahead(now, date)),
+        from_aws: request_id.is_some(),
+    };
+    let verdict = judge(&answer);
+    let message = match (verdict, code) {
+        (Verdict::Foreign, _) => foreign(raw),
+        (Verdict::Clock, _) => clock_is_off(answer.ahead),
+        (Verdict::Proxy, _) => PROXY_WANTS_PASSWORD.to_owned(),
+        (_, code) if answer.message.trim().is_empty() => {
+            code.map_or_else(|| format!("status {}", answer.status), one_line)
+        }
+        _ => one_line(answer.message),
+    };
+    let (kind, remedy) = verdict.meaning(answer.retry_after);
+    let code = match verdict {
+        Verdict::Foreign => Some(INVALID_ANSWER.to_owned()),
+        _ => code.map(one_line).or_else(|| Some(format!("HTTP{}", answer.status))),
+    };
+    // EC2 and STS say it in the body too.
+    let request_id = request_id.or_else(|| metadata.request_id().map(one_line));
+    Failure { kind, code, message, request_id, remedy }
+}
+
+/// What is known of an answer with an error in it.
+#[derive(Clone, Copy, Debug)]
+struct Answer<'a> {
+    status: u16,
+    /// The service's code; whoever gives none may not be the service.
+    code: Option<&'a str>,
+    message: &'a str,
+    retry_after: Option<Duration>,
+    /// By how many seconds this machine's clock is ahead of the answer's `Date`.
+    ahead: Option<i64>,
+    /// Whether there is a request ID in the headers, as every service of AWS gives.
+    from_aws: bool,
+}
+
+/// What an answer with an error in it means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    /// The role may not do that.
+    Denied,
+    /// A service control policy forbids it.
+    DeniedByScp,
+    /// Too many calls.
+    Throttled,
+    /// The credentials have ended.
+    Ended,
+    /// The credentials aren't accepted; a region that isn't enabled says the same.
+    NotAccepted,
+    /// The session token isn't one.
+    BadToken,
+    /// This machine's clock is wrong.
+    Clock,
+    /// The service has a difficulty that may pass.
+    Transient,
+    /// Not the service's answer.
+    Foreign,
+    /// A proxy asks for a password.
+    Proxy,
+    /// Anything else.
+    Final,
+}
+
+impl Verdict {
+    fn meaning(self, after: Option<Duration>) -> (FailureKind, Remedy) {
+        match self {
+            Self::Denied => (FailureKind::Denied, Remedy::None),
+            Self::DeniedByScp => (FailureKind::DeniedByScp, Remedy::None),
+            Self::Throttled => (FailureKind::Throttled, Remedy::SlowDown { after }),
+            Self::Ended => (FailureKind::SignInExpired, Remedy::Renew),
+            Self::NotAccepted => (FailureKind::Denied, Remedy::CheckRegion),
+            Self::BadToken => (FailureKind::Denied, Remedy::Renew),
+            Self::Transient | Self::Foreign => (FailureKind::Failed, Remedy::TryAgain),
+            Self::Proxy => (FailureKind::Unreachable, Remedy::None),
+            Self::Clock | Self::Final => (FailureKind::Failed, Remedy::None),
+        }
+    }
+}
+
+/// How an error code is to be read.
+#[derive(Clone, Copy, Debug)]
+enum Class {
+    Denied,
+    Throttled,
+    Ended,
+    /// Credentials that have ended, or a clock that is wrong: the `Date` decides.
+    EndedOrClock,
+    /// Credentials that aren't accepted, or a clock that is wrong: the `Date` decides.
+    NotAcceptedOrClock,
+    NotAccepted,
+    BadToken,
+    Clock,
+    /// A signature that doesn't fit: because of the time where the text says so or the clock is off.
+    Signature,
+    Transient,
+}
+
+/// The codes that mean something to us. EC2 <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>,
+/// S3 <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>, the sign-in
+/// <https://docs.aws.amazon.com/singlesignon/latest/OIDCAPIReference/API_CreateToken.html>, Lambda and all others
+/// <https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html>; throttling codes as in the SDKs' "standard"
+/// retry mode.
+const CODES: &[(&str, Class)] = &[
+    ("AccessDenied", Class::Denied),
+    ("AccessDeniedException", Class::Denied),
+    ("AccountProblem", Class::Denied),
+    ("AllAccessDisabled", Class::Denied),
+    ("AuthFailure", Class::NotAcceptedOrClock),
+    ("AuthorizationError", Class::Denied),
+    ("BandwidthLimitExceeded", Class::Throttled),
+    ("Blocked", Class::Denied),
+    ("EC2ThrottledException", Class::Throttled),
+    ("ExpiredToken", Class::Ended),
+    ("ExpiredTokenException", Class::Ended),
+    ("Forbidden", Class::Denied),
+    ("ForbiddenException", Class::Denied),
+    ("InternalError", Class::Transient),
+    ("InternalFailure", Class::Transient),
+    ("InternalServerError", Class::Transient),
+    ("InternalServerException", Class::Transient),
+    ("InvalidAccessKeyId", Class::NotAccepted),
+    ("InvalidClientTokenId", Class::NotAccepted),
+    ("InvalidSignatureException", Class::Signature),
+    ("InvalidToken", Class::BadToken),
+    ("LimitExceededException", Class::Throttled),
+    ("NotAuthorized", Class::Denied),
+    ("NotSignedUp", Class::Denied),
+    ("OptInRequired", Class::NotAccepted),
+    ("PriorRequestNotComplete", Class::Throttled),
+    ("ProvisionedThroughputExceededException", Class::Throttled),
+    ("RequestExpired", Class::EndedOrClock),
+    ("RequestInTheFuture", Class::Clock),
+    ("RequestLimitExceeded", Class::Throttled),
+    ("RequestThrottled", Class::Throttled),
+    ("RequestThrottledException", Class::Throttled),
+    ("RequestTimeTooSkewed", Class::Clock),
+    ("RequestTimeout", Class::Transient),
+    ("RequestTimeoutException", Class::Transient),
+    ("ServiceException", Class::Transient),
+    ("ServiceUnavailable", Class::Transient),
+    ("ServiceUnavailableException", Class::Transient),
+    ("SignatureDoesNotMatch", Class::Signature),
+    ("SlowDown", Class::Throttled),
+    ("SlowDownException", Class::Throttled),
+    ("SubscriptionRequiredException", Class::NotAccepted),
+    ("ThrottledException", Class::Throttled),
+    ("Throttling", Class::Throttled),
+    ("ThrottlingException", Class::Throttled),
+    ("TokenRefreshRequired", Class::Ended),
+    ("TooManyRequestsException", Class::Throttled),
+    ("UnauthorizedAccess", Class::Denied),
+    ("UnauthorizedOperation", Class::Denied),
+    ("Unavailable", Class::Transient),
+    ("UnrecognizedClientException", Class::NotAccepted),
+];
+
+/// How a denial says that the organisation forbids it, whatever the role: an explicit deny, or no policy that allows it.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>. Resource control policies stay
+/// plain denials: the ledger has no word for them, and their text stands in the message.
+const BY_SCP: [&str; 2] =
+    ["with an explicit deny in a service control policy", "no service control policy allows"];
+
+/// How a signature's refusal says that it is for the time.
+const BY_TIME: [&str; 2] = ["Signature expired", "Signature not yet current"];
+
+/// From here on a clock is off: AWS refuses signatures that are five minutes old (S3 and EC2: fifteen), and `Date` has
+/// whole seconds and travels.
+const CLOCK_IS_OFF: u64 = 270;
+
+/// What an answer with an error in it means. Pure.
+fn judge(answer: &Answer<'_>) -> Verdict {
+    let Some(code) = answer.code else { return judge_status(answer) };
+    let class = CODES.binary_search_by_key(&code, |(known, _)| known).ok().map(|index| CODES[index].1);
+    let clock_is_right = answer.ahead.map(|ahead| ahead.unsigned_abs() < CLOCK_IS_OFF);
+    let by_time = BY_TIME.iter().any(|text| answer.message.contains(text));
+    match class {
+        Some(Class::Throttled) => Verdict::Throttled,
+        _ if answer.status == 429 => Verdict::Throttled,
+        Some(Class::EndedOrClock | Class::NotAcceptedOrClock | Class::Clock | Class::Signature)
+            if clock_is_right == Some(false) =>
         {
-            of_status(invalid_answer(), context.raw(), now)
+            Verdict::Clock
         }
-        SdkError::ServiceError(context) => {
-            let (raw, error) = (context.raw(), context.err());
-            let message = error.message().map_or_else(
-                || format!("the answer has HTTP status {} and says no more", raw.status().as_u16()),
-                one_line,
-            );
-            let mut failure = Failure::new(FailureKind::Failed, message);
-            failure.code = error.code().map(str::to_owned);
-            of_status(failure, raw, now)
-        }
-        _ => Failure::new(FailureKind::Failed, root_cause(error)).with_code("UnknownError"),
+        Some(Class::Denied) => denied(answer),
+        Some(Class::Ended | Class::EndedOrClock) => Verdict::Ended,
+        Some(Class::NotAcceptedOrClock | Class::NotAccepted) => Verdict::NotAccepted,
+        Some(Class::BadToken) => Verdict::BadToken,
+        Some(Class::Signature) if !by_time => Verdict::Final,
+        // The clock is right: the request lay somewhere too long (a machine that slept). It is signed anew.
+        Some(Class::Clock | Class::Signature) if clock_is_right == Some(true) => Verdict::Transient,
+        Some(Class::Clock | Class::Signature) => Verdict::Clock,
+        Some(Class::Transient) => transient(answer),
+        None if code.starts_with("AccessDenied") => denied(answer),
+        None => match answer.status {
+            401 | 403 => denied(answer),
+            408 | 500.. => transient(answer),
+            200..=299 => Verdict::Foreign,
+            _ => Verdict::Final,
+        },
     }
 }
 
-fn invalid_answer() -> Failure {
-    Failure::new(FailureKind::Failed, "the answer was cut off or is not what the service gives")
-        .with_code("InvalidResponse")
-        .with_remedy(Remedy::TryAgain)
-}
-
-/// What status, code and headers of an answer add to a failure.
-fn of_status(mut failure: Failure, raw: &HttpResponse, now: SystemTime) -> Failure {
-    let status = raw.status().as_u16();
-    failure.request_id = REQUEST_IDS
-        .iter()
-        .find_map(|name| raw.headers().get(name))
-        .filter(|id| !id.is_empty())
-        .map(str::to_owned);
-    let is_one_of = |codes: &[&str]| failure.code.as_deref().is_some_and(|code| codes.contains(&code));
-    let (throttled, passing) = (is_one_of(&THROTTLING), is_one_of(&PASSING));
-    if status == 429 || throttled {
-        failure.kind = FailureKind::Throttled;
-        failure.remedy = Remedy::SlowDown { after: retry_after(raw, now) };
-    } else if status >= 500 || passing {
-        failure.remedy = Remedy::TryAgain;
+/// An answer without a code: a service's, in a hurry, or not a service's at all.
+fn judge_status(answer: &Answer<'_>) -> Verdict {
+    match answer.status {
+        429 => Verdict::Throttled,
+        407 => Verdict::Proxy,
+        408 | 500.. => transient(answer),
+        401 | 403 if answer.from_aws => denied(answer),
+        400..=499 if answer.from_aws => Verdict::Final,
+        // A good status with something else in it, a redirect to a portal's page, a proxy's refusal.
+        _ => Verdict::Foreign,
     }
-    if failure.code.is_none() {
-        failure.code = Some(format!("HTTP{status}"));
-    }
-    failure
 }
 
-/// The longest pause that an answer may ask for; more is a mistake or a date of another clock.
-const LONGEST_PAUSE: Duration = Duration::from_mins(5);
-
-/// How long the service asks to wait: `x-amz-retry-after` in milliseconds, as AWS's services give it, or `Retry-After`
-/// in seconds or as a date (RFC 9110, section 10.2.3).
-fn retry_after(raw: &HttpResponse, now: SystemTime) -> Option<Duration> {
-    let header = |name: &str| raw.headers().get(name).map(str::trim);
-    let millis = || header("x-amz-retry-after")?.parse().ok().map(Duration::from_millis);
-    let seconds = || header("retry-after")?.parse().ok().map(Duration::from_secs);
-    let date = || {
-        let date = DateTime::from_str(header("retry-after")?, Format::HttpDate).ok()?;
-        SystemTime::try_from(date).ok()?.duration_since(now).ok()
-    };
-    millis().or_else(seconds).or_else(date).map(|pause| pause.min(LONGEST_PAUSE))
-}
-
-/// A request that got no answer at all.
-fn dispatch(failure: &DispatchFailure, error: &(dyn Error + 'static)) -> Failure {
-    let reason = root_cause(error);
-    let (code, remedy, message) = if failure.is_timeout() {
-        ("Timeout", Remedy::TryAgain, "no connection in time".to_owned())
-    } else if failure.is_io() {
-        ("ConnectionFailed", Remedy::TryAgain, format!("no connection, or it broke: {reason}"))
-    } else if failure.is_user() {
-        ("InvalidRequest", Remedy::None, format!("the request could not be sent: {reason}"))
+fn denied(answer: &Answer<'_>) -> Verdict {
+    if BY_SCP.iter().any(|text| answer.message.contains(text)) {
+        Verdict::DeniedByScp
     } else {
-        ("ConnectionFailed", Remedy::TryAgain, reason)
-    };
-    Failure::new(FailureKind::Unreachable, message).with_code(code).with_remedy(remedy)
-}
-
-/// What the innermost error says: the operating system's or the TLS library's own words.
-fn root_cause(error: &(dyn Error + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
+        Verdict::Denied
     }
-    one_line(&innermost.to_string())
 }
 
-/// Untrusted text in one line.
+/// A difficulty of the service's; where it says when to come back, that is a request to slow down.
+fn transient(answer: &Answer<'_>) -> Verdict {
+    if answer.status == 503 && answer.retry_after.is_some() { Verdict::Throttled } else { Verdict::Transient }
+}
+
+/// The longest wait that is taken from an answer: more is a mistake or another clock's date, and everything that goes
+/// to the same service in the same account and region waits with it.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+
+/// When to come back: `x-amz-retry-after` in milliseconds, or `Retry-After` in seconds or as a date (RFC 9110, 10.2.3),
+/// counted from the answer's own time where it has one.
+fn retry_after(millis: Option<&str>, standard: Option<&str>, answered: SystemTime) -> Option<Duration> {
+    let millis = millis.and_then(|text| text.trim().parse().ok()).map(Duration::from_millis);
+    let wait = millis.or_else(|| {
+        let text = standard?.trim();
+        match text.parse() {
+            Ok(seconds) => Some(Duration::from_secs(seconds)),
+            Err(_) => http_date(text).map(|until| until.duration_since(answered).unwrap_or_default()),
+        }
+    });
+    wait.map(|wait| wait.min(LONGEST_WAIT))
+}
+
+fn http_date(text: &str) -> Option<SystemTime> {
+    let date = DateTime::from_str(text.trim(), Format::HttpDate).ok()?;
+    UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(date.secs()).ok()?))
+}
+
+fn seconds_ahead(now: SystemTime, date: SystemTime) -> i64 {
+    let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    now.duration_since(date).map_or_else(|behind| -seconds(behind.duration()), seconds)
+}
+
+fn clock_is_off(ahead: Option<i64>) -> String {
+    let Some(seconds) = ahead else {
+        return "AWS refuses the time of this machine's clock".to_owned();
+    };
+    let size = seconds.unsigned_abs();
+    let (number, unit) = match size {
+        0..7_200 => (size / 60, "minutes"),
+        7_200..172_800 => (size / 3_600, "hours"),
+        _ => (size / 86_400, "days"),
+    };
+    let direction = if seconds < 0 { "behind" } else { "ahead of" };
+    format!("this machine's clock is {number} {unit} {direction} AWS's, so requests are refused")
+}
+
+/// Says what came instead of the service's answer, without quoting it.
+fn foreign(raw: &HttpResponse) -> String {
+    let mut message = format!("status {} with an answer that isn't the service's", raw.status().as_u16());
+    // Writing to a string can't fail.
+    let _ = match (raw.headers().get("content-type"), raw.body().bytes()) {
+        (_, Some([])) => write!(message, ": it is empty"),
+        (Some(content_type), Some(body)) => {
+            write!(message, ": {} bytes of {}", body.len(), one_line(content_type))
+        }
+        (None, Some(body)) => write!(message, ": {} bytes", body.len()),
+        (_, None) => Ok(()),
+    };
+    message
+}
+
+/// An answer began, but could not be read to its end, or isn't whole.
+fn unread(error: &(dyn Error + 'static)) -> Failure {
+    if let Some(reason) = find::<NotWhole>(error) {
+        return invalid_answer(&reason.to_string());
+    }
+    Failure::new(FailureKind::Failed, chain(error)).with_code(CONNECTION_LOST).with_remedy(Remedy::TryAgain)
+}
+
+/// There was no answer. The kinds and types of errors are those of [`crate::http::client`]; the tests make real ones.
+fn undelivered(context: &DispatchFailure) -> Failure {
+    let Some(connector) = context.as_connector_error() else {
+        return Failure::new(FailureKind::Failed, "not sent").with_code(REQUEST_FAILED);
+    };
+    let error = cause(connector);
+    let text = chain(error);
+    if connector.is_timeout() {
+        return unreachable(TIMEOUT, text);
+    }
+    // The client says with which connection it failed, where it had one.
+    if connector.connection_metadata().is_some() && !connector.is_user() {
+        if connector.is_io() || connector.as_other() == Some(ErrorKind::TransientError) {
+            let failure = Failure::new(FailureKind::Failed, text);
+            return failure.with_code(CONNECTION_LOST).with_remedy(Remedy::TryAgain);
+        }
+        // Somebody answered, but not in HTTP.
+        return invalid_answer(&text);
+    }
+    match find::<rustls::Error>(error) {
+        // The next attempt would see the same certificate.
+        Some(rustls::Error::InvalidCertificate(_)) => {
+            return Failure::new(FailureKind::Unreachable, text).with_code(CERTIFICATE_REFUSED);
+        }
+        Some(_) => return unreachable(CONNECT_FAILED, text),
+        None => {}
+    }
+    if find::<ResolveDnsError>(error).is_some() {
+        return unreachable(DNS_FAILED, text);
+    }
+    // A proxy's refusal has a type that only the client knows, but words of its own.
+    if text == "tunnel error: proxy authorization required" {
+        return Failure::new(FailureKind::Unreachable, PROXY_WANTS_PASSWORD).with_code(CONNECT_FAILED);
+    }
+    if connector.is_io() || text.starts_with("tunnel error") {
+        return unreachable(CONNECT_FAILED, text);
+    }
+    // No endpoint, no credentials, no signature: it never left, and never will.
+    Failure::new(FailureKind::Failed, text).with_code(REQUEST_FAILED)
+}
+
+fn unreachable(code: &str, text: String) -> Failure {
+    Failure::new(FailureKind::Unreachable, text).with_code(code).with_remedy(Remedy::TryAgain)
+}
+
+/// What an error wraps, or itself where it wraps nothing: the SDK's outer layers say nothing that the rest doesn't.
+fn cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    error.source().unwrap_or(error)
+}
+
+/// An error and its causes. What an input/output error wraps is not its `source`, which would pass it over.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| match error.downcast_ref::<std::io::Error>() {
+        Some(io) => io.get_ref().map(|wrapped| wrapped as _),
+        None => error.source(),
+    })
+}
+
+/// The first error of type `T` among `error` and its causes.
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    causes(error).find_map(|error| error.downcast_ref())
+}
+
+/// An error and its causes in one line; what a cause only repeats is left out.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut line = String::new();
+    for cause in causes(error) {
+        let text = cause.to_string();
+        if text.is_empty() || line.contains(&text) {
+            continue;
+        }
+        if !line.is_empty() {
+            line.push_str(": ");
+        }
+        line.push_str(&text);
+    }
+    one_line(&line)
+}
+
+/// Where a service begins to repeat the request, with its session token and signature, in its own message; or the SDK
+/// does, with the token in its body.
+const REPEATS_REQUEST: [&str; 5] = [
+    "The Canonical String",
+    "The String-to-Sign",
+    "Authorization=",
+    "Authorization header",
+    " to request `Request",
+];
+
+/// The longest message, in characters.
+const LONGEST_MESSAGE: usize = 600;
+
+/// A message in one line, of a sane length, without what must not be repeated. It stays untrusted text.
 pub(crate) fn one_line(text: &str) -> String {
-    let words: Vec<&str> =
-        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
-    words.join(" ")
+    let end = REPEATS_REQUEST.iter().filter_map(|mark| text.find(mark)).min().unwrap_or(text.len());
+    let is_gap = |c: char| c.is_whitespace() || c.is_control();
+    let mut line = String::new();
+    for word in text[..end].split(is_gap).filter(|word| !word.is_empty()) {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    if let Some((cut, _)) = line.char_indices().nth(LONGEST_MESSAGE) {
+        line.truncate(cut);
+        line.push('…');
+    }
+    line
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::UNIX_EPOCH;
-
-    use aws_smithy_runtime_api::client::result::ConnectorError;
-    use aws_smithy_runtime_api::http::StatusCode;
-    use aws_smithy_types::body::SdkBody;
-    use aws_smithy_types::error::ErrorMetadata;
-
-    use super::*;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("x")]
-    struct Answered(ErrorMetadata);
-
-    impl ProvideErrorMetadata for Answered {
-        fn meta(&self) -> &ErrorMetadata {
-            &self.0
-        }
-    }
-
-    fn answer(status: u16, code: Option<&str>, headers: &[(&'static str, &'static str)]) -> Failure {
-        let mut raw = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::empty());
-        for (name, value) in headers {
-            raw.headers_mut().insert(*name, *value);
-        }
-        let mut meta = ErrorMetadata::builder();
-        if let Some(code) = code {
-            meta = meta.code(code).message("line one\nline\u{1b}[2J two");
-        }
-        classify(&SdkError::service_error(Answered(meta.build()), raw), UNIX_EPOCH)
-    }
-
-    #[test]
-    fn throttling_is_known_by_code_and_by_status() {
-        for failure in [
-            answer(429, None, &[]),
-            answer(503, Some("SlowDown"), &[]),
-            answer(400, Some("ThrottlingException"), &[]),
-            answer(503, Some("RequestLimitExceeded"), &[]),
-        ] {
-            assert_eq!(failure.remedy, Remedy::SlowDown { after: None }, "{failure:?}");
-            assert_eq!(failure.kind, FailureKind::Throttled);
-        }
-    }
-
-    #[test]
-    fn a_pause_comes_in_three_forms_and_is_bounded() {
-        for (header, value, seconds) in [
-            ("retry-after", "7", 7),
-            ("x-amz-retry-after", "1500", 1),
-            ("retry-after", "Thu, 01 Jan 1970 00:00:09 GMT", 9),
-            ("retry-after", "86400", 300),
-        ] {
-            let Remedy::SlowDown { after: Some(after) } = answer(429, None, &[(header, value)]).remedy else {
-                panic!("{header}: {value}");
-            };
-            assert_eq!(after.as_secs(), seconds, "{header}: {value}");
-        }
-        assert_eq!(answer(429, None, &[("retry-after", "soon")]).remedy, Remedy::SlowDown { after: None });
-    }
-
-    #[test]
-    fn server_errors_are_tried_again_and_other_answers_stand() {
-        assert_eq!(answer(500, Some("InternalError"), &[]).remedy, Remedy::TryAgain);
-        let denied = answer(403, Some("AccessDenied"), &[("x-amzn-RequestId", "r-1")]);
-        assert_eq!((denied.remedy, denied.kind), (Remedy::None, FailureKind::Failed));
-        assert_eq!(denied.request_id.as_deref(), Some("r-1"));
-        assert_eq!(denied.message, "line one line [2J two", "one line, without control characters");
-        assert_eq!(answer(403, None, &[]).code.as_deref(), Some("HTTP403"));
-        let foreign = answer(200, None, &[]);
-        assert_eq!((foreign.code.as_deref(), foreign.remedy), (Some("InvalidResponse"), Remedy::TryAgain));
-    }
-
-    #[test]
-    fn what_never_arrived_is_unreachable() {
-        let reset = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "reset by peer");
-        for error in [
-            SdkError::dispatch_failure(ConnectorError::io(reset.into())),
-            SdkError::dispatch_failure(ConnectorError::timeout("slow".into())),
-            SdkError::timeout_error("slow"),
-        ] {
-            let failure = classify::<Answered>(&error, UNIX_EPOCH);
-            assert_eq!(
-                (failure.kind, failure.remedy),
-                (FailureKind::Unreachable, Remedy::TryAgain),
-                "{failure:?}"
-            );
-        }
-    }
-}
+mod tests;

@@ -2,7 +2,8 @@
 //!
 //! [`profile`] says what the files hold; [`session`] and [`token`] keep one token for each sso-session, shared with the
 //! AWS CLI through [`token_cache`]; [`portal`] and [`credentials`] turn it into keys. Every call goes through
-//! [`attempt`], the one retry loop, which `ssoinv-aws` uses for the services too.
+//! [`attempt`], the one retry loop; what an error means, [`classify`] says; an answer in XML must be whole
+//! ([`whole_xml`]). `ssoinv-aws` uses these three for the services too.
 
 pub mod attempt;
 pub mod aws_ini;
@@ -16,5 +17,8 @@ mod process;
 pub mod profile;
 pub mod session;
 mod sts;
+#[cfg(test)]
+mod testing;
 pub mod token;
 pub mod token_cache;
+pub mod whole_xml;

@@ -14,7 +14,7 @@ use ssoinv_core::scope::AccountId;
 use ssoinv_core::secret::Secret;
 
 use crate::attempt::{self, Turnstile};
-use crate::classify::classify;
+use crate::classify::{INVALID_ANSWER, classify, invalid_answer};
 use crate::credentials::RoleCredentials;
 use crate::session::{Session, SsoContext};
 
@@ -69,10 +69,7 @@ impl Portal {
                 failure
             })?;
             answer.role_credentials.and_then(whole).ok_or_else(|| {
-                let message = "the answer of GetRoleCredentials lacks a key";
-                Failure::new(FailureKind::Failed, message)
-                    .with_code("InvalidResponse")
-                    .with_remedy(Remedy::TryAgain)
+                invalid_answer("the answer of GetRoleCredentials lacks a key")
             })
         });
         answer.await
@@ -129,9 +126,14 @@ impl Portal {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let mut failure = classify(error, self.context.clock.now());
-        let status = error.raw_response().map(|raw| raw.status().as_u16());
-        if failure.code.as_deref() == Some("UnauthorizedException") || status == Some(401) {
+        let mut failure = classify(error, &self.context.clock);
+        let status = match error {
+            SdkError::ServiceError(context) => Some(context.raw().status().as_u16()),
+            _ => None,
+        };
+        let code = failure.code.as_deref();
+        // A 401 that isn't the portal's own says nothing of the token.
+        if code == Some("UnauthorizedException") || (status == Some(401) && code != Some(INVALID_ANSWER)) {
             failure.kind = FailureKind::SignInExpired;
             failure.remedy = Remedy::Renew;
         }
@@ -161,4 +163,56 @@ fn of_millis(millis: i64) -> Option<SystemTime> {
         .ok()
         .filter(|millis| *millis > 0)
         .map(|millis| UNIX_EPOCH + Duration::from_millis(millis))
+}
+
+#[cfg(test)]
+mod tests {
+    use ssoinv_core::pace::PaceLimits;
+
+    use super::*;
+    use crate::http::Timeouts;
+    use crate::testing::{Canned, canned, context, place};
+
+    fn portal(answer: Canned) -> Portal {
+        let context = context(canned(answer), Timeouts::default());
+        let client = aws_sdk_sso::Client::new(&context.sdk.at(&place(None)).build());
+        Portal { client, turnstile: Arc::new(Turnstile::new(PaceLimits::PORTAL)), context }
+    }
+
+    /// The failure of GetRoleCredentials, and whether the portal is said to take the token.
+    async fn refused(answer: Canned) -> (Failure, Option<bool>) {
+        let portal = portal(answer);
+        let token = Secret::new("token");
+        let account = "111122223333".parse().expect("an account's ID");
+        let failure = portal.role_credentials(&token, account, "Audit").await.expect_err("no credentials");
+        (failure, portal.accepts(&token).await.ok())
+    }
+
+    /// Without a code, as the portal was seen to answer; `requestid` tells that it is the portal.
+    #[tokio::test]
+    async fn the_portals_own_401_and_403_are_told_from_a_proxys() {
+        use FailureKind::{Denied, Failed, SignInExpired, Throttled};
+        const PORTAL: &[(&str, &str)] = &[("requestid", "r-1")];
+        const UNAUTHORIZED: &[(&str, &str)] = &[("x-amzn-errortype", "UnauthorizedException")];
+        const FORBIDDEN: &[(&str, &str)] = &[("x-amzn-errortype", "ForbiddenException")];
+        const NOT_FOUND: &[(&str, &str)] = &[("x-amzn-errortype", "ResourceNotFoundException")];
+        for (status, headers, body, kind, remedy, takes) in [
+            (401, UNAUTHORIZED, "{}", SignInExpired, Remedy::Renew, Some(false)),
+            (401, PORTAL, "{}", SignInExpired, Remedy::Renew, Some(false)),
+            (401, &[][..], "<html>Log in to the network</html>", Failed, Remedy::TryAgain, None),
+            (403, FORBIDDEN, r#"{"message":"No access"}"#, Denied, Remedy::None, Some(true)),
+            (403, PORTAL, "{}", Denied, Remedy::None, Some(true)),
+            (403, &[], "<html>Blocked</html>", Failed, Remedy::TryAgain, None),
+            (404, NOT_FOUND, "{}", Failed, Remedy::None, None),
+            (429, PORTAL, "{}", Throttled, Remedy::SlowDown { after: None }, None),
+            (500, PORTAL, "{}", Failed, Remedy::TryAgain, None),
+        ] {
+            let (failure, accepted) = refused((status, headers, body.to_owned())).await;
+            assert_eq!((failure.kind, failure.remedy), (kind, remedy), "{status}: {failure:?}");
+            assert_eq!(accepted, takes, "{status} {headers:?}");
+            let says_role =
+                failure.message.starts_with("no access to role `Audit` in account `111122223333`");
+            assert_eq!(says_role, kind == Denied, "{failure:?}");
+        }
+    }
 }

@@ -1,4 +1,7 @@
 //! STS: assuming roles, and asking whose credentials these are.
+//!
+//! Its XML must be whole ([`crate::whole_xml`]), and no part of credentials may be missing: the SDK's decoder would make
+//! shorter keys of the one, and empty keys of the other.
 
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -15,11 +18,12 @@ use ssoinv_core::scope::{AccountId, Partition};
 use ssoinv_core::secret::Secret;
 
 use crate::attempt::{self, Turnstile};
-use crate::classify::classify;
+use crate::classify::{INVALID_ANSWER, classify};
 use crate::credentials::{Identity, RoleCredentials};
 use crate::http::Place;
 use crate::profile::{AssumeRole, WebIdentity};
 use crate::session::{SsoContext, misconfigured};
+use crate::whole_xml::WholeXml;
 
 /// STS allows 600 calls a second for an account and region (IAM User Guide, "IAM and AWS STS quotas"); a tenth leaves
 /// room for others.
@@ -52,9 +56,11 @@ impl Sts {
             .role_session_name(self.session_name(role.role_session_name.as_deref()))
             .set_external_id(role.external_id.clone())
             .set_duration_seconds(role.duration_seconds.and_then(|seconds| i32::try_from(seconds).ok()));
-        let answer =
-            self.call(|| async { call.clone().send().await.map_err(|error| self.failure(&error)) }).await;
-        let answer = answer.map_err(|failure| not_assumed(&role.role.arn, failure))?;
+        let answer = self.call(|| async {
+            let call = call.clone().customize().interceptor(WholeXml);
+            call.send().await.map_err(|error| self.failure(&error))
+        });
+        let answer = answer.await.map_err(|failure| not_assumed(&role.role.arn, failure))?;
         let arn = answer.assumed_role_user.map(|user| user.arn);
         given(answer.credentials, arn)
     }
@@ -76,9 +82,11 @@ impl Sts {
             .role_arn(&identity.role.arn)
             .role_session_name(self.session_name(identity.role_session_name.as_deref()))
             .web_identity_token(token.trim());
-        let answer =
-            self.call(|| async { call.clone().send().await.map_err(|error| self.failure(&error)) }).await;
-        let answer = answer.map_err(|mut failure| {
+        let answer = self.call(|| async {
+            let call = call.clone().customize().interceptor(WholeXml);
+            call.send().await.map_err(|error| self.failure(&error))
+        });
+        let answer = answer.await.map_err(|mut failure| {
             // The token in the file has ended; there is nothing here to renew it with.
             if failure.remedy == Remedy::Renew {
                 failure.remedy = Remedy::None;
@@ -97,15 +105,17 @@ impl Sts {
         place: &Place,
     ) -> Result<Identity, Failure> {
         let client = self.client(Some(credentials), place);
-        let call =
-            || async { client.get_caller_identity().send().await.map_err(|error| self.failure(&error)) };
-        let answer = self.call(call).await?;
+        let answer = self.call(|| async {
+            let call = client.get_caller_identity().customize().interceptor(WholeXml);
+            call.send().await.map_err(|error| self.failure(&error))
+        });
+        let answer = answer.await?;
         let arn = answer.arn.filter(|arn| !arn.is_empty());
         let partition = arn.as_deref().and_then(|arn| arn.split(':').nth(1)).and_then(Partition::from_name);
         let account_id =
             answer.account.and_then(|account| account.parse::<AccountId>().ok()).ok_or_else(|| {
                 let message = "the answer of GetCallerIdentity names no account";
-                Failure::new(FailureKind::Failed, message).with_code("InvalidResponse")
+                Failure::new(FailureKind::Failed, message).with_code(INVALID_ANSWER)
             })?;
         Ok(Identity { account_id, partition: partition.unwrap_or_default(), arn: arn.map(Arc::from) })
     }
@@ -135,20 +145,20 @@ impl Sts {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let mut failure = classify(error, self.context.clock.now());
+        let mut failure = classify(error, &self.context.clock);
         match failure.code.as_deref() {
-            Some("ExpiredToken" | "ExpiredTokenException") => failure.remedy = Remedy::Renew,
             Some("IDPCommunicationError") => failure.remedy = Remedy::TryAgain,
-            Some(
-                "AccessDenied"
-                | "AccessDeniedException"
-                | "InvalidClientTokenId"
-                | "UnrecognizedClientException",
-            ) => {
-                let scp = failure.message.contains("with an explicit deny in a service control policy");
-                failure.kind = if scp { FailureKind::DeniedByScp } else { FailureKind::Denied };
-            }
+            // With status 403, but no word about the role.
+            Some("IDPRejectedClaim" | "RegionDisabledException") => failure.kind = FailureKind::Failed,
             _ => {}
+        }
+        // What has ended are the credentials or the token that were shown, not the sign-in.
+        if failure.kind == FailureKind::SignInExpired {
+            failure.kind = FailureKind::Failed;
+        }
+        // Nobody asks here which regions are enabled.
+        if failure.remedy == Remedy::CheckRegion {
+            failure.remedy = Remedy::None;
         }
         failure
     }
@@ -160,9 +170,13 @@ fn not_assumed(arn: &str, failure: Failure) -> Failure {
 }
 
 fn given(credentials: Option<Credentials>, arn: Option<String>) -> Result<RoleCredentials, Failure> {
-    let Some(credentials) = credentials else {
-        return Err(Failure::new(FailureKind::Failed, "the answer of STS holds no credentials")
-            .with_code("InvalidResponse"));
+    let is_whole = |given: &Credentials| {
+        let keys = [&given.access_key_id, &given.secret_access_key, &given.session_token];
+        given.expiration.secs() > 0 && keys.iter().all(|key| !key.is_empty())
+    };
+    let Some(credentials) = credentials.filter(is_whole) else {
+        let message = "the answer of STS holds no credentials, or not all of them";
+        return Err(Failure::new(FailureKind::Failed, message).with_code(INVALID_ANSWER));
     };
     Ok(RoleCredentials {
         access_key_id: credentials.access_key_id,
@@ -171,4 +185,139 @@ fn given(credentials: Option<Credentials>, arn: Option<String>) -> Result<RoleCr
         expires_at: credentials.expiration.try_into().ok(),
         caller_arn: arn.map(Arc::from),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::http::Timeouts;
+    use crate::profile::{RoleArn, RoleSource};
+    use crate::testing::{Canned, canned, context, place};
+
+    const ASSUMED: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIA1</AccessKeyId>\
+        <SecretAccessKey>secret</SecretAccessKey><SessionToken>token</SessionToken>\
+        <Expiration>2026-07-01T01:00:00Z</Expiration></Credentials><AssumedRoleUser><Arn>arn:aws:sts::111122223333:x</Arn>\
+        <AssumedRoleId>AROA:x</AssumedRoleId></AssumedRoleUser></AssumeRoleResult></AssumeRoleResponse>";
+    const CALLER: &str = "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::111122223333:user/x</Arn>\
+        <UserId>AIDA</UserId><Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>";
+
+    fn sts(answer: Canned) -> Sts {
+        Sts::new(context(canned(answer), Timeouts::default()))
+    }
+
+    fn keys() -> RoleCredentials {
+        RoleCredentials {
+            access_key_id: "AKIDEXAMPLE".to_owned(),
+            secret_access_key: Secret::new("secret"),
+            session_token: None,
+            expires_at: None,
+            caller_arn: None,
+        }
+    }
+
+    fn arn() -> RoleArn {
+        RoleArn::parse("arn:aws:iam::111122223333:role/x").expect("an ARN")
+    }
+
+    async fn assume(answer: Canned) -> Result<RoleCredentials, Failure> {
+        let role = AssumeRole {
+            profile: "dev".to_owned(),
+            role: arn(),
+            source: RoleSource::Environment,
+            external_id: None,
+            role_session_name: None,
+            duration_seconds: None,
+            mfa_serial: None,
+        };
+        sts(answer).assume_role(&role, &keys(), &place(None)).await
+    }
+
+    async fn assume_with_token(answer: Canned) -> Result<RoleCredentials, Failure> {
+        let mut token = tempfile::NamedTempFile::new().expect("a file");
+        token.write_all(b"token").expect("written");
+        let identity =
+            WebIdentity { role: arn(), token_file: token.path().to_owned(), role_session_name: None };
+        sts(answer).assume_role_with_web_identity(&identity, &place(None)).await
+    }
+
+    async fn caller(answer: Canned) -> Result<Identity, Failure> {
+        sts(answer).caller(&keys(), &place(None)).await
+    }
+
+    /// HTTP doesn't tell of these cuts.
+    #[tokio::test]
+    async fn half_an_answer_never_counts() {
+        let with_token = ASSUMED.replace("AssumeRoleRes", "AssumeRoleWithWebIdentityRes");
+        let good = |body: &str| (200, &[][..], body.to_owned());
+        assert_eq!(assume(good(ASSUMED)).await.expect("whole").access_key_id, "ASIA1");
+        assert_eq!(assume_with_token(good(&with_token)).await.expect("whole").access_key_id, "ASIA1");
+        assert_eq!(caller(good(CALLER)).await.expect("whole").account_id.as_str(), "111122223333");
+        let broken = |failure: Option<Failure>, body: &str| {
+            let failure = failure.unwrap_or_else(|| panic!("taken: {body}"));
+            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{failure:?}");
+            assert_eq!(
+                (failure.kind, failure.remedy),
+                (FailureKind::Failed, Remedy::TryAgain),
+                "{failure:?}"
+            );
+        };
+        for cut in 0..ASSUMED.len() {
+            broken(assume(good(&ASSUMED[..cut])).await.err(), &ASSUMED[..cut]);
+        }
+        for cut in (0..with_token.len()).step_by(7) {
+            broken(assume_with_token(good(&with_token[..cut])).await.err(), &with_token[..cut]);
+        }
+        for cut in 0..CALLER.len() {
+            broken(caller(good(&CALLER[..cut])).await.err(), &CALLER[..cut]);
+        }
+    }
+
+    #[tokio::test]
+    async fn credentials_are_all_there_or_none() {
+        for part in ["AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"] {
+            let body = ASSUMED.replace(part, "Other");
+            let failure = assume((200, &[], body)).await.expect_err(part);
+            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{part}");
+        }
+        let failure =
+            assume((200, &[], "<AssumeRoleResponse><AssumeRoleResult/></AssumeRoleResponse>".to_owned()));
+        assert_eq!(failure.await.expect_err("nothing").code.as_deref(), Some(INVALID_ANSWER));
+    }
+
+    #[tokio::test]
+    async fn refusals_mean_what_they_mean_to_sts() {
+        use FailureKind::{Denied, DeniedByScp, Failed, Throttled};
+        for (status, code, message, kind, remedy) in [
+            (403, "AccessDenied", "not authorized to perform: sts:AssumeRole", Denied, Remedy::None),
+            (
+                403,
+                "AccessDenied",
+                "with an explicit deny in a service control policy",
+                DeniedByScp,
+                Remedy::None,
+            ),
+            (403, "AccessDenied", "no service control policy allows the action", DeniedByScp, Remedy::None),
+            (403, "InvalidClientTokenId", "The security token is invalid", Denied, Remedy::None),
+            (403, "ExpiredToken", "The security token has expired", Failed, Remedy::Renew),
+            (403, "RegionDisabledException", "STS is not activated", Failed, Remedy::None),
+            (403, "IDPRejectedClaim", "no", Failed, Remedy::None),
+            (400, "IDPCommunicationError", "", Failed, Remedy::TryAgain),
+            (400, "ValidationError", "", Failed, Remedy::None),
+            (400, "Throttling", "Rate exceeded", Throttled, Remedy::SlowDown { after: None }),
+        ] {
+            let body = format!(
+                "<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+            );
+            let headers = &[("x-amzn-requestid", "r-1")];
+            let failure = caller((status, headers, body.clone())).await.expect_err(code);
+            assert_eq!((failure.kind, failure.remedy), (kind, remedy), "{failure:?}");
+            assert_eq!(failure.code.as_deref(), Some(code));
+            // Nothing renews the token of a file.
+            let failure = assume_with_token((status, headers, body)).await.expect_err(code);
+            let remedy = if remedy == Remedy::Renew { Remedy::None } else { remedy };
+            assert_eq!((failure.kind, failure.remedy), (kind, remedy), "{failure:?}");
+        }
+    }
 }

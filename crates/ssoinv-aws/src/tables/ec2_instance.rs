@@ -20,11 +20,11 @@ use ssoinv_core::clock::Clock;
 use ssoinv_core::failure::Failure;
 use ssoinv_core::json::rfc3339;
 use ssoinv_core::table::{AwsRow, Column, RowContext, Table};
+use ssoinv_sso::classify::{classify, invalid_answer};
+use ssoinv_sso::whole_xml::WholeXml;
 
 use super::columns::{akas, filled, millis, object, objects, region_of_call, regional_arn, text};
-use super::whole_xml::WholeXml;
 use super::{ListTable, Page, ec2_shapes as shapes};
-use crate::classify::{classify, invalid_answer};
 
 /// Instances in a page, at most.
 const MAX_RESULTS: i32 = 1000;
@@ -421,7 +421,7 @@ impl ListTable for Ec2Instance {
             .set_next_token(token.map(str::to_owned))
             .customize()
             .interceptor(WholeXml);
-        let answer = request.send().await.map_err(|error| classify(error, clock))?;
+        let answer = request.send().await.map_err(|error| classify(&error, clock))?;
         let reservations =
             answer.reservations.ok_or_else(|| invalid_answer("the answer has no list of reservations"))?;
         let mut rows = Vec::with_capacity(reservations.len());
@@ -440,9 +440,9 @@ impl ListTable for Ec2Instance {
 mod tests {
     use expect_test::{expect, expect_file};
     use ssoinv_core::failure::Remedy;
+    use ssoinv_sso::classify::INVALID_ANSWER;
 
     use super::*;
-    use crate::classify::INVALID_ANSWER;
     use crate::tables::testing::{CannedService, asked, clock, leaves, page, told};
     use crate::tables::{ApiClient, Service};
 

@@ -25,10 +25,10 @@ use ssoinv_core::clock::Clock;
 use ssoinv_core::failure::Failure;
 use ssoinv_core::json::{Json, Object};
 use ssoinv_core::table::{AwsRow, Column, Table};
+use ssoinv_sso::classify::{classify, invalid_answer};
 
 use super::columns::{akas, filled, object, objects, region_of_call, text, texts};
 use super::{ListTable, Page};
-use crate::classify::{classify, invalid_answer};
 
 /// Functions in a page, at most.
 const MAX_ITEMS: i32 = 50;
@@ -339,7 +339,7 @@ impl ListTable for LambdaFunction {
 
     async fn page(client: &Client, token: Option<&str>, clock: &Clock) -> Result<Page<Row>, Failure> {
         let request = client.list_functions().max_items(MAX_ITEMS).set_marker(token.map(str::to_owned));
-        let answer = request.send().await.map_err(|error| classify(error, clock))?;
+        let answer = request.send().await.map_err(|error| classify(&error, clock))?;
         let functions =
             answer.functions.ok_or_else(|| invalid_answer("the answer has no list of functions"))?;
         Ok(Page { rows: functions.into_iter().map(Row).collect(), next: answer.next_marker })
@@ -351,9 +351,9 @@ mod tests {
     use expect_test::{expect, expect_file};
     use ssoinv_core::failure::Remedy;
     use ssoinv_core::json::rfc3339;
+    use ssoinv_sso::classify::INVALID_ANSWER;
 
     use super::*;
-    use crate::classify::INVALID_ANSWER;
     use crate::tables::testing::{CannedService, asked, clock, page, told};
     use crate::tables::{ApiClient, Service};
 

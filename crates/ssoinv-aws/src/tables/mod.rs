@@ -2,19 +2,20 @@
 //!
 //! A table's file says which call lists its rows, how that call pages and what is odd about it; then come the row, the
 //! columns and the function that asks for one page ([`ListTable`]). The runner knows tables only as [`AnyTable`]: it
-//! hands in a client, gets Arrow rows and the next page's token. What an error means is [`crate::classify`]'s.
+//! hands in a client, gets Arrow rows and the next page's token. What an error means is [`ssoinv_sso::classify`]'s.
 //!
-//! An answer that isn't the service's is never an empty page: the XML must be whole (`whole_xml.rs`), the list must be
-//! there even when nothing is in it, and every item must have a name.
+//! An answer that isn't the service's is never an empty page: the XML must be whole ([`ssoinv_sso::whole_xml`]), the
+//! list must be there even when nothing is in it, and every item must have a name.
 
 mod columns;
 mod ec2_instance;
 mod ec2_shapes;
 mod lambda_function;
+#[cfg(test)]
+mod refusals;
 mod s3_bucket;
 #[cfg(test)]
 pub(crate) mod testing;
-pub(crate) mod whole_xml;
 
 use std::fmt;
 use std::future::Future;
@@ -27,8 +28,7 @@ use ssoinv_core::clock::Clock;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::pace::PaceLimits;
 use ssoinv_core::table::{AwsRow, KEY_COLUMN, RowContext, Table, TableSchema};
-
-use crate::classify::invalid_answer;
+use ssoinv_sso::classify::invalid_answer;
 
 /// Every table, in the order in which they are shown.
 pub static TABLES: &[&dyn AnyTable] =
@@ -159,8 +159,8 @@ pub trait ListTable: fmt::Debug + Send + Sync + 'static {
     /// Makes one call: asks for the page that `token` names, or for the first.
     ///
     /// # Errors
-    /// What [`crate::classify::classify`] says, with `clock` as the time of day; [`invalid_answer`] where the answer has
-    /// no list in it.
+    /// What [`ssoinv_sso::classify::classify`] says, with `clock` as the time of day; [`invalid_answer`] where the answer
+    /// has no list in it.
     fn page(
         client: &Self::Client,
         token: Option<&str>,

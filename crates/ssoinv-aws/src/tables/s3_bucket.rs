@@ -17,11 +17,11 @@ use aws_sdk_s3::types::{Bucket, Owner};
 use ssoinv_core::clock::Clock;
 use ssoinv_core::failure::Failure;
 use ssoinv_core::table::{AwsRow, Column, RowContext, Table};
+use ssoinv_sso::classify::{classify, invalid_answer};
+use ssoinv_sso::whole_xml::WholeXml;
 
 use super::columns::{akas, filled, millis, text};
-use super::whole_xml::WholeXml;
 use super::{ListTable, Page};
-use crate::classify::{classify, invalid_answer};
 
 /// Buckets in a page, at most.
 const MAX_BUCKETS: i32 = 10_000;
@@ -91,7 +91,7 @@ impl ListTable for S3Bucket {
             .set_continuation_token(token.map(str::to_owned))
             .customize()
             .interceptor(WholeXml);
-        let answer = request.send().await.map_err(|error| classify(error, clock))?;
+        let answer = request.send().await.map_err(|error| classify(&error, clock))?;
         let buckets = answer.buckets.ok_or_else(|| invalid_answer("the answer has no list of buckets"))?;
         let owner = answer.owner.map(Arc::new);
         let rows = buckets.into_iter().map(|bucket| Row { bucket, owner: owner.clone() }).collect();
@@ -103,9 +103,9 @@ impl ListTable for S3Bucket {
 mod tests {
     use expect_test::expect;
     use ssoinv_core::failure::Remedy;
+    use ssoinv_sso::classify::INVALID_ANSWER;
 
     use super::*;
-    use crate::classify::INVALID_ANSWER;
     use crate::tables::testing::{asked, page, told};
 
     const TWO: &str = r#"<?xml version="1.0" encoding="UTF-8"?>

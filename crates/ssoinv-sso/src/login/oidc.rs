@@ -13,7 +13,7 @@ use ssoinv_core::retry::RetryPolicy;
 use ssoinv_core::secret::Secret;
 
 use crate::attempt::{self, Turnstile};
-use crate::classify::{classify, one_line};
+use crate::classify::{INVALID_ANSWER, classify, one_line};
 use crate::session::{Session, SsoContext};
 use crate::token_cache::{CachedToken, Client, registered_scopes};
 
@@ -179,13 +179,15 @@ impl Oidc {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let mut failure = classify(error, self.context.clock.now());
+        let mut failure = classify(error, &self.context.clock);
         if let Some(description) = description(error) {
             failure.message = description;
         }
-        // It isn't the sign-in session that these end, so nobody need sign in for them.
-        if failure.code.as_deref() == Some("InternalServerException") {
-            failure.remedy = Remedy::TryAgain;
+        // No role is refused here and no credentials end: what the codes mean, each call's own code says.
+        if matches!(failure.kind, FailureKind::Denied | FailureKind::DeniedByScp | FailureKind::SignInExpired)
+        {
+            failure.kind = FailureKind::Failed;
+            failure.remedy = Remedy::None;
         }
         failure
     }
@@ -203,16 +205,17 @@ const ENDED: [&str; 8] = [
     "UnsupportedGrantTypeException",
 ];
 
-/// OIDC's errors say what they mean in `error_description`, not in `message`.
-fn description<E>(error: &SdkError<E, HttpResponse>) -> Option<String> {
+/// OIDC's errors say what they mean in `error_description`, not in `message`. What bears no code isn't OIDC's.
+fn description<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<String> {
     let SdkError::ServiceError(context) = error else { return None };
+    context.err().code()?;
     let body: serde_json::Value = serde_json::from_slice(context.raw().body().bytes()?).ok()?;
     body.get("error_description")?.as_str().filter(|text| !text.is_empty()).map(one_line)
 }
 
 fn incomplete(operation: &str) -> Failure {
     Failure::new(FailureKind::Failed, format!("the answer of {operation} lacks what it should hold"))
-        .with_code("InvalidResponse")
+        .with_code(INVALID_ANSWER)
 }
 
 fn seconds(seconds: i32) -> Duration {
@@ -222,4 +225,42 @@ fn seconds(seconds: i32) -> Duration {
 /// Whether something lasts at least `least` from `now` on.
 pub(crate) fn lasts(expires_at: SystemTime, now: SystemTime, least: Duration) -> bool {
     expires_at.duration_since(now).is_ok_and(|left| !left.is_zero() && left >= least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Timeouts;
+    use crate::testing::{Canned, canned, context, place};
+
+    async fn refreshed(answer: Canned) -> Result<Refreshed, Failure> {
+        let context = context(canned(answer), Timeouts::default());
+        let client = aws_sdk_ssooidc::Client::new(&context.sdk.at(&place(None)).build());
+        let turnstile = Arc::new(Turnstile::new(PaceLimits::UNDOCUMENTED));
+        let oidc = Oidc { client, turnstile, context: Arc::clone(&context) };
+        let client = Client { id: "c".to_owned(), secret: Secret::new("s"), expires_at: UNIX_EPOCH };
+        oidc.refresh(&client, &Secret::new("refresh"), context.retry).await
+    }
+
+    #[tokio::test]
+    async fn only_the_services_own_word_ends_a_sign_in() {
+        let body = |text: &str| format!(r#"{{"error":"x","error_description":"{text}"}}"#);
+        let headers = &[("x-amzn-errortype", "InvalidGrantException")];
+        let ended = refreshed((400, headers, body("gone"))).await;
+        assert!(matches!(ended, Ok(Refreshed::Ended)));
+
+        let headers = &[("x-amzn-errortype", "SomethingNew")];
+        let failure = refreshed((401, headers, body("line\\none"))).await.err().expect("refused");
+        assert_eq!((failure.kind, failure.remedy), (FailureKind::Failed, Remedy::None), "{failure:?}");
+        assert_eq!(failure.message, "line one", "OIDC's own words");
+
+        let headers = &[("x-amzn-errortype", "InternalServerException")];
+        let failure = refreshed((500, headers, body("later"))).await.err().expect("refused");
+        assert_eq!((failure.kind, failure.remedy), (FailureKind::Failed, Remedy::TryAgain), "{failure:?}");
+
+        // Somebody in between.
+        let failure = refreshed((403, &[], body("SECRET"))).await.err().expect("refused");
+        assert_eq!((failure.kind, failure.remedy), (FailureKind::Failed, Remedy::TryAgain), "{failure:?}");
+        assert!(!format!("{failure:?}").contains("SECRET"), "{failure:?}");
+    }
 }

@@ -76,10 +76,7 @@ impl Resolver<'_> {
             None => "which is not defined",
         };
         let defined = || self.files.services.keys().map(String::as_str);
-        let message = format!(
-            "profile `{}` names services section `{}`, {what}",
-            entry.name, named.value
-        );
+        let message = format!("profile `{}` names services section `{}`, {what}", entry.name, named.value);
         let hint = match nearest(&named.value, defined().filter(|name| *name != named.value)) {
             Some(meant) => {
                 format!(

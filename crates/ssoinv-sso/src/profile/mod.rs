@@ -27,6 +27,7 @@ use std::sync::Arc;
 use ssoinv_core::scope::AccountId;
 
 pub use self::endpoints::{ConfiguredEndpoints, Endpoint, Origin, Service, endpoint_for};
+pub(crate) use self::names::host;
 pub use self::names::{RoleArn, is_https_or_loopback, nearest};
 pub use self::problem::{Location, Problem, ProblemKind, Severity, Shown};
 pub use self::report::{ProblemReport, ProfileReport, SourceReport};

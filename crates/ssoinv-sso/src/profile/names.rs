@@ -60,7 +60,7 @@ pub(super) fn botocore_accepts_region(region: &str) -> bool {
 /// The host of an `http` or `https` URL, and whether the scheme is `https`; `None` for anything else.
 ///
 /// It is strict: where two readers could see different hosts (user info, backslashes, odd characters) there is none.
-fn host(url: &str) -> Option<(&str, bool)> {
+pub(crate) fn host(url: &str) -> Option<(&str, bool)> {
     let (scheme, rest) = url.split_once("://")?;
     let https = match scheme.to_ascii_lowercase().as_str() {
         "https" => true,

@@ -1,4 +1,4 @@
-//! Refuses XML that breaks off or is ill-formed before rows are made from it.
+//! Refuses XML that breaks off or is ill-formed before anything is made from it.
 //!
 //! The SDK's decoder takes the end of its input, and whatever it can't read, for the end of the element that it is in:
 //! half an answer becomes a shorter list without a next page. HTTP tells of the missing half only where the length was
@@ -14,11 +14,11 @@ use xmlparser::{ElementEnd, Token, Tokenizer};
 
 /// Goes with every call whose answer is XML: `client.call().customize().interceptor(WholeXml).send()`.
 #[derive(Debug)]
-pub(crate) struct WholeXml;
+pub struct WholeXml;
 
 /// Why an answer can't be trusted. Says nothing of what stands in it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub(crate) enum NotWhole {
+pub enum NotWhole {
     /// The text ends before its root element does.
     #[error("the answer's XML breaks off")]
     BreaksOff,

@@ -1,50 +1,18 @@
 use std::future::Future;
 
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityError;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_types::timeout::TimeoutConfig;
-use ssoinv_core::table::RowContext;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::tables::testing::{CannedService, client, clock, scope};
-use crate::tables::{AnyTable, Service, ServiceClient, TABLES};
-
-/// The table that asks `service`.
-fn table_of(service: Service) -> &'static dyn AnyTable {
-    TABLES.iter().copied().find(|table| table.service() == service).expect("a table of each service")
-}
-
-/// The failure of a page that `client` asks for.
-async fn failure(client: &ServiceClient) -> Failure {
-    let table = table_of(client.service());
-    let scope = scope(table);
-    let context = RowContext { scope: &scope, include_secrets: false };
-    table.page(client, &context, &clock(), None).await.expect_err("no page")
-}
-
-/// The failure of a call that is answered so.
-async fn answered(
-    service: Service,
-    status: u16,
-    headers: &'static [(&'static str, &'static str)],
-    body: &str,
-) -> Failure {
-    failure(&CannedService::new((status, headers, body.to_owned())).client(service)).await
-}
-
-fn s3(code: &str, message: &str) -> String {
-    format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>")
-}
-
-fn ec2(code: &str, message: &str) -> String {
-    format!(
-        "<?xml version=\"1.0\"?>\n<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>\
-         <RequestID>r-1</RequestID></Response>"
-    )
-}
-
-const FROM_AWS: &[(&str, &str)] = &[("x-amzn-requestid", "r-1")];
+use crate::http::Timeouts;
+use crate::profile::Env;
+use crate::testing::{clock, context, over_the_wire, place, response};
+use crate::whole_xml::WholeXml;
 
 mod judged {
     use super::*;
@@ -188,79 +156,10 @@ fn messages_are_one_line_and_repeat_no_request() {
         "It does not match. The String-to-Sign should have been 'SECRET'",
         "Not a valid pair in Authorization header: 'SECRET'",
         "Incomplete: Authorization=AWS4-HMAC-SHA256 Signature=SECRET",
+        "failed to apply endpoint `x` to request `Request { body: SdkBody { inner: Once(Some(b\"SECRET\")) } }`",
     ] {
         assert!(!one_line(message).contains("SECRET"), "{message}");
     }
-}
-
-#[tokio::test]
-async fn each_services_errors_are_read() {
-    let denied = answered(Service::S3, 403, FROM_AWS, &s3("AccessDenied", "no\n way")).await;
-    assert_eq!(denied.kind, FailureKind::Denied);
-    assert_eq!(denied.code.as_deref(), Some("AccessDenied"));
-    assert_eq!(denied.message, "no way");
-    assert_eq!(denied.request_id.as_deref(), Some("r-1"));
-
-    let throttled =
-        answered(Service::Ec2, 503, &[("retry-after", "3")], &ec2("RequestLimitExceeded", "")).await;
-    assert_eq!(throttled.remedy, Remedy::SlowDown { after: Some(Duration::from_secs(3)) });
-    assert_eq!(throttled.message, "RequestLimitExceeded");
-
-    let headers =
-        &[("x-amzn-errortype", "UnrecognizedClientException:http://x/"), ("x-amzn-requestid", "r-2")];
-    let unknown = answered(Service::Lambda, 403, headers, r#"{"message":"invalid"}"#).await;
-    assert_eq!((unknown.kind, unknown.remedy), (FailureKind::Denied, Remedy::CheckRegion));
-    assert_eq!(unknown.code.as_deref(), Some("UnrecognizedClientException"));
-    assert_eq!(unknown.message, "invalid");
-
-    let headers = &[("x-amzn-errortype", "TooManyRequestsException"), ("retry-after", "2")];
-    let throttled = answered(Service::Lambda, 429, headers, r#"{"Reason":"CallerRateLimitExceeded"}"#).await;
-    assert_eq!(throttled.remedy, Remedy::SlowDown { after: Some(Duration::from_secs(2)) });
-}
-
-#[tokio::test]
-async fn a_wrong_clock_is_measured() {
-    // The machine's clock says 1 July, midnight.
-    for (date, words) in [
-        (&[("date", "Wed, 01 Jul 2026 00:17:20 GMT")], "17 minutes behind AWS's"),
-        (&[("date", "Tue, 30 Jun 2026 21:00:00 GMT")], "3 hours ahead of AWS's"),
-        (&[("date", "Fri, 01 Jul 2025 00:00:00 GMT")], "365 days ahead of AWS's"),
-    ] {
-        for (service, status, body) in [
-            (Service::S3, 403, s3("RequestTimeTooSkewed", "The difference is too large")),
-            (Service::Ec2, 400, ec2("RequestExpired", "Request has expired.")),
-            (Service::Ec2, 401, ec2("AuthFailure", "AWS was not able to validate the credentials")),
-        ] {
-            let failure = answered(service, status, date, &body).await;
-            assert!(failure.message.contains(words), "{failure:?}");
-            assert_eq!((failure.kind, failure.remedy), (FailureKind::Failed, Remedy::None), "{failure:?}");
-        }
-    }
-    let date = &[("date", "Wed, 01 Jul 2026 00:00:01 GMT")];
-    let held_up = answered(Service::S3, 403, date, &s3("RequestTimeTooSkewed", "")).await;
-    assert_eq!(held_up.remedy, Remedy::TryAgain);
-}
-
-#[tokio::test]
-async fn somebody_elses_page_is_not_the_services_answer_and_is_not_quoted() {
-    const PAGE: &str = "<html><body>Sign in to the network as SECRET</body></html>";
-    for service in [Service::S3, Service::Ec2, Service::Lambda] {
-        for (status, body) in [(200, PAGE), (200, ""), (200, "SECRET"), (302, PAGE), (403, PAGE), (511, PAGE)]
-        {
-            let failure = answered(service, status, &[("content-type", "text/html")], body).await;
-            assert_eq!(
-                (failure.kind, failure.remedy),
-                (FailureKind::Failed, Remedy::TryAgain),
-                "{failure:?}"
-            );
-            assert!(!format!("{failure:?}").contains("SECRET"), "{failure:?}");
-        }
-    }
-    // A half-read answer's error would quote the half.
-    let half = r#"{"Functions":[{"Environment":{"Variables":{"A":"SECRET","B":{}}}}]}"#;
-    let failure = answered(Service::Lambda, 200, &[], half).await;
-    assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER));
-    assert!(!format!("{failure:?}").contains("SECRET"), "{failure:?}");
 }
 
 /// A server of one connection, and the failure of a call to it.
@@ -274,17 +173,23 @@ where
         let (stream, _) = listener.accept().await.expect("a connection");
         serve(stream).await;
     });
-    let failure = failure(&over_the_wire(&format!("{scheme}://127.0.0.1:{port}"))).await;
+    let failure = asked(&format!("{scheme}://127.0.0.1:{port}"), Timeouts::default()).await;
     server.await.expect("no panic");
     failure
 }
 
-fn over_the_wire(endpoint: &str) -> ServiceClient {
-    use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-        .build_https();
-    client(Service::Ec2, http, Some(endpoint))
+/// The failure of a call that is made with the program's own client.
+async fn asked(endpoint: &str, timeouts: Timeouts) -> Failure {
+    asked_with(over_the_wire(&Env::new()), Some(endpoint), timeouts).await
+}
+
+async fn asked_with(http: SharedHttpClient, endpoint: Option<&str>, timeouts: Timeouts) -> Failure {
+    let sdk = &context(http, timeouts).sdk;
+    let keys = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
+    let config = sdk.at(&place(endpoint)).credentials_provider(SharedCredentialsProvider::new(keys));
+    let client = aws_sdk_sts::Client::new(&config.build());
+    let call = client.get_caller_identity().customize().interceptor(WholeXml);
+    classify(&call.send().await.expect_err("no answer"), &clock())
 }
 
 /// Reads a request's headers, then writes `answer`.
@@ -302,8 +207,8 @@ async fn answer(stream: &mut TcpStream, answer: &str) {
 async fn a_connection_that_breaks_is_a_failure_to_try_again() {
     for begun in [
         "",
-        "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n<DescribeInstancesResponse>",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1b\r\n<DescribeInstancesResponse>\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n<GetCallerIdentityResponse>",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1b\r\n<GetCallerIdentityResponse>\r\n",
     ] {
         for reset in [false, true] {
             let failure = served("http", move |mut stream| async move {
@@ -323,7 +228,7 @@ async fn a_connection_that_breaks_is_a_failure_to_try_again() {
     }
     // Here HTTP knows of nothing missing.
     let cut = served("http", |mut stream| async move {
-        let begun = "<DescribeInstancesResponse><reservationSet><item>";
+        let begun = "<GetCallerIdentityResponse><GetCallerIdentityResult>";
         answer(&mut stream, &format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{begun}")).await;
     });
     assert_eq!(cut.await.code.as_deref(), Some(INVALID_ANSWER));
@@ -336,13 +241,22 @@ async fn what_cannot_be_reached_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
-    let refused = failure(&over_the_wire(&endpoint)).await;
+    let refused = asked(&endpoint, Timeouts::default()).await;
     let no_tls = served("https", |mut stream| async move {
         let mut hello = [0; 4096];
         let _ = stream.read(&mut hello).await;
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
     });
-    for failure in [refused, no_tls.await] {
+    let breaks_off = |reset| {
+        served("https", move |mut stream| async move {
+            let mut hello = [0; 4096];
+            let _ = stream.read(&mut hello).await;
+            if reset {
+                stream.set_zero_linger().expect("a socket");
+            }
+        })
+    };
+    for failure in [refused, no_tls.await, breaks_off(false).await, breaks_off(true).await] {
         assert_eq!(failure.kind, FailureKind::Unreachable, "{failure:?}");
         assert_eq!(failure.code.as_deref(), Some(CONNECT_FAILED), "{failure:?}");
         assert_eq!(failure.remedy, Remedy::TryAgain, "{failure:?}");
@@ -350,13 +264,33 @@ async fn what_cannot_be_reached_is_unreachable() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_gives_no_tunnel_is_unreachable() {
+    for (said, remedy, words) in [
+        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", Remedy::None, PROXY_WANTS_PASSWORD),
+        ("HTTP/1.1 403 Forbidden\r\n\r\n", Remedy::TryAgain, "tunnel error"),
+        ("", Remedy::TryAgain, "tunnel error"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let proxy = format!("http://{}", listener.local_addr().expect("an address"));
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            answer(&mut stream, said).await;
+        });
+        let http = over_the_wire(&[("HTTPS_PROXY".to_owned(), proxy)].into_iter().collect());
+        let failure = asked_with(http, None, Timeouts::default()).await;
+        server.await.expect("no panic");
+        assert_eq!((failure.kind, failure.remedy), (FailureKind::Unreachable, remedy), "{failure:?}");
+        assert_eq!(failure.code.as_deref(), Some(CONNECT_FAILED), "{failure:?}");
+        assert!(failure.message.starts_with(words), "{failure:?}");
+    }
+}
+
+#[tokio::test]
 async fn who_never_answers_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-    let ServiceClient::Ec2(patient) = over_the_wire(&endpoint) else { panic!("EC2's") };
-    let limits = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_millis(20)).build();
-    let hasty = aws_sdk_ec2::Client::from_conf(patient.config().to_builder().timeout_config(limits).build());
-    let failure = failure(&ServiceClient::Ec2(hasty)).await;
+    let attempt = Duration::from_millis(20);
+    let failure = asked(&endpoint, Timeouts { attempt, ..Timeouts::default() }).await;
     assert_eq!(failure.kind, FailureKind::Unreachable, "{failure:?}");
     assert_eq!(failure.code.as_deref(), Some(TIMEOUT), "{failure:?}");
     assert_eq!(failure.remedy, Remedy::TryAgain, "{failure:?}");
@@ -364,51 +298,115 @@ async fn who_never_answers_is_unreachable() {
 
 #[tokio::test]
 async fn what_cannot_be_sent_is_not_tried_again() {
-    let failure = failure(&over_the_wire("not a URL")).await;
+    let failure = asked("not a URL", Timeouts::default()).await;
     assert_eq!(failure.code.as_deref(), Some(REQUEST_FAILED), "{failure:?}");
+    assert!(!failure.message.contains("Action="), "the request is not repeated: {failure:?}");
     assert_eq!((failure.kind, failure.remedy), (FailureKind::Failed, Remedy::None), "{failure:?}");
 }
 
-/// An error and its causes, as the HTTP client gives them.
-#[derive(Debug)]
-struct Said(&'static str, Option<Box<Said>>);
-
-impl std::fmt::Display for Said {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl Error for Said {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.1.as_ref().map(|cause| &**cause as _)
-    }
-}
-
-/// In the words that the client was seen to use: neither can be had on loopback without a name server or a certificate.
+/// As the client was seen to give them: neither can be had on loopback without a name server or a certificate.
 #[test]
 fn names_and_certificates_have_their_own_codes() {
-    for (said, code, remedy) in [
+    let io = |error: &str| std::io::Error::other(error.to_owned());
+    let name = ResolveDnsError::new(io("failed to lookup address information"));
+    let certificate = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+    let wrapped = std::io::Error::other(std::io::Error::new(std::io::ErrorKind::InvalidData, certificate));
+    for (error, code, remedy, message) in [
         (
-            ["client error (Connect)", "dns error", "failed to lookup address information"],
+            ConnectorError::io(name.into()),
             DNS_FAILED,
             Remedy::TryAgain,
+            "failed to perform DNS lookup: failed to lookup address information",
         ),
         (
-            ["client error (Connect)", "TLS handshake failed", "invalid peer certificate: UnknownIssuer"],
+            ConnectorError::other(wrapped.into(), None),
             CERTIFICATE_REFUSED,
             Remedy::None,
+            "invalid peer certificate: UnknownIssuer",
         ),
     ] {
-        let error = said.iter().rev().fold(None, |cause, text| Some(Box::new(Said(text, cause))));
-        let error = ConnectorError::io(error.expect("three words"));
-        let error = SdkError::<
-            aws_sdk_ec2::operation::describe_instances::DescribeInstancesError,
-            HttpResponse,
-        >::dispatch_failure(error);
-        let failure = classify(error, &clock());
+        let error = SdkError::<GetCallerIdentityError, HttpResponse>::dispatch_failure(error);
+        let failure = classify(&error, &clock());
         assert_eq!((failure.kind, failure.remedy), (FailureKind::Unreachable, remedy), "{failure:?}");
         assert_eq!(failure.code.as_deref(), Some(code), "{failure:?}");
-        assert_eq!(failure.message, said.join(": "));
+        assert_eq!(failure.message, message);
+    }
+}
+
+/// Without a word about a connection that had been made, there was none.
+#[test]
+fn what_never_arrived_is_unreachable() {
+    let reset = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "reset by peer");
+    for error in [
+        SdkError::dispatch_failure(ConnectorError::io(reset.into())),
+        SdkError::dispatch_failure(ConnectorError::timeout("slow".into())),
+        SdkError::timeout_error("slow"),
+    ] {
+        let failure = classify::<GetCallerIdentityError>(&error, &clock());
+        assert_eq!(
+            (failure.kind, failure.remedy),
+            (FailureKind::Unreachable, Remedy::TryAgain),
+            "{failure:?}"
+        );
+    }
+}
+
+/// The failure of an answer with this status, code and headers.
+fn said(status: u16, code: Option<&str>, headers: &'static [(&'static str, &'static str)]) -> Failure {
+    let mut meta = ErrorMetadata::builder();
+    if let Some(code) = code {
+        meta = meta.code(code).message("line one\nline\u{1b}[2J two");
+    }
+    let raw = response(&(status, headers, String::new()));
+    let error = SdkError::service_error(GetCallerIdentityError::generic(meta.build()), raw);
+    classify(&error, &clock())
+}
+
+#[test]
+fn throttling_is_known_by_code_and_by_status() {
+    for failure in [
+        said(429, None, &[]),
+        said(503, Some("SlowDown"), &[]),
+        said(400, Some("SlowDownException"), &[]),
+        said(400, Some("ThrottlingException"), &[]),
+        said(503, Some("RequestLimitExceeded"), &[]),
+    ] {
+        assert_eq!(failure.remedy, Remedy::SlowDown { after: None }, "{failure:?}");
+        assert_eq!(failure.kind, FailureKind::Throttled);
+    }
+}
+
+#[test]
+fn a_pause_comes_in_three_forms_and_is_bounded() {
+    let cases: [(&'static [(&str, &str)], _); 5] = [
+        (&[("retry-after", "7")], Some(Duration::from_secs(7))),
+        (&[("x-amz-retry-after", "1500")], Some(Duration::from_millis(1500))),
+        (&[("retry-after", "Wed, 01 Jul 2026 00:00:09 GMT")], Some(Duration::from_secs(9))),
+        (&[("retry-after", "86400")], Some(Duration::from_mins(5))),
+        (&[("retry-after", "soon")], None),
+    ];
+    for (headers, after) in cases {
+        assert_eq!(said(429, None, headers).remedy, Remedy::SlowDown { after }, "{headers:?}");
+    }
+}
+
+#[test]
+fn server_errors_are_tried_again_and_other_answers_stand() {
+    for code in ["InternalError", "InternalServerException"] {
+        assert_eq!(said(500, Some(code), &[]).remedy, Remedy::TryAgain);
+    }
+    assert_eq!(said(400, Some("InternalServerException"), &[]).remedy, Remedy::TryAgain);
+    let denied = said(403, Some("AccessDenied"), &[("x-amzn-RequestId", "r-1")]);
+    assert_eq!((denied.remedy, denied.kind), (Remedy::None, FailureKind::Denied));
+    assert_eq!(denied.request_id.as_deref(), Some("r-1"));
+    assert_eq!(denied.message, "line one line [2J two", "one line, without control characters");
+    // Whose request has an ID, is AWS; the portal has a header of its own for it.
+    for headers in [&[("x-amzn-requestid", "r-2")], &[("x-amz-request-id", "r-2")], &[("requestid", "r-2")]] {
+        let failure = said(403, None, headers);
+        assert_eq!(failure.code.as_deref(), Some("HTTP403"));
+        assert_eq!(failure.request_id.as_deref(), Some("r-2"));
+    }
+    for headers in [&[][..], &[("requestid", "")]] {
+        assert_eq!(said(403, None, headers).code.as_deref(), Some(INVALID_ANSWER));
     }
 }
