@@ -1,6 +1,7 @@
 //! What comes out: the formats, where they go, which columns they have, and that nothing in the data breaks them.
 
-use std::collections::BTreeMap;
+#![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes the snapshots so")]
+
 use std::fs;
 use std::path::Path;
 
@@ -84,13 +85,6 @@ fn organisation() -> Organisation {
         ],
     });
     Organisation::from_json(&text.to_string()).expect("an organisation")
-}
-
-/// What is said, less the warning that each run against the simulator begins with.
-fn said(world: &World, stderr: &str) -> String {
-    let stderr = world.shown(stderr);
-    let ours = stderr.lines().skip_while(|line| line.contains("is not AWS's") || line.contains("stop here"));
-    ours.map(|line| format!("{line}\n")).collect()
 }
 
 fn tables_for_pipes() {
@@ -188,7 +182,7 @@ fn refusals(world: &World, code: i32, lines: &[&str]) -> String {
         command.current_dir(world.home.path());
         let run = run(command).ended(code);
         assert_eq!(run.stdout, "", "{line}");
-        all += &format!("$ ssoinv {line}\n{}\n", said(world, &run.stderr));
+        all += &format!("$ ssoinv {line}\n{}\n", world.said_of(&run.stderr));
     }
     assert!(world.simulator.calls().is_empty(), "something was asked");
     all
@@ -211,9 +205,76 @@ fn contradictions_name_the_other_flag() {
             "list aws_s3_bucket aws_ec2_instance --all-profiles -o csv",
             "list aws_s3_bucket aws_ec2_instance --all-profiles --out rows.csv",
             "list aws_s3_bucket aws_ec2_instance --all-profiles --out rows/",
+            "buckets --all-profiles -o json --out .aws",
         ],
     );
-    expect![[""]].assert_eq(&told);
+    expect![[r#"
+        $ ssoinv buckets --all-profiles -o json --out rows.csv
+        error: `-o json` contradicts the ending of `--out rows.csv`
+
+        hint: leave out `-o`, or give the file another ending
+
+        $ ssoinv buckets --all-profiles -o rows.csv
+        error: `rows.csv` is not a format
+
+        hint: to write to a file, say `--out rows.csv`
+
+        $ ssoinv buckets --all-profiles -o csv --coverage ledger.txt
+        error: `--coverage ledger.txt` has no ending that tells its format
+
+        hint: end it with `.csv`, `.json` or `.ndjson`
+
+        $ ssoinv buckets --all-profiles --out rows.parquet
+        error: no format has the ending `.parquet`
+
+        hint: say the format with `-o table`, `-o csv`, `-o json` or `-o ndjson`
+
+        $ ssoinv buckets --all-profiles -o yaml
+        error: `yaml` is not a format
+
+        hint: the formats are table, csv, json and ndjson
+
+        $ ssoinv buckets --all-profiles --spreadsheet
+        error: `--spreadsheet` is for CSV
+
+        hint: say `-o csv --spreadsheet`
+
+        $ ssoinv buckets --all-profiles --columns name --wide
+        error: the argument '--columns <COLUMNS>' cannot be used with '--wide'
+
+        Usage: ssoinv buckets --all-profiles --columns <COLUMNS>
+
+        For more information, try '--help'.
+
+        $ ssoinv buckets --all-profiles --profile shop-ReadOnly
+        error: the argument '--all-profiles' cannot be used with '--profile <NAME>'
+
+        Usage: ssoinv buckets --all-profiles
+
+        For more information, try '--help'.
+
+        $ ssoinv list aws_s3_bucket aws_ec2_instance --all-profiles -o csv
+        error: several tables as CSV need a folder
+
+        hint: say `--out DIR/`, or another format
+
+        $ ssoinv list aws_s3_bucket aws_ec2_instance --all-profiles --out rows.csv
+        error: several tables as CSV need a folder
+
+        hint: say `--out DIR/`, or another format
+
+        $ ssoinv list aws_s3_bucket aws_ec2_instance --all-profiles --out rows/
+        error: `--out rows/` is a folder, which takes CSV only
+
+        hint: say `-o csv`, or name a file
+
+        $ ssoinv buckets --all-profiles -o json --out .aws
+        error: `--out .aws` is a folder, which takes CSV only
+
+        hint: say `-o csv`, or name a file
+
+    "#]]
+    .assert_eq(&told);
     assert_eq!(fs::read_dir(world.home.path()).expect("a home").count(), 1, "only .aws is there");
 }
 
@@ -754,8 +815,8 @@ fn the_same_bytes_each_time() {
     let world = World::new(seeded(12));
     // Who comes first in the plan answers last.
     let first = world.simulator.organisation().account(0).id;
-    world.simulator.fault(Fault::new(Effect::Latency(150)).account(&first)).expect("a fault");
-    for format in ["table", "json", "ndjson"] {
+    world.simulator.fault(Fault::new(Effect::Latency(60)).account(&first)).expect("a fault");
+    for format in ["table", "json"] {
         let line = format!(
             "list aws_lambda_function aws_s3_bucket aws_ec2_instance --all-profiles --region us-east-1,eu-west-1 -o {format}"
         );
@@ -773,7 +834,7 @@ fn buckets_that_lie_elsewhere_are_left_out_with_region() {
     let names = |world: &World, arguments: &str| {
         let run = world.run(&format!("buckets --all-profiles -o json {arguments}")).ended(0);
         let names: Vec<String> = column(&run.rows(), "name").into_iter().map(str::to_owned).collect();
-        (names.join(" "), said(world, &run.stderr))
+        (names.join(" "), world.said_of(&run.stderr))
     };
     let of = |names: &str, said: Expect, (found, told): (String, String)| {
         assert_eq!(found, names);
@@ -820,10 +881,11 @@ fn buckets_that_lie_elsewhere_are_left_out_with_region() {
 fn the_summary_says_where_the_regions_come_from() {
     let summary = |world: &World, arguments: &str| {
         let run = world.run(&format!("instances --all-profiles -o json {arguments}")).ended(0);
-        let regions: BTreeMap<String, ()> =
-            column(&run.rows(), "region").into_iter().map(|region| (region.to_owned(), ())).collect();
-        let regions: Vec<String> = regions.into_keys().collect();
-        format!("{}: {}", regions.join(" "), said(world, &run.stderr))
+        let rows = run.rows();
+        let mut regions = column(&rows, "region");
+        regions.sort_unstable();
+        regions.dedup();
+        format!("{}: {}", regions.join(" "), world.said_of(&run.stderr))
     };
     let world = small();
     expect![[r#"
@@ -880,7 +942,7 @@ fn no_region_at_all() {
         warning: no region is set for 2 profiles: `shop-ReadOnly`, `tools-ReadOnly`
         hint: say `--region us-east-1`, or set `AWS_REGION`, or `region` in the profile
         2 buckets, 0 instances from 2 of 2 accounts, in 1 region (from the profiles); 2 tasks misconfigured: partial
-    "#]].assert_eq(&said(&world, &run.stderr));
+    "#]].assert_eq(&world.said_of(&run.stderr));
     // Buckets need none.
     world.run("buckets --profile shop-ReadOnly").ended(0);
 }

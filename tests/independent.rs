@@ -18,11 +18,13 @@ use ssoinv_sim::{Control, Format, Options, Organisation, Service, Token};
 
 use crate::support::{Live, OnTerminal, Run, Stream, World, finish_within, run};
 
+type Test = fn(&Python);
+
 /// The longest that the virtual environment may take to be made.
 const SET_UP_PATIENCE: Duration = Duration::from_mins(15);
 
 pub(crate) fn tests(arguments: &Arguments) -> Vec<Trial> {
-    let tests: [(&str, fn(&Python)); 4] = [
+    let tests: [(&str, Test); 4] = [
         ("boto3_takes_the_simulator_for_aws", boto3_takes_the_simulator_for_aws),
         ("botocore_uses_tokens_of_ssoinv", botocore_uses_tokens_of_ssoinv),
         ("moto_has_what_ssoinv_lists", moto_has_what_ssoinv_lists),
@@ -31,7 +33,7 @@ pub(crate) fn tests(arguments: &Arguments) -> Vec<Trial> {
     tests.into_iter().map(|(name, test)| trial(&format!("independent::{name}"), test, arguments)).collect()
 }
 
-fn trial(name: &str, test: fn(&Python), arguments: &Arguments) -> Trial {
+fn trial(name: &str, test: Test, arguments: &Arguments) -> Trial {
     let must = arguments.include_ignored || arguments.ignored;
     let trial = Trial::ignorable_test(name, move || match Python::get() {
         Ok(python) => {
@@ -105,10 +107,6 @@ impl Python {
     }
 
     /// Python in the tests' own environment, less what would lead it to somebody's AWS or through a proxy.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the tests' own environment is cleaned of what isn't theirs"
-    )]
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         for (name, _) in std::env::vars_os() {
@@ -217,7 +215,7 @@ fn moto_world(moto: &Moto) -> World {
     let options = Options { upstream_sts: Some(moto.url.clone()), ..Options::default() };
     let world = World::without_home(organisation(), options);
     let home = world.simulator.home().without_endpoint().region(None).token(Token::Good);
-    let endpoints: String = [
+    let endpoints: Vec<String> = [
         ("sso", world.simulator.url()),
         ("sso_oidc", world.simulator.url()),
         ("s3", &moto.url),
@@ -229,8 +227,11 @@ fn moto_world(moto: &Moto) -> World {
     .collect();
     let config = home.config().replace("sso_account_id", "services = both\nsso_account_id");
     home.write(world.home.path()).expect("a home");
-    fs::write(world.home.path().join(".aws/config"), format!("{config}\n[services both]\n{endpoints}"))
-        .expect("a config");
+    fs::write(
+        world.home.path().join(".aws/config"),
+        format!("{config}\n[services both]\n{}", endpoints.concat()),
+    )
+    .expect("a config");
     world
 }
 

@@ -1,7 +1,7 @@
 //! End to end: the binary, as people and jobs run it, against `ssoinv-sim` and against independent servers and clients.
 //!
 //! Its own harness, since whether Python's tools are there is known only when the tests run: a test whose means are
-//! missing is reported as ignored, with the reason in its name. Each module lists its tests in `tests()`; one that is
+//! missing is reported as ignored, with the reason. Each module lists its tests in `tests()`; one that is
 //! forgotten there is dead code, which CI refuses.
 
 mod accounts;

@@ -3,6 +3,8 @@
 //! A home's answer is the file `fixtures/expected/profiles/<case>.txt`: all that a person reads, then all that a script
 //! gets. A home without such a file fails, and so does such a file without a home; `UPDATE_EXPECT=1` writes them.
 
+#![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes the snapshots so")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

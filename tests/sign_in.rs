@@ -118,14 +118,14 @@ fn the_first_sign_in_is_shown_and_kept_as_the_aws_cli_keeps_it() {
     let (run, code) = sign_in(&world, BUCKETS);
     let run = run.ended(0);
     assert_eq!(run.rows().len(), 6);
-    expect![[r#"
+    expect![[r"
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
         sign in to `acme`: open http://SIMULATOR/device?user_code=CODE
           and check that it shows the code CODE (good for 10 min)
         signed in to `acme`
         6 buckets from 2 of 2 accounts, in all regions
-    "#]]
+    "]]
     .assert_eq(&seen(&world, &run, &code));
     let keys = [
         "startUrl",
@@ -147,14 +147,14 @@ fn the_legacy_format_is_kept_under_its_start_url() {
     world.simulator.home().format(Format::Legacy).write(world.home.path()).expect("a home");
     let (run, code) = sign_in(&world, BUCKETS);
     let run = run.ended(0);
-    expect![[r#"
+    expect![[r"
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:7)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
         sign in to `https://acme0.awsapps.com/start`: open http://SIMULATOR/device?user_code=CODE
           and check that it shows the code CODE (good for 10 min)
         signed in to `https://acme0.awsapps.com/start`
         6 buckets from 2 of 2 accounts, in all regions
-    "#]]
+    "]]
     .assert_eq(&seen(&world, &run, &code));
     let keys = [
         "startUrl",
@@ -214,16 +214,16 @@ fn without_a_browser_the_address_is_enough() {
     let code = person.reads_code();
     approve(&world, &code);
     let run = person.sees_the_end().ended(0);
-    expect![[r#"
+    expect![[r"
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
         sign in to `acme`: open http://SIMULATOR/device?user_code=CODE
           and check that it shows the code CODE (good for 10 min)
-        warning: no browser was opened: No such file or directory (os error 2)
+        warning: no browser was opened: no program for it was found
         hint: open http://SIMULATOR/device and type the code CODE
         signed in to `acme`
         6 buckets from 2 of 2 accounts, in all regions
-    "#]]
+    "]]
     .assert_eq(&seen(&world, &run, &code));
 }
 
@@ -238,7 +238,7 @@ fn who_declines_is_not_asked_again() {
     assert_eq!(oidc(&world, "StartDeviceAuthorization"), 1);
     assert_eq!(statuses(&rows_of(&ledger)), "sign_in_expired 2");
     assert_eq!(column(&rows_of(&ledger), "error_code"), ["SignInDeclined"; 2]);
-    expect![[r#"
+    expect![[r"
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
         sign in to `acme`: open http://SIMULATOR/device?user_code=CODE
@@ -246,7 +246,7 @@ fn who_declines_is_not_asked_again() {
         warning: the sign-in to sso-session `acme` was declined in the browser; 2 tasks without a sign-in
         hint: run `aws sso login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
         0 buckets from 0 of 2 accounts, in all regions; 2 tasks without a sign-in: partial
-    "#]].assert_eq(&seen(&world, &run, &code));
+    "]].assert_eq(&seen(&world, &run, &code));
     assert!(!cache(&world).join(OF_SESSION).exists());
 }
 
@@ -258,7 +258,7 @@ fn a_code_that_ends_is_replaced() {
     let second = person.reads_code();
     approve(&world, &second);
     let run = person.sees_the_end().ended(0);
-    expect![[r#"
+    expect![[r"
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
         sign in to `acme`: open http://SIMULATOR/device?user_code=CODE
@@ -268,7 +268,7 @@ fn a_code_that_ends_is_replaced() {
           and check that it shows the code SECOND (good for 10 min)
         signed in to `acme`
         6 buckets from 2 of 2 accounts, in all regions
-    "#]]
+    "]]
     .assert_eq(&seen(&world, &run, &first).replace(&second, "SECOND"));
     assert_eq!((oidc(&world, "StartDeviceAuthorization"), oidc(&world, "RegisterClient")), (2, 1));
 }
@@ -296,7 +296,13 @@ fn with_nobody_to_ask_it_ends_at_once() {
     // No terminal; a terminal, and `--no-input`.
     let run = world.run(BUCKETS).ended(3);
     assert_eq!(run.stdout, "[]\n");
-    expect![[r#""#]].assert_eq(&world.shown(&run.stderr));
+    expect![[r"
+        warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
+        hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
+        warning: nobody has signed in to sso-session `acme`; 2 tasks without a sign-in
+        hint: run `aws sso login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
+        0 buckets from 0 of 2 accounts, in all regions; 2 tasks without a sign-in: partial
+    "]].assert_eq(&world.shown(&run.stderr));
     let no_input = world.at_terminal(&format!("{BUCKETS} --no-input")).sees_the_end().ended(3);
     assert_eq!((no_input.stdout, no_input.stderr), (run.stdout, run.stderr), "the same with a terminal");
     assert_eq!(world.simulator.calls(), [], "nothing was asked, and nobody");
@@ -306,9 +312,7 @@ fn an_expired_token_is_refreshed_once_for_all_accounts() {
     let world = World::with(seeded(8), manual(), Token::Expired);
     let file = cache(&world).join(OF_SESSION);
     let before = json_of(&file);
-    let run = world
-        .run(&format!("list aws_s3_bucket aws_lambda_function --all-profiles -o json --no-input"))
-        .ended(0);
+    let run = world.run("list aws_s3_bucket aws_lambda_function --all-profiles -o json --no-input").ended(0);
     assert_eq!((oidc(&world, "CreateToken"), oidc(&world, "StartDeviceAuthorization")), (1, 0));
     assert!(!run.stderr.contains("sign in"), "{}", run.stderr);
     let after = json_of(&file);
@@ -325,38 +329,35 @@ fn an_expired_token_is_refreshed_once_for_all_accounts() {
 fn an_expired_token_that_cannot_be_refreshed_says_since_when() {
     let world = world(Token::ExpiredWithoutRefresh);
     let run = world.run(&format!("{BUCKETS} --no-input")).ended(3);
-    expect![[r#"
+    expect![[r"
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
         warning: the sign-in to sso-session `acme` expired 1 minute ago and cannot be refreshed; 2 tasks without a sign-in
         hint: run `aws sso login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
         0 buckets from 0 of 2 accounts, in all regions; 2 tasks without a sign-in: partial
-    "#]].assert_eq(&world.shown(&run.stderr));
+    "]].assert_eq(&world.shown(&run.stderr));
     assert_eq!(world.simulator.calls(), []);
 }
 
 fn a_token_file_that_cannot_be_read_is_no_token() {
-    let whole = world(Token::Good);
-    let text = fs::read_to_string(cache(&whole).join(OF_SESSION)).expect("a token");
+    let world = world(Token::Good);
+    let file = cache(&world).join(OF_SESSION);
+    let text = fs::read(&file).expect("a token");
     for (name, bytes) in [
         ("empty", &b""[..]),
-        ("half", &text.as_bytes()[..text.len() / 2]),
         ("no JSON", b"\xff\xfe not JSON"),
         ("no object", b"[]"),
         ("no token", br#"{"startUrl": "https://acme0.awsapps.com/start", "region": "us-east-1"}"#),
         ("wrong types", br#"{"accessToken": 1, "expiresAt": {}, "startUrl": [], "region": null}"#),
+        ("half", &text[..text.len() / 2]),
     ] {
-        let world = world(Token::Good);
-        let file = cache(&world).join(OF_SESSION);
         fs::write(&file, bytes).expect("written");
-        world
-            .run(&format!("{BUCKETS} --no-input"))
-            .ended(3)
-            .said("nobody has signed in to sso-session `acme`");
+        let run = world.run(&format!("{BUCKETS} --no-input")).ended(3);
+        run.said("nobody has signed in to sso-session `acme`");
         assert_eq!(world.simulator.calls(), [], "{name}");
-        let (run, _) = sign_in(&world, BUCKETS);
-        the_token_serves_again(&world, &run.ended(0).stdout);
     }
+    let (run, _) = sign_in(&world, BUCKETS);
+    the_token_serves_again(&world, &run.ended(0).stdout);
 }
 
 fn a_read_only_home_is_told_and_stops_nothing() {
@@ -374,7 +375,7 @@ fn a_read_only_home_is_told_and_stops_nothing() {
     permissions(0o755);
     let run = run.ended(0);
     assert_eq!(run.rows().len(), 6);
-    expect![[r#"
+    expect![[r"
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
         sign in to `acme`: open http://SIMULATOR/device?user_code=CODE
@@ -383,7 +384,7 @@ fn a_read_only_home_is_told_and_stops_nothing() {
         warning: the sign-in to `acme` was not kept for the next command: `~/.aws/sso/cache/293abb6b76d7791c0732cc517d38c4b5c734b87f.json` cannot be written: REASON
         hint: make `~/.aws/sso/cache` a folder that you can write to
         6 buckets from 2 of 2 accounts, in all regions
-    "#]].assert_eq(&without_os_error(&seen(&world, &run, &code)));
+    "]].assert_eq(&without_os_error(&seen(&world, &run, &code)));
 }
 
 /// What the system says of a failure differs.
@@ -406,7 +407,7 @@ fn a_missing_home_is_told_and_stops_nothing() {
     approve(&world, &code);
     let run = person.sees_the_end().ended(0);
     assert_eq!(run.rows().len(), 6);
-    expect![[r#"
+    expect![[r"
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
         sign in to `acme`: open http://SIMULATOR/device?user_code=CODE
@@ -415,7 +416,7 @@ fn a_missing_home_is_told_and_stops_nothing() {
         warning: the sign-in to `acme` was not kept for the next command: `/dev/null/.aws/sso/cache/293abb6b76d7791c0732cc517d38c4b5c734b87f.json` cannot be written: REASON
         hint: make `~/.aws/sso/cache` a folder that you can write to
         6 buckets from 2 of 2 accounts, in all regions
-    "#]].assert_eq(&without_os_error(&seen(&world, &run, &code)));
+    "]].assert_eq(&without_os_error(&seen(&world, &run, &code)));
 }
 
 fn a_session_that_is_dead_leaves_the_other_alone() {
@@ -432,27 +433,27 @@ fn a_session_that_is_dead_leaves_the_other_alone() {
         rows.into_iter().filter(|row| accounts.contains(row["account_id"].as_str().expect("text"))).collect()
     };
     assert_eq!(run.rows(), of_acme(whole.rows()), "all of the other session's rows, and no others");
-    expect![[r#"
+    expect![[r"
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
         warning: the portal refuses the sign-in to sso-session `acme-2`, and it cannot be refreshed; 2 tasks without a sign-in
         hint: run `aws sso login --profile data-staging-00001-AdministratorAccess`, then the same command again
         6 buckets from 2 of 4 accounts, in all regions; 2 tasks without a sign-in: partial
-    "#]].assert_eq(&world.shown(&run.stderr));
+    "]].assert_eq(&world.shown(&run.stderr));
 
     // With somebody there one code is asked for, and the good token stays as it is.
     let good = fs::read(cache(&world).join(OF_SESSION)).expect("a token");
     let (run, code) = sign_in(&world, BUCKETS);
     let run = run.ended(0);
     assert_eq!(run.stdout, whole.stdout);
-    expect![[r#"
+    expect![[r"
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
         sign in to `acme-2`: open http://SIMULATOR/device?user_code=CODE
           and check that it shows the code CODE (good for 10 min)
         signed in to `acme-2`
         12 buckets from 4 of 4 accounts, in all regions
-    "#]]
+    "]]
     .assert_eq(&seen(&world, &run, &code));
     assert_eq!(fs::read(cache(&world).join(OF_SESSION)).expect("a token"), good);
 }
@@ -470,22 +471,22 @@ fn a_token_of_another_start_url_or_region_is_not_sent() {
         let run = world.run(&format!("{BUCKETS} --no-input")).ended(3);
         assert_eq!(world.simulator.calls(), [], "another {key}: no token, no call");
         match key {
-            "region" => expect![[r#"
+            "region" => expect![[r"
                 warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
                 hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
                 warning: a cached token for `acme` was not used: it is for region `us-east-1`, not `eu-west-1`
                 warning: nobody has signed in to sso-session `acme`; 2 tasks without a sign-in
                 hint: run `aws sso login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
                 0 buckets from 0 of 2 accounts, in all regions; 2 tasks without a sign-in: partial
-            "#]].assert_eq(&world.shown(&run.stderr)),
-            _ => expect![[r#"
+            "]].assert_eq(&world.shown(&run.stderr)),
+            _ => expect![[r"
                 warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
                 hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
                 warning: a cached token for `acme` was not used: it is for start URL `https://acme0.awsapps.com/start`, not `https://evil.awsapps.com/start`
                 warning: nobody has signed in to sso-session `acme`; 2 tasks without a sign-in
                 hint: run `aws sso login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
                 0 buckets from 0 of 2 accounts, in all regions; 2 tasks without a sign-in: partial
-            "#]].assert_eq(&world.shown(&run.stderr)),
+            "]].assert_eq(&world.shown(&run.stderr)),
         }
     }
 }
@@ -506,18 +507,42 @@ fn nothing_secret_goes_over_plain_http() {
     let run = run.ended(4);
     assert_eq!(statuses(&ledger), "misconfigured 1, ok 1");
     assert_eq!(run.rows().len(), 3, "the other profile is good");
-    expect![[r#""#]].assert_eq(&secure.shown(&run.stderr).replace(&elsewhere, "http://ELSEWHERE"));
+    let second = secure.simulator.organisation().account(1).id;
+    assert!(secure.simulator.calls().iter().all(|call| call.account != second), "nothing was sent there");
+    expect![[r"
+        warning: ~/.aws/config:18: `endpoint_url` of profile `data-staging-00001-AdministratorAccess` would send credentials over plain http: `http://ELSEWHERE`
+        hint: write an `https` URL; plain `http` is for loopback only
+        warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
+        hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
+        warning: profile `data-staging-00001-AdministratorAccess` can't be used: the endpoint `http://ELSEWHERE` (~/.aws/config:18) is neither https nor on this machine, so nothing secret goes there; 1 task misconfigured
+        hint: write it with `https://`, or take it out
+        3 buckets from 1 of 2 accounts, in all regions; 1 task misconfigured: partial
+    "]].assert_eq(&secure.shown(&run.stderr).replace(&elsewhere, "http://ELSEWHERE"));
 
-    for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SSO", "AWS_ENDPOINT_URL_SSO_OIDC"] {
+    for (variable, refused) in [
+        ("AWS_ENDPOINT_URL", None),
+        ("AWS_ENDPOINT_URL_SSO", None),
+        ("AWS_ENDPOINT_URL_SSO_OIDC", None),
+        // Keys are as secret as the token is.
+        ("AWS_ENDPOINT_URL_S3", Some(Service::S3)),
+    ] {
         let world = world(Token::Good);
         let elsewhere = world.simulator.url().replace("127.0.0.1", "0.0.0.0");
         let world = world.variable(variable, &elsewhere);
         let (run, ledger) = world.with_ledger(&format!("{BUCKETS} --no-input"));
         let run = run.ended(5);
         assert_eq!(statuses(&ledger), "misconfigured 2", "{variable}");
-        assert_eq!(world.simulator.calls(), [], "{variable}: no call, and so no token");
+        let mut calls = world.simulator.calls();
+        calls.retain(|call| refused.is_none_or(|refused| call.service == refused));
+        assert_eq!(calls, [], "{variable}: no call, and so no token");
         if variable == "AWS_ENDPOINT_URL_SSO" {
-            expect![[r#""#]].assert_eq(&world.shown(&run.stderr).replace(&elsewhere, "http://ELSEWHERE"));
+            expect![[r"
+                warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
+                hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
+                warning: profile `fraud-staging-00000-AdministratorAccess` can't be used: the endpoint `http://ELSEWHERE` (AWS_ENDPOINT_URL_SSO) is neither https nor on this machine, so nothing secret goes there (and 1 more like it: `data-staging-00001-AdministratorAccess`); 2 tasks misconfigured
+                hint: write it with `https://`, or take it out
+                0 buckets from 0 of 2 accounts, in all regions; 2 tasks misconfigured: partial
+            "]].assert_eq(&world.shown(&run.stderr).replace(&elsewhere, "http://ELSEWHERE"));
         }
     }
 }

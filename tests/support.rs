@@ -101,6 +101,18 @@ impl World {
         self.simulator.control(control).expect("an order that can be carried out");
     }
 
+    /// What was said, less the warning about the simulator's endpoint that each run begins with.
+    pub(crate) fn said_of(&self, stderr: &str) -> String {
+        let mut text = String::new();
+        let shown = self.shown(stderr);
+        let ours = |line: &&str| line.contains("is not AWS's") || line.contains("if you didn't set this");
+        for line in shown.lines().skip_while(ours) {
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
+    }
+
     /// What was said, without what differs at each run.
     pub(crate) fn shown(&self, text: &str) -> String {
         text.replace(self.simulator.url(), "http://SIMULATOR")
@@ -434,12 +446,6 @@ impl Live {
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         kill(self.process, signal);
-    }
-
-    /// What has come on stdout, when it is enough.
-    #[track_caller]
-    pub(crate) fn stdout_until(&self, enough: impl Fn(&str) -> bool) -> String {
-        self.stdout.as_ref().expect("a pipe").until(enough)
     }
 
     /// What has come on stderr, when it is enough.

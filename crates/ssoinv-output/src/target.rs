@@ -164,10 +164,12 @@ impl Opened {
     }
 }
 
-/// What the system said, less the temporary file's name that `tempfile` puts to it.
+/// What the system said, less the temporary file's path that `tempfile` puts behind it: nobody has named that.
 fn of_system(error: io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(|wrapped| wrapped.source()?.downcast_ref::<io::Error>());
-    inner.and_then(io::Error::raw_os_error).map_or(error, io::Error::from_raw_os_error)
+    match error.to_string().split_once(" at path ") {
+        Some((said, _)) => io::Error::new(error.kind(), said),
+        None => error,
+    }
 }
 
 /// Follows the symbolic links that `path` itself is, not those of its folders. `None` where they lead to one of the

@@ -62,7 +62,7 @@ where
         SdkError::ResponseError(context) => {
             Failure { request_id: request_id(context.raw()), ..unread(cause(error)) }
         }
-        SdkError::TimeoutError(_) => unreachable(TIMEOUT, chain(cause(error))),
+        SdkError::TimeoutError(_) => unreachable(TIMEOUT, "no answer in time".to_owned()),
         SdkError::DispatchFailure(context) => undelivered(context),
         // Not sent: a request that can't be built will not be any better the next time.
         _ => Failure::new(FailureKind::Failed, chain(error)).with_code(REQUEST_FAILED),
@@ -465,14 +465,19 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     one_line(&line)
 }
 
-/// Where a service begins to repeat the request, with its session token and signature, in its own message; or the SDK
-/// does, with the token in its body.
-const REPEATS_REQUEST: [&str; 5] = [
-    "The Canonical String",
-    "The String-to-Sign",
-    "Authorization=",
-    "Authorization header",
-    " to request `Request",
+/// Where a service, or somebody before it, begins to repeat the request, with its session token and signature, in its
+/// own message; or the SDK does, with the token in its body. In lower case.
+const REPEATS_REQUEST: [&str; 10] = [
+    "the canonical string",
+    "the string-to-sign",
+    "authorization=",
+    "authorization header",
+    " to request `request",
+    "x-amz-security-token",
+    "x-amz-sso_bearer_token",
+    "\"clientsecret\"",
+    "\"devicecode\"",
+    "\"refreshtoken\"",
 ];
 
 /// The longest message, in characters.
@@ -480,7 +485,8 @@ const LONGEST_MESSAGE: usize = 600;
 
 /// A message in one line, of a sane length, without what must not be repeated. It stays untrusted text.
 pub(crate) fn one_line(text: &str) -> String {
-    let end = REPEATS_REQUEST.iter().filter_map(|mark| text.find(mark)).min().unwrap_or(text.len());
+    let lower = text.to_ascii_lowercase();
+    let end = REPEATS_REQUEST.iter().filter_map(|mark| lower.find(mark)).min().unwrap_or(text.len());
     let is_gap = |c: char| c.is_whitespace() || c.is_control();
     let mut line = String::new();
     for word in text[..end].split(is_gap).filter(|word| !word.is_empty()) {

@@ -186,8 +186,9 @@ impl Sdk {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(timeouts.connect)
             .operation_attempt_timeout(timeouts.attempt)
-            // With the SDK's retries off an operation is one attempt.
-            .operation_timeout(timeouts.attempt)
+            // With the SDK's retries off an operation is one attempt and what comes before it; the attempt's own end
+            // should always be the first to be told.
+            .operation_timeout(timeouts.attempt + Duration::from_secs(1))
             .build();
         let mut common = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())

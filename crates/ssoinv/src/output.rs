@@ -62,17 +62,23 @@ impl RowWriter {
         let several = tables.len() > 1;
         let target = match settings.out.as_deref() {
             None => None,
-            Some(folder)
-                if settings.format == Format::Csv
-                    && (folder.is_dir() || (several && !is_named_like_a_file(folder))) =>
+            Some(out)
+                if settings.format == Format::Csv && (is_folder(out) || several && could_be_folder(out)) =>
             {
-                Some(Target::folder(folder, tables.iter().map(|table| format!("{}.csv", table.name))))
+                Some(Target::folder(out, tables.iter().map(|table| format!("{}.csv", table.name))))
+            }
+            Some(out) if is_folder(out) => {
+                let message = format!("`--out {}` is a folder, which takes CSV only", out.display());
+                return Err(CommandError::usage(message).with_hint("say `-o csv`, or name a file"));
             }
             Some(file) => Some(Target::file(file)),
         };
         let target = target.transpose().map_err(|error| target_error(&error))?;
         let destination = match &target {
-            None => Destination::One(Box::new(Stdout { bar: Arc::clone(&bar) })),
+            None => Destination::One(Box::new(Stdout {
+                bar: Arc::clone(&bar),
+                on_terminal: app.terminal.on_stdout,
+            })),
             Some(target) => target.destination().map_err(|error| target_error(&error))?,
         };
         let to_terminal = settings.out.is_none() && app.terminal.on_stdout;
@@ -182,10 +188,15 @@ pub(crate) fn commit(target: Option<Target>) -> Result<(), CommandError> {
     target.map_or(Ok(()), Target::commit).map_err(|error| target_error(&error))
 }
 
-/// `rows.csv`, but not `rows.csv/`: a folder of that name is not what was meant.
-fn is_named_like_a_file(path: &Path) -> bool {
-    let has_ending = path.extension().and_then(|ending| ending.to_str()).and_then(Format::from_extension);
-    has_ending.is_some() && !path.as_os_str().to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR])
+/// A folder that is there, or that is meant: `rows/`.
+fn is_folder(path: &Path) -> bool {
+    path.is_dir() || path.as_os_str().to_string_lossy().ends_with(std::path::is_separator)
+}
+
+/// Nothing is there yet, and it isn't named like a file: who says `--out rows.csv` means no folder.
+fn could_be_folder(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str()).and_then(Format::from_extension);
+    ending.is_none() && !path.exists()
 }
 
 fn target_error(error: &TargetError) -> CommandError {
@@ -238,11 +249,13 @@ fn column_error(error: &ColumnError) -> CommandError {
 /// stdout. Where it is the bar's terminal, the bar makes way.
 struct Stdout {
     bar: Arc<OnceLock<ProgressBar>>,
+    /// A pipe must not be waited for with the bar held: who is slow to read it would stop the display, too.
+    on_terminal: bool,
 }
 
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.bar.get() {
+        match self.bar.get().filter(|_| self.on_terminal) {
             Some(bar) => bar.suspend(|| io::stdout().write(bytes)),
             None => io::stdout().write(bytes),
         }

@@ -2,10 +2,12 @@
 //! Everything follows from the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ssoinv_aws::plan::NO_REGION;
 use ssoinv_core::coverage::{Cell, Ledger, Status};
 use ssoinv_core::scope::Place;
+use ssoinv_sso::profile::Profile;
 
 use crate::settings::RegionSource;
 use crate::terminal::{Terminal, Verbosity};
@@ -22,7 +24,9 @@ pub(crate) struct Summary<'a> {
     pub(crate) coverage: Option<String>,
     pub(crate) terminal: &'a Terminal,
     /// Sessions that gave up, with the reason: the warning about their tasks tells it.
-    pub(crate) gave_up: &'a [(std::sync::Arc<str>, String)],
+    pub(crate) gave_up: &'a [(Arc<str>, String)],
+    /// The selected profiles, which know what to do about themselves.
+    pub(crate) profiles: &'a [Arc<Profile>],
 }
 
 /// Cells that failed alike.
@@ -65,10 +69,9 @@ impl Summary<'_> {
                 Status::Denied | Status::DeniedByScp => {
                     cell.scope.role_name.as_deref().unwrap_or_default().to_owned()
                 }
-                Status::Misconfigured if cell.error_code.as_deref() == Some(NO_REGION) => {
-                    NO_REGION.to_owned()
+                Status::Misconfigured => {
+                    cell.error_code.clone().or_else(|| cell.error_message.clone()).unwrap_or_default()
                 }
-                Status::Misconfigured => cell.error_message.clone().unwrap_or_default(),
                 Status::Failed => cell.error_code.clone().unwrap_or_default(),
                 Status::Unreachable | Status::RegionDisabled => cell.scope.place.as_str().to_owned(),
                 Status::Skipped => cell.scope.profile.as_deref().unwrap_or_default().to_owned(),
@@ -151,8 +154,20 @@ impl Summary<'_> {
             }
             Status::Misconfigured => {
                 let profile = first.scope.profile.as_deref().unwrap_or_default();
-                let hint = misconfigured_hint(first.error_code.as_deref(), profile);
-                (format!("profile `{profile}` can't be used: {reason}"), Some(hint))
+                let mut message = if reason.contains(&format!("`{profile}`")) {
+                    reason.to_owned()
+                } else {
+                    format!("profile `{profile}` can't be used: {reason}")
+                };
+                let profiles = profile_labels(&group.cells);
+                if let [_, others @ ..] = profiles.as_slice()
+                    && !others.is_empty()
+                {
+                    message += &format!(" (and {} more like it: {})", others.len(), self.few(others));
+                }
+                let hint = self.hint_of_files(profile, reason);
+                let hint = hint.unwrap_or_else(|| misconfigured_hint(first.error_code.as_deref(), profile));
+                (format!("{message}; {tasks} misconfigured"), Some(hint))
             }
             Status::NotTried => (format!("{tasks} not tried: {reason}"), ledger),
             _ => {
@@ -161,6 +176,13 @@ impl Summary<'_> {
                 (message, ledger)
             }
         }
+    }
+
+    /// What to do about a profile that the files alone make useless, for this reason.
+    fn hint_of_files(&self, profile: &str, reason: &str) -> Option<String> {
+        let profile = self.profiles.iter().find(|known| known.name == profile)?;
+        let problem = profile.problems.iter().find(|problem| problem.blocks && problem.message == reason)?;
+        Some(problem.hint.clone())
     }
 
     /// What is worth a word though nothing is missing.
@@ -307,7 +329,7 @@ fn misconfigured_hint(code: Option<&str>, profile: &str) -> String {
     match code {
         Some("CredentialProcessLeftOut") => "leave out `--no-credential-process`".to_owned(),
         Some("InsecureEndpoint") => "write it with `https://`, or take it out".to_owned(),
-        _ => format!("run `ssoinv profiles {}` to see what is wrong", quoted(profile)),
+        _ => format!("run `ssoinv profiles {}` to see its settings", quoted(profile)),
     }
 }
 

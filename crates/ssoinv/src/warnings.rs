@@ -32,6 +32,14 @@ pub(crate) fn broken_profile(problem: &Problem, app: &App) -> CommandError {
     CommandError::usage(problem.message.clone()).with_details(details).with_hint(problem.hint.clone())
 }
 
+/// What a profile that was named alone ends with, when there is nothing to ask with.
+pub(crate) fn no_credentials(profile: &Profile, app: &App) -> CommandError {
+    let place = format!("{}:{}", app.shown(&profile.source.file.to_string_lossy()), profile.source.line);
+    CommandError::usage(format!("profile `{}` has no credentials", profile.name))
+        .with_details(vec![place])
+        .with_hint("name another with `--profile NAME`; `ssoinv profiles` shows what kind each is")
+}
+
 /// Warnings about the selected profiles and the environment, each kind once.
 pub(crate) fn before_the_run(
     profiles: &Profiles,

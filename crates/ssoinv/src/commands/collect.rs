@@ -13,7 +13,7 @@ use ssoinv_aws::stop::{Stop, StopReason};
 use ssoinv_aws::tables::AnyTable;
 use ssoinv_core::coverage::{Cell, Ledger};
 use ssoinv_core::table::TableSchema;
-use ssoinv_sso::profile::{Profile, Profiles};
+use ssoinv_sso::profile::{CredentialSource, Profile, Profiles};
 
 use crate::app::App;
 use crate::browser::Browser;
@@ -71,10 +71,13 @@ fn chosen(
     let all: Vec<&Profile> = profiles.iter().collect();
     let chosen: Vec<Arc<Profile>> =
         selected.profiles.iter().map(|&index| Arc::new(all[index].clone())).collect();
-    if let (true, [profile]) = (selected.named_alone, chosen.as_slice())
-        && let Some(problem) = profile.blocker(settings.regions == RegionSource::Profiles)
-    {
-        return Err(warnings::broken_profile(problem, app));
+    if let (true, [profile]) = (selected.named_alone, chosen.as_slice()) {
+        if let Some(problem) = profile.blocker(settings.regions == RegionSource::Profiles) {
+            return Err(warnings::broken_profile(problem, app));
+        }
+        if matches!(profile.credentials, CredentialSource::None) {
+            return Err(warnings::no_credentials(profile, app));
+        }
     }
     Ok(chosen)
 }
@@ -193,6 +196,7 @@ impl Run<'_> {
                 coverage: coverage.map(|(file, _)| file.display().to_string()),
                 terminal: &app.terminal,
                 gave_up: &heard.gave_up,
+                profiles: &self.profiles,
             };
             crate::terminal::say(&summary.text());
         }
