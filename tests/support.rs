@@ -54,11 +54,6 @@ impl World {
         Self { simulator, home: tempfile::tempdir().expect("a folder"), variables: Vec::new() }
     }
 
-    /// The demonstration's dozen accounts.
-    pub(crate) fn demo() -> Self {
-        Self::new(Organisation::demo())
-    }
-
     /// `accounts` made-up accounts with a bucket, an instance and a function or more each.
     pub(crate) fn seeded(accounts: usize) -> Self {
         Self::new(seeded(accounts))
@@ -81,13 +76,6 @@ impl World {
     /// Runs `ssoinv` with `arguments`, split at spaces.
     pub(crate) fn run(&self, arguments: &str) -> Run {
         run(self.command(arguments))
-    }
-
-    /// Runs a command that must end well, and parses its JSON.
-    pub(crate) fn json(&self, arguments: &str) -> Value {
-        let run = self.run(&format!("{arguments} -o json"));
-        assert_eq!(run.code, Some(0), "{run:#?}");
-        run.json()
     }
 
     /// Runs with `--coverage` and gives the ledger's rows, too.

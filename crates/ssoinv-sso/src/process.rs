@@ -126,6 +126,16 @@ mod tests {
     }
 
     #[cfg(unix)]
+    #[tokio::test(start_paused = true)]
+    async fn a_program_that_hangs_is_given_up_after_half_a_minute() {
+        let env = Env::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
+        let start = tokio::time::Instant::now();
+        let failed = run(&Secret::new("sleep 1000"), &env).await.unwrap_err();
+        assert_eq!(failed.message, "`credential_process` gave no answer in 30 seconds");
+        assert_eq!(start.elapsed().as_secs(), 30);
+    }
+
+    #[cfg(unix)]
     #[tokio::test]
     async fn words_are_split_without_a_shell_and_the_environment_is_the_one_handed_in() {
         let env = Env::from([
