@@ -337,8 +337,11 @@ fn a_task_that_cannot_go_on_from_its_page_leaves_no_rows() {
         after_calls: 1,
         times: None,
     });
-    // ListAccounts, two GetRoleCredentials, and then the renewal for the second page.
+    // ListAccounts, two GetRoleCredentials, and then the renewal for the second page, which the other account is not
+    // to be overtaken by.
     end_with_call(&world, 4);
+    let late = Fault::new(Effect::Latency(2_000)).operation("ListFunctions").account(&accounts[1]).times(1);
+    world.simulator.fault(late).expect("a fault");
     let (run, ledger) = world.with_ledger("functions --all-profiles -o json --no-input");
     let run = run.ended(3);
     assert_eq!(statuses(&ledger), "ok 1, sign_in_expired 1");

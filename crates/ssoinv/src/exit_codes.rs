@@ -71,14 +71,15 @@ impl From<ExitCode> for process::ExitCode {
 pub(crate) fn of_ledger(ledger: &Ledger) -> ExitCode {
     let mut code = ExitCode::Complete;
     let mut asked = 0_usize;
-    let mut answered = 0_usize;
+    // Answered, or not tried, which is no failure.
+    let mut not_failed = 0_usize;
     for cell in &ledger.cells {
         if cell.status == Status::Skipped {
             continue;
         }
         asked += 1;
+        not_failed += usize::from(cell.status.is_complete() || cell.status == Status::NotTried);
         if cell.status.is_complete() {
-            answered += 1;
             continue;
         }
         code = code.worst(match cell.status {
@@ -86,7 +87,7 @@ pub(crate) fn of_ledger(ledger: &Ledger) -> ExitCode {
             _ => ExitCode::Partial,
         });
     }
-    if asked > 0 && answered == 0 { code.worst(ExitCode::Nothing) } else { code }
+    if asked > 0 && not_failed == 0 { code.worst(ExitCode::Nothing) } else { code }
 }
 
 /// The table of `--help`.
@@ -130,6 +131,7 @@ mod tests {
         assert_eq!(code(&[Ok, Denied]), 4);
         assert_eq!(code(&[Ok, NotTried]), 4);
         assert_eq!(code(&[Denied, Skipped]), 5);
+        assert_eq!(code(&[NotTried, Denied]), 4, "--max-time is 4, however early");
         assert_eq!(code(&[Ok, Denied, SignInExpired]), 3);
         assert_eq!(code(&[SignInExpired]), 3, "3 comes before 5");
     }
