@@ -10,7 +10,7 @@ use ssoinv_sim::{
     Approval, Control, Effect, Fault, Options, Organisation, RetryHeader, Seeded, Service, Token,
 };
 
-use crate::support::{Run, World, column, kill, rows_of, seeded, statuses};
+use crate::support::{Run, World, kill, rows_of, seeded, statuses};
 use crate::tests;
 
 tests![
@@ -342,13 +342,13 @@ fn a_task_that_cannot_go_on_from_its_page_leaves_no_rows() {
     assert_eq!(run.stdout, "[]\n", "half a list would look like a whole one");
     assert_eq!(statuses(&ledger), "sign_in_expired 1");
     assert_eq!(ledger[0]["rows"], 0, "the ledger counts what was written");
-    expect![[r#"
+    expect![[r"
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
         warning: the portal refuses the sign-in to sso-session `acme`, and it cannot be refreshed; 1 task without a sign-in
         hint: run `aws sso login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
         0 functions from 0 of 1 account, in 1 region (from the profiles); 1 task without a sign-in: partial
-    "#]].assert_eq(&world.shown(&run.stderr));
+    "]].assert_eq(&world.shown(&run.stderr));
 }
 
 fn a_401_for_a_good_token_is_no_reason_to_sign_in() {
