@@ -86,7 +86,7 @@ impl Clients {
         profile: &Profile,
         credentials: &RoleCredentials,
     ) -> Result<SdkConfig, Failure> {
-        let place = self.context.place(service, profile, region)?;
+        let place = self.context.place(service, Some(profile), region)?;
         let provider = SharedCredentialsProvider::new(credentials.to_sdk());
         Ok(self.context.sdk.at(&place).credentials_provider(provider).build())
     }

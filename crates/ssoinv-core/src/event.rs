@@ -72,6 +72,15 @@ pub enum SignIn {
         /// When the code ends.
         expires_at: SystemTime,
     },
+    /// A person is asked to sign in on a page in a browser of this machine, which comes back by itself.
+    Page {
+        /// The session's name, or its start URL.
+        session: Arc<str>,
+        /// The page to open.
+        url: String,
+        /// Until when it can come back.
+        expires_at: SystemTime,
+    },
     /// A code ended, or was refused, and another follows.
     CodeEnded {
         /// The session's name, or its start URL.
@@ -79,6 +88,11 @@ pub enum SignIn {
     },
     /// A person has signed in.
     Done {
+        /// The session's name, or its start URL.
+        session: Arc<str>,
+    },
+    /// Somebody has signed in with another tool, or in another terminal, while a person was asked here.
+    DoneElsewhere {
         /// The session's name, or its start URL.
         session: Arc<str>,
     },
@@ -110,6 +124,11 @@ pub enum Notice {
     TokenNotStored {
         /// The session's name, or its start URL.
         session: Arc<str>,
+        /// Why.
+        reason: String,
+    },
+    /// Role credentials could not be written to the shared cache.
+    CredentialsNotStored {
         /// Why.
         reason: String,
     },

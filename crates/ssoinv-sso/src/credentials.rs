@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -22,6 +23,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::attempt::Turnstile;
+use crate::credential_cache::CredentialCache;
 use crate::http::Place;
 use crate::login::oidc::lasts;
 use crate::portal::{Account, Portal};
@@ -98,6 +100,9 @@ pub struct CredentialStore {
     turnstiles: Mutex<BTreeMap<Place, Arc<Turnstile>>>,
     slots: Mutex<BTreeMap<Key, Arc<tokio::sync::Mutex<Slot>>>>,
     sts: Sts,
+    /// None where it isn't to be used.
+    cache: Option<CredentialCache>,
+    told_not_stored: AtomicBool,
 }
 
 /// A sign-in, its token and its portal.
@@ -107,6 +112,8 @@ struct SignedIn {
     tokens: TokenSource,
     portal: Portal,
     accounts: OnceCell<Vec<Account>>,
+    /// Whether the cached token of this name is another session's.
+    foreign: OnceCell<bool>,
 }
 
 /// What is fetched once.
@@ -147,8 +154,11 @@ impl CredentialStore {
     #[must_use]
     pub fn new(context: Arc<SsoContext>) -> Self {
         let sts = Sts::new(Arc::clone(&context));
+        let cache = context.credential_cache.then(|| CredentialCache::new(context.home.as_deref()));
         Self {
             context,
+            cache,
+            told_not_stored: AtomicBool::new(false),
             sessions: Mutex::default(),
             turnstiles: Mutex::default(),
             slots: Mutex::default(),
@@ -174,7 +184,7 @@ impl CredentialStore {
         usable(profile)?;
         let fetching = self.of_source(&profile.credentials, profile, refused);
         match profile.credentials.session() {
-            Some(session) => self.signed_in(session, profile)?.tokens.parking(on_park, fetching).await,
+            Some(session) => self.signed_in(session, Some(profile))?.tokens.parking(on_park, fetching).await,
             None => fetching.await,
         }
     }
@@ -216,7 +226,7 @@ impl CredentialStore {
         on_park: impl Fn(bool) + Send + Sync,
     ) -> BTreeMap<AccountId, Arc<str>> {
         let Some(signed_in) =
-            profile.credentials.session().and_then(|session| self.signed_in(session, profile).ok())
+            profile.credentials.session().and_then(|session| self.signed_in(session, Some(profile)).ok())
         else {
             return BTreeMap::new();
         };
@@ -233,8 +243,13 @@ impl CredentialStore {
         accounts.iter().filter_map(|account| Some((account.id, account.name.clone()?))).collect()
     }
 
+    /// The token of a sign-in, which its profile says where to get.
+    pub fn tokens(&self, sso: &Arc<SsoSession>, profile: Option<&Profile>) -> Result<TokenSource, Failure> {
+        Ok(self.signed_in(sso, profile)?.tokens.clone())
+    }
+
     /// The sign-in of a profile, made when it is first asked for.
-    fn signed_in(&self, sso: &Arc<SsoSession>, profile: &Profile) -> Result<Arc<SignedIn>, Failure> {
+    fn signed_in(&self, sso: &Arc<SsoSession>, profile: Option<&Profile>) -> Result<Arc<SignedIn>, Failure> {
         let session = Session::new(sso, profile, &self.context)?;
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let signed_in = sessions.entry(session.key()).or_insert_with(|| {
@@ -242,10 +257,16 @@ impl CredentialStore {
             let turnstile = turnstiles
                 .entry(session.portal.clone())
                 .or_insert_with(|| Arc::new(Turnstile::new(PaceLimits::PORTAL)));
-            let portal = Portal::new(&session, Arc::clone(turnstile), Arc::clone(&self.context));
+            let portal = Portal::new(&session.portal, Arc::clone(turnstile), Arc::clone(&self.context));
             let session = Arc::new(session);
             let tokens = TokenSource::new(Arc::clone(&session), portal.clone(), Arc::clone(&self.context));
-            Arc::new(SignedIn { session, tokens, portal, accounts: OnceCell::new() })
+            Arc::new(SignedIn {
+                session,
+                tokens,
+                portal,
+                accounts: OnceCell::new(),
+                foreign: OnceCell::new(),
+            })
         });
         Ok(Arc::clone(signed_in))
     }
@@ -313,17 +334,51 @@ impl CredentialStore {
         profile: &Profile,
         refused: Option<&RoleCredentials>,
     ) -> Result<Arc<RoleCredentials>, Failure> {
-        let signed_in = self.signed_in(&role.session, profile)?;
+        let signed_in = self.signed_in(&role.session, Some(profile))?;
         let key = Key::Sso {
             session: signed_in.session.key(),
             account: role.account_id,
             role: role.role_name.clone(),
         };
-        let portal = &signed_in.portal;
-        let fetch = signed_in.tokens.with_token(|token| async move {
-            portal.role_credentials(&token.secret, role.account_id, &role.role_name).await
-        });
+        let fetch = async {
+            if let Some(cached) = self.cached(role, &signed_in, refused).await {
+                return Ok(cached);
+            }
+            let portal = &signed_in.portal;
+            let given = signed_in.tokens.with_token(|token| async move {
+                portal.role_credentials(&token.secret, role.account_id, &role.role_name).await
+            });
+            let given = given.await?;
+            self.keep(role, &given).await;
+            Ok(given)
+        };
         self.once(key, refused, fetch).await
+    }
+
+    /// What is left of the credentials that the AWS CLI or another run has got, where that is enough.
+    async fn cached(
+        &self,
+        role: &SsoRole,
+        signed_in: &SignedIn,
+        refused: Option<&RoleCredentials>,
+    ) -> Option<RoleCredentials> {
+        let now = self.context.clock.now();
+        let cached = self.cache.as_ref()?.get(role).await?;
+        let lasts_enough = cached.expires_at.is_some_and(|end| lasts(end, now, RENEW_LEFT));
+        let good = lasts_enough && refused.is_none_or(|refused| *refused != cached);
+        // The session's name, which anybody can use, is all that leads to the file.
+        (good && !*signed_in.foreign.get_or_init(|| signed_in.tokens.is_foreign()).await).then_some(cached)
+    }
+
+    /// Shares credentials with the AWS CLI and the next run.
+    async fn keep(&self, role: &SsoRole, given: &RoleCredentials) {
+        let Some(cache) = &self.cache else { return };
+        if let Err(error) = cache.store(role, given).await
+            && !self.told_not_stored.swap(true, Ordering::Relaxed)
+        {
+            let notice = Notice::CredentialsNotStored { reason: error.to_string() };
+            self.context.events.say(Event::Notice(notice));
+        }
     }
 
     async fn of_role(
@@ -435,7 +490,7 @@ impl CredentialStore {
                 && partition.is_none_or(|partition| partition_of_region(region) == partition)
         });
         let region = region.map_or(partition.unwrap_or_default().default_region(), String::as_str);
-        self.context.place(Service::Sts, profile, region)
+        self.context.place(Service::Sts, Some(profile), region)
     }
 }
 

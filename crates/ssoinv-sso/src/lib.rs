@@ -1,13 +1,15 @@
 //! Station 3: a profile becomes one token a sign-in, and (account, role) becomes role credentials.
 //!
-//! [`profile`] says what the files hold; [`session`] and [`token`] keep one token for each sso-session, shared with the
-//! AWS CLI through [`token_cache`]; [`portal`] and [`credentials`] turn it into keys. Every call goes through
+//! [`profile`] says what the files hold; [`session`] and [`token`] keep one token for each sso-session; [`portal`] and
+//! [`credentials`] turn it into keys. Both are shared with the AWS CLI, through [`token_cache`] and [`credential_cache`]. Every call goes through
 //! [`attempt`], the one retry loop; what an error means, [`classify`] says; an answer in XML must be whole
 //! ([`whole_xml`]). `ssoinv-aws` uses these three for the services too.
 
 pub mod attempt;
 pub mod aws_ini;
+mod cache_file;
 pub mod classify;
+pub mod credential_cache;
 pub mod credentials;
 pub mod http;
 mod login;
@@ -16,6 +18,7 @@ pub mod portal;
 mod process;
 pub mod profile;
 pub mod session;
+pub mod sign_out;
 mod sts;
 #[cfg(test)]
 mod testing;

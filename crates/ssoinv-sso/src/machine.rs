@@ -12,10 +12,10 @@ use aws_credential_types::provider::error::CredentialsError;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::secret::Secret;
 
+use crate::cache_file::parse_time;
 use crate::credentials::RoleCredentials;
 use crate::profile::Env;
 use crate::session::{SsoContext, misconfigured};
-use crate::token_cache::parse_time;
 
 /// The keys in the environment (`credential_source = Environment`).
 pub(crate) fn from_environment(env: &Env) -> Result<RoleCredentials, Failure> {

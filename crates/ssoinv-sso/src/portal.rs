@@ -16,7 +16,8 @@ use ssoinv_core::secret::Secret;
 use crate::attempt::{self, Turnstile};
 use crate::classify::{INVALID_ANSWER, classify, invalid_answer};
 use crate::credentials::RoleCredentials;
-use crate::session::{Session, SsoContext};
+use crate::http::Place;
+use crate::session::SsoContext;
 
 /// The most accounts that a page may have; more is refused.
 const PAGE: i32 = 100;
@@ -41,10 +42,10 @@ pub struct Portal {
 }
 
 impl Portal {
-    /// The portal of a session, behind the turnstile of its region.
+    /// The portal at a place, behind the turnstile of its region.
     #[must_use]
-    pub fn new(session: &Session, turnstile: Arc<Turnstile>, context: Arc<SsoContext>) -> Self {
-        let client = aws_sdk_sso::Client::new(&context.sdk.at(&session.portal).build());
+    pub fn new(place: &Place, turnstile: Arc<Turnstile>, context: Arc<SsoContext>) -> Self {
+        let client = aws_sdk_sso::Client::new(&context.sdk.at(place).build());
         Self { client, turnstile, context }
     }
 
@@ -73,6 +74,15 @@ impl Portal {
             })
         });
         answer.await
+    }
+
+    /// Logout: the token is good no more. Keys that it gave are.
+    pub async fn logout(&self, token: &Secret) -> Result<(), Failure> {
+        let answer = self.call(|| async {
+            let call = self.client.logout().access_token(token.reveal());
+            call.send().await.map_err(|error| self.failure(&error))
+        });
+        answer.await.map(|_| ())
     }
 
     /// ListAccounts, one page: the accounts, and the token of the next page.

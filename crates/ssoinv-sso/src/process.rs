@@ -10,10 +10,10 @@ use ssoinv_core::secret::Secret;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
+use crate::cache_file::parse_time;
 use crate::credentials::RoleCredentials;
 use crate::profile::Env;
 use crate::session::misconfigured;
-use crate::token_cache::parse_time;
 
 /// How long the program may take.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -26,6 +26,18 @@ pub enum Interaction {
     Nobody,
 }
 
+/// How a person signs in to an sso-session. To what the legacy format names they always do so with a device code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flow {
+    /// On a page in a browser of this machine, which comes back to it (authorization code with PKCE).
+    Page {
+        /// The port of this machine that it comes back to; any free one where none is named.
+        redirect_port: Option<u16>,
+    },
+    /// With a code that is approved in any browser.
+    DeviceCode,
+}
+
 /// What this crate needs from outside.
 #[derive(Clone, Debug)]
 pub struct SsoContext {
@@ -39,12 +51,16 @@ pub struct SsoContext {
     pub events: Events,
     /// Whether a sign-in may ask somebody.
     pub interaction: Interaction,
+    /// How a person signs in.
+    pub flow: Flow,
     /// How long calls to the portal, the sign-in and STS are tried; the portal's limits last for minutes.
     pub retry: RetryPolicy,
     /// What all clients have in common.
     pub sdk: Sdk,
     /// Whether `credential_process` may be run.
     pub run_processes: bool,
+    /// Whether role credentials are shared with the AWS CLI through its cache.
+    pub credential_cache: bool,
 }
 
 impl SsoContext {
@@ -55,15 +71,15 @@ impl SsoContext {
         }
     }
 
-    /// Where a profile's calls to `service` go, in `region`.
+    /// Where calls to `service` go, in `region`; a profile may say so.
     ///
     /// # Errors
     /// [`FailureKind::Misconfigured`] where nothing secret may go: codes `InvalidRegion` and `InsecureEndpoint`.
-    pub fn place(&self, service: Service, profile: &Profile, region: &str) -> Result<Place, Failure> {
+    pub fn place(&self, service: Service, profile: Option<&Profile>, region: &str) -> Result<Place, Failure> {
         if !is_region_name(region) {
             return Err(misconfigured("InvalidRegion", format!("`{region}` is not the name of a region")));
         }
-        let endpoint = endpoint_for(service, Some(profile), &self.env);
+        let endpoint = endpoint_for(service, profile, &self.env);
         if let Some(endpoint) = &endpoint
             && !endpoint.is_secure()
         {
@@ -79,8 +95,11 @@ impl SsoContext {
         Ok(Place {
             region: region.into(),
             endpoint: endpoint.map(|endpoint| endpoint.url.into()),
-            use_fips: flag("AWS_USE_FIPS_ENDPOINT", profile.use_fips_endpoint),
-            use_dual_stack: flag("AWS_USE_DUALSTACK_ENDPOINT", profile.use_dualstack_endpoint),
+            use_fips: flag("AWS_USE_FIPS_ENDPOINT", profile.and_then(|profile| profile.use_fips_endpoint)),
+            use_dual_stack: flag(
+                "AWS_USE_DUALSTACK_ENDPOINT",
+                profile.and_then(|profile| profile.use_dualstack_endpoint),
+            ),
         })
     }
 }
@@ -111,7 +130,11 @@ impl Session {
     ///
     /// # Errors
     /// As [`SsoContext::place`].
-    pub fn new(sso: &Arc<SsoSession>, profile: &Profile, context: &SsoContext) -> Result<Self, Failure> {
+    pub fn new(
+        sso: &Arc<SsoSession>,
+        profile: Option<&Profile>,
+        context: &SsoContext,
+    ) -> Result<Self, Failure> {
         let place = |service| context.place(service, profile, &sso.sso_region);
         Ok(Self {
             sso: Arc::clone(sso),

@@ -16,7 +16,7 @@ use ssoinv_core::retry::RetryPolicy;
 
 use crate::http::{Place, Sdk, Timeouts, client};
 use crate::profile::Env;
-use crate::session::{Interaction, SsoContext};
+use crate::session::{Flow, Interaction, SsoContext};
 
 /// An answer: status, headers, body.
 pub(crate) type Canned = (u16, &'static [(&'static str, &'static str)], String);
@@ -64,9 +64,11 @@ pub(crate) fn context(http: SharedHttpClient, timeouts: Timeouts) -> Arc<SsoCont
         clock: clock(),
         events: Events::new(|_| ()),
         interaction: Interaction::Nobody,
+        flow: Flow::DeviceCode,
         retry: RetryPolicy { max_attempts: 1, throttle_budget: Duration::ZERO },
         sdk: Sdk::new(http, &clock(), timeouts),
         run_processes: false,
+        credential_cache: false,
     })
 }
 

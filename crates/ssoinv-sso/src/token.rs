@@ -5,6 +5,9 @@
 //! tokens under load)? Can it be refreshed? Else somebody signs in, where there is somebody. Whoever comes meanwhile
 //! waits for the same outcome. Every token has a number, so that a late 401 for an old one doesn't end the new one.
 //!
+//! A refresh token serves once, so processes refresh one after the other, under the lock of the token's file, and each
+//! reads the file again first. While a person is asked, the file is looked at, too: somebody may sign in elsewhere.
+//!
 //! A limit, a server's error or a broken network is never a reason to sign in: the failure stands.
 
 use std::future::Future;
@@ -21,11 +24,12 @@ use ssoinv_core::secret::Secret;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::cache_file::Lock;
 use crate::login::oidc::{Oidc, Refreshed, lasts};
 use crate::login::sign_in;
 use crate::portal::Portal;
 use crate::session::{Interaction, Session, SsoContext};
-use crate::token_cache::{CachedToken, Lookup, TokenCache};
+use crate::token_cache::{CachedToken, Client, Lookup, StoreError, TokenCache};
 
 /// A token with less than this left is refreshed, as botocore does.
 const REFRESH_LEFT: Duration = Duration::from_mins(15);
@@ -33,6 +37,9 @@ const REFRESH_LEFT: Duration = Duration::from_mins(15);
 /// After a refresh that failed, a token that is still good isn't refreshed again for this long, as in botocore; neither
 /// is a service asked again that could not be reached.
 const PAUSE: Duration = Duration::from_mins(1);
+
+/// How often the token's file is looked at while a person is asked.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How many tokens one call may use up, before it is the call that is refused and not the token; and how many new
 /// tokens may be refused one after the other, before no other is asked for.
@@ -45,6 +52,8 @@ pub struct AccessToken {
     pub secret: Secret,
     /// When it ends.
     pub expires_at: SystemTime,
+    /// Whether it can be refreshed then.
+    pub refreshes: bool,
     /// Counts the tokens of a source: a newer one has a higher number.
     pub generation: u64,
 }
@@ -119,6 +128,16 @@ impl When {
     }
 }
 
+/// What there is to do with the tokens that there are.
+enum Choice {
+    /// This one is good.
+    Use(CachedToken, When),
+    /// This one can be refreshed; `good` where it still lasts.
+    Refresh { base: CachedToken, good: bool },
+    /// Somebody has to sign in. This one was there.
+    SignIn(Option<CachedToken>),
+}
+
 /// What a renewal came to.
 enum Renewed {
     /// Another token, or the same one read anew.
@@ -189,6 +208,23 @@ impl TokenSource {
         flight.await
     }
 
+    /// Asks a person to sign in, whatever token there is.
+    ///
+    /// # Errors
+    /// As [`TokenSource::get`], but never for want of somebody to ask.
+    pub async fn sign_in(&self) -> Result<Arc<AccessToken>, Failure> {
+        let inner = &self.0;
+        let token = sign_in(&inner.session, &inner.oidc, &inner.cache, &inner.context).await?;
+        inner.signed_in(&token).await;
+        inner.land(Ok(Renewed::Token(token, When::in_a_minute())))
+    }
+
+    /// Whether the cached token of this name is another session's.
+    pub(crate) async fn is_foreign(&self) -> bool {
+        self.0.look_up().await;
+        self.0.state().told.foreign
+    }
+
     /// Works off `work`, and says whether it waits while a person is asked to sign in: `on_park(true)` when that begins,
     /// `on_park(false)` when it ends.
     pub async fn parking<T>(&self, on_park: impl Fn(bool), work: impl Future<Output = T>) -> T {
@@ -235,7 +271,6 @@ impl Inner {
         });
         async move {
             task.await.unwrap_or_else(|error| {
-                self.signing_in.send_replace(false);
                 let failure = Failure::new(FailureKind::Failed, format!("the sign-in stopped: {error}"));
                 self.land(Err(failure))
             })
@@ -278,6 +313,7 @@ impl Inner {
         let token = Arc::new(AccessToken {
             secret: cached.access_token.clone(),
             expires_at: cached.expires_at,
+            refreshes: self.refreshes(&cached),
             generation: state.generation,
         });
         state.current = Some(Held { token: Arc::clone(&token), cached, refresh });
@@ -290,53 +326,57 @@ impl Inner {
         let refused =
             held.as_ref().filter(|(generation, _)| Some(*generation) == refused).map(|(_, token)| token);
         let held = held.as_ref().map(|(_, token)| token);
-        let is_refused =
-            |token: &CachedToken| refused.is_some_and(|other| other.access_token == token.access_token);
-        let now = self.context.clock.now();
-
         // The file goes first: somebody may have signed in or refreshed meanwhile.
         let stored = self.look_up().await;
-        let fresh = stored
-            .as_ref()
-            .filter(|token| lasts(token.expires_at, now, Duration::ZERO) && !is_refused(token));
-        if let (Some(refused), None) = (refused, fresh)
+        if let Some(refused) = refused
+            && !stored.as_ref().is_some_and(|stored| self.lives(stored, Some(refused)))
             && self.portal.accepts(&refused.access_token).await?
         {
             return Ok(Renewed::Confirmed);
         }
+        match self.choose(stored.as_ref(), held, refused) {
+            Choice::Use(token, refresh) => Ok(Renewed::Token(token, refresh)),
+            Choice::Refresh { .. } => self.refresh(held, refused).await,
+            Choice::SignIn(ended) => self.sign_in(ended.as_ref(), refused).await,
+        }
+    }
 
+    /// What to do with the tokens that there are.
+    fn choose(
+        &self,
+        stored: Option<&CachedToken>,
+        held: Option<&CachedToken>,
+        refused: Option<&CachedToken>,
+    ) -> Choice {
+        let now = self.context.clock.now();
         // Where the file can't be written, what is held is newer, and its refresh token is the one that is still good.
-        let newest = stored.iter().chain(held).max_by_key(|token| (token.expires_at, !is_refused(token)));
-        let Some(base) = fresh.filter(|_| refused.is_some()).or(newest) else {
-            return self.sign_in(None).await;
-        };
-        let good = lasts(base.expires_at, now, Duration::ZERO) && !is_refused(base);
+        let newest =
+            stored.into_iter().chain(held).max_by_key(|token| (token.expires_at, !is_same(token, refused)));
+        let fresh = stored.filter(|token| refused.is_some() && self.lives(token, refused));
+        let Some(base) = fresh.or(newest) else { return Choice::SignIn(None) };
+        let good = self.lives(base, refused);
         if good && lasts(base.expires_at, now, REFRESH_LEFT) {
-            return Ok(Renewed::Token(base.clone(), When::in_a_minute()));
+            return Choice::Use(base.clone(), When::in_a_minute());
         }
-        // One try is enough for a token that is good for some more minutes: nobody should have to wait for it.
-        let policy = if good {
-            RetryPolicy { max_attempts: 1, throttle_budget: Duration::ZERO }
-        } else {
-            self.context.retry
-        };
-        if refused.is_some() && self.state().unproven >= MOST_RENEWALS {
-            return Err(self.new_tokens_refused());
+        match (self.refreshes(base), good) {
+            (true, _) => Choice::Refresh { base: base.clone(), good },
+            (false, true) => Choice::Use(base.clone(), When::Never),
+            (false, false) => Choice::SignIn(Some(base.clone())),
         }
-        match self.refresh(base, now, policy).await {
-            Ok(Some(token)) => Ok(Renewed::Token(token, When::in_a_minute())),
-            Ok(None) if good => Ok(Renewed::Token(base.clone(), When::Never)),
-            Ok(None) => self.sign_in(Some(base)).await,
-            Err(_) if good => Ok(Renewed::Token(base.clone(), When::in_a_minute())),
-            Err(failure) => {
-                let message = format!(
-                    "the sign-in to {} could not be refreshed: {}",
-                    self.session.called(),
-                    failure.message
-                );
-                Err(Failure { message, ..failure })
-            }
-        }
+    }
+
+    /// Whether a token can be refreshed. What the legacy format signs in for has no scope to.
+    fn refreshes(&self, token: &CachedToken) -> bool {
+        let now = self.context.clock.now();
+        let registered = |client: &Client| lasts(client.expires_at, now, Duration::ZERO);
+        token.refresh_token.is_some()
+            && token.client.as_ref().is_some_and(registered)
+            && !self.session.sso.is_legacy()
+    }
+
+    /// Whether a token is good, as far as anybody knows.
+    fn lives(&self, token: &CachedToken, refused: Option<&CachedToken>) -> bool {
+        lasts(token.expires_at, self.context.clock.now(), Duration::ZERO) && !is_same(token, refused)
     }
 
     /// The token in the shared cache.
@@ -355,46 +395,105 @@ impl Inner {
         }
     }
 
-    /// Refreshes a token; `None` where it can't be, or can no more.
+    /// Refreshes the token, if nobody else has done so by the time that the lock is had.
     async fn refresh(
         &self,
-        token: &CachedToken,
-        now: SystemTime,
-        policy: RetryPolicy,
-    ) -> Result<Option<CachedToken>, Failure> {
-        let (Some(refresh_token), Some(client)) = (&token.refresh_token, &token.client) else {
-            return Ok(None);
-        };
-        // What the legacy format signs in for has no scope to refresh.
-        if self.session.sso.is_legacy() || !lasts(client.expires_at, now, Duration::ZERO) {
-            return Ok(None);
-        }
-        match self.oidc.refresh(client, refresh_token, policy).await? {
-            Refreshed::Token(token) => {
-                self.keep(&token).await;
-                self.say(SignIn::Refreshed { session: self.session.label.clone() });
-                Ok(Some(token))
+        held: Option<&CachedToken>,
+        refused: Option<&CachedToken>,
+    ) -> Result<Renewed, Failure> {
+        let lock = self.cache.lock(&self.session.sso).await;
+        let (base, good) = match self.choose(self.look_up().await.as_ref(), held, refused) {
+            Choice::Use(token, refresh) => return Ok(Renewed::Token(token, refresh)),
+            Choice::Refresh { base, good } => (base, good),
+            Choice::SignIn(ended) => {
+                drop(lock);
+                return self.sign_in(ended.as_ref(), refused).await;
             }
-            Refreshed::Ended => Ok(None),
+        };
+        let (Some(refresh_token), Some(client)) = (&base.refresh_token, &base.client) else {
+            return Err(Failure::new(FailureKind::Failed, "the token has nothing to refresh it with"));
+        };
+        if refused.is_some() && self.state().unproven >= MOST_RENEWALS {
+            return Err(self.new_tokens_refused());
+        }
+        // One try is enough for a token that is good for some more minutes: nobody should have to wait for it.
+        let policy = if good {
+            RetryPolicy { max_attempts: 1, throttle_budget: Duration::ZERO }
+        } else {
+            self.context.retry
+        };
+        match self.oidc.refresh(client, refresh_token, policy).await {
+            Ok(Refreshed::Token(token)) => {
+                self.keep(&token, lock).await;
+                self.say(SignIn::Refreshed { session: self.session.label.clone() });
+                Ok(Renewed::Token(token, When::in_a_minute()))
+            }
+            Ok(Refreshed::Ended) => {
+                drop(lock);
+                // A tool that takes no lock may have used the same refresh token.
+                let other = self.look_up().await.filter(|token| token.access_token != base.access_token);
+                match self.choose(other.as_ref(), None, refused) {
+                    Choice::Use(token, refresh) => Ok(Renewed::Token(token, refresh)),
+                    _ if good => Ok(Renewed::Token(base, When::Never)),
+                    _ => self.sign_in(Some(&base), refused).await,
+                }
+            }
+            Err(_) if good => Ok(Renewed::Token(base, When::in_a_minute())),
+            Err(failure) => {
+                let message = format!(
+                    "the sign-in to {} could not be refreshed: {}",
+                    self.session.called(),
+                    failure.message
+                );
+                Err(Failure { message, ..failure })
+            }
         }
     }
 
     /// Asks a person, where there is one. `ended` is the token that was there.
-    async fn sign_in(&self, ended: Option<&CachedToken>) -> Result<Renewed, Failure> {
+    async fn sign_in(
+        &self,
+        ended: Option<&CachedToken>,
+        refused: Option<&CachedToken>,
+    ) -> Result<Renewed, Failure> {
         if self.context.interaction == Interaction::Nobody {
             return Err(self.nobody_to_ask(ended));
         }
         if self.state().signed_in {
             return Err(self.new_tokens_refused());
         }
-        self.signing_in.send_replace(true);
-        let outcome = sign_in(&self.session, &self.oidc, &self.cache, &self.context).await;
-        self.signing_in.send_replace(false);
-        let token = outcome?;
+        let useless: Vec<&Secret> =
+            ended.into_iter().chain(refused).map(|token| &token.access_token).collect();
+        let _parked = Parked::new(&self.signing_in);
+        let token = tokio::select! {
+            signed_in = sign_in(&self.session, &self.oidc, &self.cache, &self.context) => signed_in?,
+            token = self.appears(&useless) => {
+                self.say(SignIn::DoneElsewhere { session: self.session.label.clone() });
+                return Ok(Renewed::Token(token, When::in_a_minute()));
+            }
+        };
         self.state().signed_in = true;
-        self.keep(&token).await;
-        self.say(SignIn::Done { session: self.session.label.clone() });
+        self.signed_in(&token).await;
         Ok(Renewed::Token(token, When::in_a_minute()))
+    }
+
+    /// Somebody has signed in.
+    async fn signed_in(&self, token: &CachedToken) {
+        self.keep(token, self.cache.lock(&self.session.sso).await).await;
+        self.say(SignIn::Done { session: self.session.label.clone() });
+    }
+
+    /// Waits until somebody else has written another token than these.
+    async fn appears(&self, useless: &[&Secret]) -> CachedToken {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let token = self.look_up().await.filter(|token| !useless.contains(&&token.access_token));
+            if let Some(token) = token
+                && lasts(token.expires_at, self.context.clock.now(), Duration::ZERO)
+            {
+                return token;
+            }
+        }
     }
 
     /// There is no token, and nobody who could sign in.
@@ -426,10 +525,14 @@ impl Inner {
         Failure::new(FailureKind::SignInExpired, message).with_code("NewSignInRefused")
     }
 
-    /// Writes a new token to the shared cache, at once, so that all tools have it.
-    async fn keep(&self, token: &CachedToken) {
+    /// Writes a new token to the shared cache, at once, so that all tools have it. Without the lock it is not written.
+    async fn keep(&self, token: &CachedToken, lock: Result<Lock, StoreError>) {
         self.state().unproven += 1;
-        if let Err(error) = self.cache.store_token(&self.session.sso, token).await {
+        let stored = match lock {
+            Ok(lock) => self.cache.store_token(&self.session.sso, token, &lock).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = stored {
             let first = !std::mem::replace(&mut self.state().told.not_stored, true);
             if first {
                 let notice =
@@ -438,6 +541,26 @@ impl Inner {
             }
         }
     }
+}
+
+/// Tells those who wait that a person is asked; until it is dropped, as the flow may be at any moment.
+struct Parked<'a>(&'a watch::Sender<bool>);
+
+impl<'a> Parked<'a> {
+    fn new(signing_in: &'a watch::Sender<bool>) -> Self {
+        signing_in.send_replace(true);
+        Self(signing_in)
+    }
+}
+
+impl Drop for Parked<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(false);
+    }
+}
+
+fn is_same(token: &CachedToken, other: Option<&CachedToken>) -> bool {
+    other.is_some_and(|other| other.access_token == token.access_token)
 }
 
 impl Held {

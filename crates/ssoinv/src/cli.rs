@@ -96,6 +96,8 @@ pub(crate) struct CollectArgs {
     #[command(flatten)]
     pub(crate) sign_in: SignInArgs,
     #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
+    #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
     pub(crate) collect_output: CollectOutputArgs,
@@ -127,17 +129,33 @@ pub(crate) struct SelectionArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sign-in")]
 pub(crate) struct SignInArgs {
-    /// Never ask anybody to sign in
+    /// Never ask anybody to sign in; `CI=true` says the same
     #[arg(long)]
     pub(crate) no_input: bool,
+
+    /// Show a code to approve in any browser, instead of a page that comes back to this machine
+    #[arg(long)]
+    pub(crate) use_device_code: bool,
 
     /// Print the address to sign in at, open no browser
     #[arg(long)]
     pub(crate) no_browser: bool,
 
+    /// Let the browser come back to this port of this machine, as through `ssh -L` [default: any free one]
+    #[arg(long, value_name = "PORT", conflicts_with = "use_device_code", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) redirect_port: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sign-in")]
+pub(crate) struct CredentialArgs {
     /// Run no `credential_process`
     #[arg(long)]
     pub(crate) no_credential_process: bool,
+
+    /// Share no role credentials with the AWS CLI and later runs: neither read nor write `~/.aws/cli/cache`
+    #[arg(long)]
+    pub(crate) no_credential_cache: bool,
 }
 
 #[derive(Debug, Args)]
@@ -191,6 +209,13 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) max_time: Option<Duration>,
 
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Run")]
+pub(crate) struct LimitArgs {
     /// How long a throttled call is tried again, in all
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
     pub(crate) retry_time: Duration,

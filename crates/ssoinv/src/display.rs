@@ -291,6 +291,23 @@ impl View {
                     self.say(&self.terminal.warning(&message, Some(&hint)));
                 }
             }
+            SignIn::Page { session, url, expires_at } => {
+                let left = expires_at.duration_since(self.clock.now()).unwrap_or_default();
+                let minutes = left.as_secs().div_ceil(60);
+                self.say(&format!(
+                    "sign in to `{}` in a browser on this machine (within {minutes} min): open {}\n",
+                    sanitize(&session),
+                    sanitize(&url),
+                ));
+                if let Err(reason) = self.browser.open(&url) {
+                    let hint = "open the address above, or use `--use-device-code` for a browser elsewhere";
+                    let message = format!("no browser was opened: {reason}");
+                    self.say(&self.terminal.warning(&message, Some(hint)));
+                }
+            }
+            SignIn::DoneElsewhere { session } => {
+                self.note(&format!("somebody has signed in to `{session}` elsewhere: going on with that"));
+            }
             SignIn::CodeEnded { session } => {
                 self.say(&format!("the code for `{}` ended; here is another\n", sanitize(&session)));
             }

@@ -27,6 +27,19 @@ impl Environment {
         self.vars.get(name).map(String::as_str)
     }
 
+    /// Whether a browser that is opened from here can come back here: not on a machine that somebody has come to through
+    /// SSH, nor on a Linux machine without a screen.
+    pub(crate) fn browser_comes_back(&self) -> bool {
+        let any = |names: [&str; 2]| names.iter().any(|name| self.get(name).is_some());
+        !any(["SSH_CONNECTION", "SSH_TTY"])
+            && (!cfg!(target_os = "linux") || any(["DISPLAY", "WAYLAND_DISPLAY"]))
+    }
+
+    /// Whether this is a job of a CI service, which has nobody to ask.
+    pub(crate) fn is_ci(&self) -> bool {
+        self.get("CI").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
     /// The same environment for a demonstration in `home`: nothing of the user's AWS settings, no proxy.
     pub(crate) fn for_demo(&self, home: PathBuf) -> Self {
         let foreign = |name: &str| {
@@ -60,6 +73,21 @@ impl Environment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_browser_comes_back_to_a_screen_of_this_machine() {
+        let comes_back = |names: &[&str]| {
+            let vars = names.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect();
+            Environment { vars, home: None }.browser_comes_back()
+        };
+        assert!(comes_back(&["DISPLAY"]));
+        assert!(comes_back(&["WAYLAND_DISPLAY"]));
+        assert!(!comes_back(&[]));
+        assert!(!comes_back(&["DISPLAY", "SSH_CONNECTION"]));
+        assert!(!comes_back(&["WAYLAND_DISPLAY", "SSH_TTY"]));
+        assert!(comes_back(&["DISPLAY", "container"]), "being in a container alone says nothing");
+    }
 
     #[test]
     fn a_demonstration_sees_nothing_of_the_users_aws_settings() {

@@ -9,8 +9,10 @@ use ssoinv_core::retry::RetryPolicy;
 use ssoinv_core::scope::{KNOWN_REGIONS, is_region_name};
 use ssoinv_output::Format;
 use ssoinv_sso::profile::nearest;
+use ssoinv_sso::session::Flow;
 
-use crate::cli::{CollectArgs, OutputArgs, SelectionArgs};
+use crate::browser::Browser;
+use crate::cli::{CollectArgs, CredentialArgs, LimitArgs, OutputArgs, SelectionArgs, SignInArgs};
 use crate::command_error::CommandError;
 use crate::env_vars::Environment;
 
@@ -172,20 +174,54 @@ fn unknown_ending(out: &Path) -> Option<String> {
     out.extension().map(|ending| ending.to_string_lossy().into_owned())
 }
 
-/// Everything that a collecting command was asked for.
-#[derive(Clone, Debug)]
-pub(crate) struct CollectSettings {
-    pub(crate) profiles: ProfileChoice,
-    pub(crate) regions: RegionSource,
-    pub(crate) every_role: bool,
+/// Who is asked to sign in, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SignInSettings {
+    /// Nobody is to be asked, said by the flag.
     pub(crate) no_input: bool,
-    pub(crate) no_browser: bool,
-    pub(crate) no_credential_process: bool,
-    pub(crate) output: OutputSettings,
-    pub(crate) coverage: Option<(PathBuf, Format)>,
-    pub(crate) include_secrets: bool,
+    /// This is a job of a CI service.
+    pub(crate) is_ci: bool,
+    /// Somebody reads what is said, and approves the code.
+    pub(crate) use_device_code: bool,
+    pub(crate) flow: Flow,
+    pub(crate) browser: Browser,
+}
+
+impl SignInSettings {
+    pub(crate) fn new(args: &SignInArgs, environment: &Environment) -> Self {
+        // Whoever names a port has seen to it that the browser can come back to it.
+        let comes_back = args.redirect_port.is_some() || environment.browser_comes_back();
+        Self {
+            no_input: args.no_input,
+            is_ci: environment.is_ci(),
+            use_device_code: args.use_device_code,
+            flow: if comes_back && !args.use_device_code {
+                Flow::Page { redirect_port: args.redirect_port }
+            } else {
+                Flow::DeviceCode
+            },
+            browser: if args.no_browser { Browser::None } else { Browser::System },
+        }
+    }
+
+    /// For a command that must not ask anybody.
+    pub(crate) fn nobody() -> Self {
+        Self {
+            no_input: true,
+            is_ci: false,
+            use_device_code: false,
+            flow: Flow::DeviceCode,
+            browser: Browser::None,
+        }
+    }
+}
+
+/// How credentials are got and calls are made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StationSettings {
+    pub(crate) run_processes: bool,
+    pub(crate) credential_cache: bool,
     pub(crate) concurrency: usize,
-    pub(crate) max_time: Option<Duration>,
     pub(crate) policy: RetryPolicy,
     pub(crate) connect_timeout: Duration,
     pub(crate) attempt_timeout: Duration,
@@ -194,8 +230,13 @@ pub(crate) struct CollectSettings {
 /// Attempts at a call that fails transiently, where `AWS_MAX_ATTEMPTS` says nothing.
 const MAX_ATTEMPTS: u32 = 5;
 
-impl CollectSettings {
-    pub(crate) fn new(args: &CollectArgs, environment: &Environment) -> Result<Self, CommandError> {
+impl StationSettings {
+    pub(crate) fn new(
+        args: &CredentialArgs,
+        limits: &LimitArgs,
+        concurrency: usize,
+        environment: &Environment,
+    ) -> Result<Self, CommandError> {
         let max_attempts = match environment.get("AWS_MAX_ATTEMPTS") {
             None => MAX_ATTEMPTS,
             Some(text) => text.parse().ok().filter(|&number| number > 0).ok_or_else(|| {
@@ -203,20 +244,47 @@ impl CollectSettings {
             })?,
         };
         Ok(Self {
+            run_processes: !args.no_credential_process,
+            credential_cache: !args.no_credential_cache,
+            concurrency,
+            policy: RetryPolicy { max_attempts, throttle_budget: limits.retry_time },
+            connect_timeout: limits.connect_timeout,
+            attempt_timeout: limits.attempt_timeout,
+        })
+    }
+}
+
+/// Everything that a collecting command was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct CollectSettings {
+    pub(crate) profiles: ProfileChoice,
+    pub(crate) regions: RegionSource,
+    pub(crate) every_role: bool,
+    pub(crate) sign_in: SignInSettings,
+    pub(crate) station: StationSettings,
+    pub(crate) output: OutputSettings,
+    pub(crate) coverage: Option<(PathBuf, Format)>,
+    pub(crate) include_secrets: bool,
+    pub(crate) max_time: Option<Duration>,
+}
+
+impl CollectSettings {
+    pub(crate) fn new(args: &CollectArgs, environment: &Environment) -> Result<Self, CommandError> {
+        Ok(Self {
             profiles: ProfileChoice::new(&args.selection, environment),
             regions: RegionSource::new(&args.selection, environment)?,
             every_role: args.selection.every_role,
-            no_input: args.sign_in.no_input,
-            no_browser: args.sign_in.no_browser,
-            no_credential_process: args.sign_in.no_credential_process,
+            sign_in: SignInSettings::new(&args.sign_in, environment),
+            station: StationSettings::new(
+                &args.credentials,
+                &args.run.limits,
+                args.run.concurrency,
+                environment,
+            )?,
             output: OutputSettings::new(&args.output)?,
             coverage: args.collect_output.coverage.clone().map(coverage).transpose()?,
             include_secrets: args.collect_output.include_secrets,
-            concurrency: args.run.concurrency,
             max_time: args.run.max_time,
-            policy: RetryPolicy { max_attempts, throttle_budget: args.run.retry_time },
-            connect_timeout: args.run.connect_timeout,
-            attempt_timeout: args.run.attempt_timeout,
         })
     }
 }
@@ -271,6 +339,21 @@ mod tests {
             ProfileChoice::Variable { name: "AWS_DEFAULT_PROFILE", profile: "b".into() }
         );
         assert_eq!(chosen("", &[]), ProfileChoice::Default);
+    }
+
+    #[test]
+    fn the_flow_follows_the_machine_unless_it_is_named() {
+        let flow = |arguments, variables| settings(arguments, variables).expect("valid").sign_in.flow;
+        let (screen, page) = ([("DISPLAY", ":0")], Flow::Page { redirect_port: None });
+        let over_ssh = [("SSH_CONNECTION", "1"), ("DISPLAY", ":0")];
+        assert_eq!(flow("--redirect-port 4000", &over_ssh), Flow::Page { redirect_port: Some(4000) });
+        assert_eq!(flow("", &over_ssh), Flow::DeviceCode);
+        assert_eq!(flow("--use-device-code", &screen), Flow::DeviceCode);
+        if cfg!(target_os = "linux") {
+            assert_eq!(flow("", &screen), page);
+            assert_eq!(flow("--no-browser", &screen), page, "it only isn't opened");
+            assert_eq!(flow("", &[]), Flow::DeviceCode);
+        }
     }
 
     #[test]

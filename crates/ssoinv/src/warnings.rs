@@ -106,6 +106,12 @@ pub(crate) fn after_the_run(heard: &Heard, ledger: &Ledger, app: &App) {
                 format!("the sign-in to `{session}` was not kept for the next command: {reason}"),
                 Some("make `~/.aws/sso/cache` a folder that you can write to"),
             ),
+            Notice::CredentialsNotStored { reason } => (
+                format!("role credentials were not kept for the next command: {reason}"),
+                Some(
+                    "make `~/.aws/cli/cache` a folder that you can write to, or say `--no-credential-cache`",
+                ),
+            ),
             Notice::ForeignToken { session, reason } => {
                 (format!("a cached token for `{session}` was not used: {reason}"), None)
             }

@@ -6,9 +6,10 @@ use ssoinv_core::event::{Event, SignIn};
 use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 use tokio::time::Instant;
 
-use super::oidc::{DeviceCode, Oidc, Poll};
-use crate::session::{Session, SsoContext};
-use crate::token_cache::{CachedToken, Client};
+use super::Asking;
+use super::oidc::{DeviceCode, Poll};
+use crate::session::Session;
+use crate::token_cache::{CachedToken, Client, Grant};
 
 /// By how much the pause between two polls grows when the service asks for it (RFC 8628, section 3.5).
 const SLOW_DOWN: Duration = Duration::from_secs(5);
@@ -17,19 +18,47 @@ const SLOW_DOWN: Duration = Duration::from_secs(5);
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How a code came to its end.
-pub(super) enum Outcome {
+enum Outcome {
     Token(CachedToken),
     /// It was not approved in time.
     Ended,
 }
 
+/// Shows codes, each when the one before has ended, until one is approved or declined.
+pub(super) async fn sign_in(asking: Asking<'_>) -> Result<CachedToken, Failure> {
+    let mut client = asking.registration(Grant::DeviceCode).await?;
+    loop {
+        let (code, known) = start(asking, client).await?;
+        match wait_for_approval(asking, &known, &code).await? {
+            Outcome::Token(token) => return Ok(token),
+            Outcome::Ended => {
+                let session = asking.session.label.clone();
+                asking.context.events.say(Event::SignIn(SignIn::CodeEnded { session }));
+            }
+        }
+        client = known;
+    }
+}
+
+/// A code for a client. One from the cache may have been removed by the service: then another is registered.
+async fn start(asking: Asking<'_>, client: Client) -> Result<(DeviceCode, Client), Failure> {
+    match asking.oidc.start_device(asking.session, &client).await {
+        Err(Failure { code: Some(code), .. })
+            if matches!(code.as_str(), "InvalidClientException" | "UnauthorizedClientException") =>
+        {
+            let client = asking.register(Grant::DeviceCode).await?;
+            let code = asking.oidc.start_device(asking.session, &client).await?;
+            Ok((code, client))
+        }
+        code => Ok((code?, client)),
+    }
+}
+
 /// Shows a code and waits until it is approved, declined or ended.
-pub(super) async fn wait_for_approval(
-    session: &Session,
-    oidc: &Oidc,
+async fn wait_for_approval(
+    Asking { session, oidc, context, .. }: Asking<'_>,
     client: &Client,
     code: &DeviceCode,
-    context: &SsoContext,
 ) -> Result<Outcome, Failure> {
     context.events.say(Event::SignIn(SignIn::Code {
         session: session.label.clone(),
@@ -52,16 +81,19 @@ pub(super) async fn wait_for_approval(
                 continue;
             }
             Ok(Poll::Ended) => return Ok(Outcome::Ended),
-            Ok(Poll::Declined) => {
-                let message = format!("the sign-in to {} was declined in the browser", session.called());
-                return Err(Failure::new(FailureKind::SignInExpired, message).with_code("SignInDeclined"));
-            }
+            Ok(Poll::Declined) => return Err(declined(session)),
             // The network may be away for a while, the person isn't: the code's end decides.
             Ok(Poll::Pending) | Err(Failure { remedy: Remedy::TryAgain | Remedy::SlowDown { .. }, .. }) => {}
             Err(failure) => return Err(failure),
         }
         interval = longer(interval, Duration::ZERO);
     }
+}
+
+/// A person said no.
+pub(super) fn declined(session: &Session) -> Failure {
+    let message = format!("the sign-in to {} was declined in the browser", session.called());
+    Failure::new(FailureKind::SignInExpired, message).with_code("SignInDeclined")
 }
 
 /// The pause before the next poll.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aws_sdk_ssooidc::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use aws_sdk_ssooidc::operation::create_token::CreateTokenOutput;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -14,8 +15,9 @@ use ssoinv_core::secret::Secret;
 
 use crate::attempt::{self, Turnstile};
 use crate::classify::{INVALID_ANSWER, classify, one_line};
-use crate::session::{Session, SsoContext};
-use crate::token_cache::{CachedToken, Client, registered_scopes};
+use crate::login::callback;
+use crate::session::{Session, SsoContext, misconfigured};
+use crate::token_cache::{CODE_GRANT, CachedToken, Client, Grant, REFRESH_GRANT, registered_scopes};
 
 /// The sign-in of one session.
 #[derive(Clone, Debug)]
@@ -63,12 +65,21 @@ impl Oidc {
         Self { client, turnstile: Arc::new(Turnstile::new(PaceLimits::UNDOCUMENTED)), context }
     }
 
-    /// RegisterClient, for device codes and refreshing.
-    pub(crate) async fn register(&self, session: &Session) -> Result<Client, Failure> {
+    /// RegisterClient, for a flow and for refreshing. A device code's client names no grants, as the AWS CLI's doesn't.
+    pub(crate) async fn register(&self, session: &Session, grant: Grant) -> Result<Client, Failure> {
         let scopes = registered_scopes(&session.sso).map(<[String]>::to_vec);
+        let call = self.client.register_client().client_name("ssoinv").client_type("public");
+        let call = match grant {
+            Grant::DeviceCode => call,
+            Grant::AuthorizationCode => call
+                .grant_types(CODE_GRANT)
+                .grant_types(REFRESH_GRANT)
+                .redirect_uris(callback::REGISTERED_URI)
+                .issuer_url(&session.sso.start_url),
+        };
+        let call = call.set_scopes(scopes);
         let answer = self.call(self.context.retry, || async {
-            let call = self.client.register_client().client_name("ssoinv").client_type("public");
-            call.set_scopes(scopes.clone()).send().await.map_err(|error| self.failure(&error))
+            call.clone().send().await.map_err(|error| self.failure(&error))
         });
         let answer = answer.await?;
         let (Some(id), Some(secret)) = (answer.client_id, answer.client_secret) else {
@@ -76,6 +87,43 @@ impl Oidc {
         };
         let expires = u64::try_from(answer.client_secret_expires_at).unwrap_or_default();
         Ok(Client { id, secret: Secret::new(secret), expires_at: UNIX_EPOCH + Duration::from_secs(expires) })
+    }
+
+    /// Where the service's pages are: its endpoint, which no call of its model names.
+    pub(crate) async fn pages(&self, session: &Session) -> Result<String, Failure> {
+        let place = &session.oidc;
+        if let Some(endpoint) = &place.endpoint {
+            return Ok(endpoint.trim_end_matches('/').to_owned());
+        }
+        let params = Params::builder()
+            .region(place.region.to_string())
+            .use_fips(place.use_fips)
+            .use_dual_stack(place.use_dual_stack)
+            .build();
+        let unknown = |error: &dyn std::fmt::Display| {
+            let message = format!("region `{}` has no address for sign-ins: {error}", place.region);
+            misconfigured("InvalidSsoRegion", message)
+        };
+        let params = params.map_err(|error| unknown(&error))?;
+        let endpoint = DefaultResolver::new().resolve_endpoint(&params).await;
+        Ok(endpoint.map_err(|error| unknown(&error))?.url().trim_end_matches('/').to_owned())
+    }
+
+    /// CreateToken for an authorization code.
+    pub(crate) async fn exchange(
+        &self,
+        client: &Client,
+        code: &Secret,
+        verifier: &Secret,
+        redirect_uri: &str,
+    ) -> Result<CachedToken, Failure> {
+        let answer = self.call(self.context.retry, || async {
+            let call = self.client.create_token().grant_type(CODE_GRANT).redirect_uri(redirect_uri);
+            let call = call.client_id(&client.id).client_secret(client.secret.reveal());
+            let call = call.code(code.reveal()).code_verifier(verifier.reveal());
+            call.send().await.map_err(|error| self.failure(&error))
+        });
+        self.token(answer.await?, client, None)
     }
 
     /// StartDeviceAuthorization.
@@ -139,7 +187,7 @@ impl Oidc {
         policy: RetryPolicy,
     ) -> Result<Refreshed, Failure> {
         let answer = self.call(policy, || async {
-            let call = self.client.create_token().grant_type("refresh_token");
+            let call = self.client.create_token().grant_type(REFRESH_GRANT);
             let call = call.client_id(&client.id).client_secret(client.secret.reveal());
             call.refresh_token(refresh_token.reveal()).send().await.map_err(|error| self.failure(&error))
         });

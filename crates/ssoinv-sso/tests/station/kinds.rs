@@ -88,10 +88,10 @@ async fn a_region_cannot_lead_elsewhere() {
     let world = with("");
     let (context, profile) = (world.context(|_| ()), world.profile("hub-Audit"));
     for region in ["", "x.evil.example/", "us-east-1@evil.example", "us-east-1#"] {
-        let failure = context.place(profile::Service::Ec2, &profile, region).unwrap_err();
+        let failure = context.place(profile::Service::Ec2, Some(&profile), region).unwrap_err();
         assert_eq!(code(&failure), (FailureKind::Misconfigured, "InvalidRegion"), "{region}");
     }
-    let place = context.place(profile::Service::Ec2, &profile, "us-east-1").unwrap();
+    let place = context.place(profile::Service::Ec2, Some(&profile), "us-east-1").unwrap();
     assert_eq!((&*place.region, place.endpoint.as_deref()), ("us-east-1", Some(world.simulator.url())));
 }
 

@@ -46,9 +46,9 @@ fn tokens(world: &World) -> TokenSource {
     let context = world.context(|_| ());
     let profile = world.profile("hub-Audit");
     let session = profile.credentials.session().expect("single sign-on");
-    let session = Arc::new(Session::new(session, &profile, &context).expect("a good place"));
+    let session = Arc::new(Session::new(session, Some(&profile), &context).expect("a good place"));
     let turnstile = Arc::new(Turnstile::new(ssoinv_core::pace::PaceLimits::PORTAL));
-    let portal = Portal::new(&session, turnstile, Arc::clone(&context));
+    let portal = Portal::new(&session.portal, turnstile, Arc::clone(&context));
     TokenSource::new(session, portal, context)
 }
 
@@ -263,7 +263,11 @@ async fn a_registration_serves_again_until_the_service_forgets_it() {
         let token = TokenCache::new(Some(world.home.path())).token_path(session).expect("a home");
         let _ = std::fs::remove_file(token);
         get(&world.store(), &profile).await.expect("signed in");
-        assert_eq!(std::fs::read_dir(cache).expect("a folder").count(), 2, "a token and a registration");
+        assert_eq!(
+            std::fs::read_dir(cache).expect("a folder").count(),
+            3,
+            "a token, its lock and a registration"
+        );
     };
     sign_in_again().await;
     sign_in_again().await;

@@ -12,7 +12,7 @@ use ssoinv_sim::{Fault, Home, Options, Organisation, Service, Simulator};
 use ssoinv_sso::credentials::CredentialStore;
 use ssoinv_sso::http::{Sdk, Timeouts, client};
 use ssoinv_sso::profile::{Env, Profile, Profiles};
-use ssoinv_sso::session::{Interaction, SsoContext};
+use ssoinv_sso::session::{Flow, Interaction, SsoContext};
 use tempfile::TempDir;
 
 /// Three accounts behind `corp`, a user, and roles on top of each other.
@@ -50,6 +50,9 @@ pub(crate) struct World {
     pub(crate) interaction: Interaction,
     pub(crate) env: Env,
     pub(crate) run_processes: bool,
+    /// Whether role credentials are kept for the next store.
+    pub(crate) credential_cache: bool,
+    pub(crate) flow: Flow,
     /// Where the store keeps tokens; the home where nothing else is said.
     pub(crate) cache_home: Option<PathBuf>,
 }
@@ -75,11 +78,14 @@ impl Said {
     pub(crate) fn words(&self) -> Vec<&'static str> {
         let word = |event: &Event| match event {
             Event::SignIn(SignIn::Code { .. }) => Some("code"),
+            Event::SignIn(SignIn::Page { .. }) => Some("page"),
+            Event::SignIn(SignIn::DoneElsewhere { .. }) => Some("done-elsewhere"),
             Event::SignIn(SignIn::CodeEnded { .. }) => Some("code-ended"),
             Event::SignIn(SignIn::Done { .. }) => Some("done"),
             Event::SignIn(SignIn::Refreshed { .. }) => Some("refreshed"),
             Event::SignIn(SignIn::GaveUp { .. }) => Some("gave-up"),
             Event::Notice(Notice::TokenNotStored { .. }) => Some("not-stored"),
+            Event::Notice(Notice::CredentialsNotStored { .. }) => Some("keys-not-stored"),
             Event::Notice(Notice::ForeignToken { .. }) => Some("foreign"),
             Event::Notice(Notice::AccountNamesUnavailable { .. }) => Some("no-names"),
             _ => None,
@@ -106,6 +112,8 @@ impl World {
             interaction: Interaction::Person,
             env: Env::new(),
             run_processes: true,
+            credential_cache: false,
+            flow: Flow::DeviceCode,
             cache_home: None,
         }
     }
@@ -144,6 +152,8 @@ impl World {
             retry: RetryPolicy { max_attempts: 2, throttle_budget: Duration::from_secs(10) },
             sdk: Sdk::new(http, &clock, timeouts),
             run_processes: self.run_processes,
+            credential_cache: self.credential_cache,
+            flow: self.flow,
         })
     }
 

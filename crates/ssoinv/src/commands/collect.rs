@@ -103,15 +103,17 @@ impl Run<'_> {
                 stop.stop(StopReason::OutOfTime);
             });
         }
-        let browser = if settings.no_browser || app.demo { Browser::None } else { Browser::System };
+        let browser = if app.demo { Browser::None } else { settings.sign_in.browser };
         let display = Display::start(app.terminal.clone(), app.clock.clone(), browser, app.demo);
-        let station = match station::build(settings, &self.profiles, app, display.events()) {
-            Ok(station) => station,
-            Err(error) => {
-                display.end();
-                return Err(error);
-            }
-        };
+        let station =
+            match station::build(&settings.station, &settings.sign_in, &self.profiles, app, display.events())
+            {
+                Ok(station) => station,
+                Err(error) => {
+                    display.end();
+                    return Err(error);
+                }
+            };
 
         let regions = match &settings.regions {
             RegionSource::Flag(regions) => Regions::Same(regions.clone()),
@@ -149,8 +151,8 @@ impl Run<'_> {
             profiles: self.profiles.clone(),
             credentials: station.credentials,
             clients: Clients::new(station.context),
-            policy: settings.policy,
-            concurrency: settings.concurrency,
+            policy: settings.station.policy,
+            concurrency: settings.station.concurrency,
             include_secrets: settings.include_secrets,
             only_regions,
             events: display.events(),

@@ -1,0 +1,174 @@
+//! `~/.aws/cli/cache`: role credentials, shared with the AWS CLI both ways, so that neither asks the portal for what the
+//! other has.
+//!
+//! Names and contents are those of botocore's `SSOCredentialFetcher`. A file is found by session, account and role alone
+//! and doesn't say whose portal gave it; [`crate::credentials`] looks here only for a session whose token isn't
+//! another's. How such files are read and written: [`crate::cache_file`].
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use ssoinv_core::secret::Secret;
+
+use crate::cache_file::{self, File, StoreError, file_name, python_json, read, timestamp};
+use crate::credentials::RoleCredentials;
+use crate::profile::{SsoRole, SsoSession};
+
+/// `ProviderType` of what single sign-on gave.
+const SSO: &str = "sso";
+
+/// The folder, or none where there is no home.
+#[derive(Clone, Debug)]
+pub struct CredentialCache {
+    folder: Option<PathBuf>,
+}
+
+impl CredentialCache {
+    /// The cache below a home directory.
+    #[must_use]
+    pub fn new(home: Option<&Path>) -> Self {
+        Self { folder: home.map(|home| home.join(".aws").join("cli").join("cache")) }
+    }
+
+    /// Reads the credentials of a role, ended or not.
+    pub(crate) async fn get(&self, role: &SsoRole) -> Option<RoleCredentials> {
+        read(&self.path(role)?, |file| {
+            (file.text("ProviderType") == Some(SSO)).then_some(())?;
+            let keys = file.object("Credentials")?;
+            // Where the account is named it must be the one.
+            let named = keys.text("AccountId");
+            named.is_none_or(|named| named == role.account_id.as_str()).then_some(())?;
+            Some(RoleCredentials {
+                access_key_id: keys.text("AccessKeyId")?.to_owned(),
+                secret_access_key: Secret::new(keys.text("SecretAccessKey")?),
+                session_token: Some(Secret::new(keys.text("SessionToken")?)),
+                expires_at: Some(keys.time("Expiration")?),
+                caller_arn: None,
+            })
+        })
+        .await
+    }
+
+    /// Writes the credentials of a role. Those without an end, which the portal doesn't give, aren't kept.
+    pub(crate) async fn store(&self, role: &SsoRole, keys: &RoleCredentials) -> Result<(), StoreError> {
+        let path = self.path(role).ok_or(StoreError::NoHome)?;
+        let (Some(expires_at), Some(token)) = (keys.expires_at, &keys.session_token) else { return Ok(()) };
+        let file = json!({
+            "ProviderType": SSO,
+            "Credentials": {
+                "AccessKeyId": keys.access_key_id,
+                "SecretAccessKey": keys.secret_access_key.reveal(),
+                "SessionToken": token.reveal(),
+                "Expiration": timestamp(expires_at),
+                "AccountId": role.account_id.as_str(),
+            },
+        });
+        cache_file::write(&path, &file).await
+    }
+
+    /// Removes all credentials that single sign-on gave, as `aws sso logout` does: the files don't tell of which session
+    /// they are. Answers how many there were.
+    pub async fn remove_all(&self) -> Result<usize, StoreError> {
+        let Some(folder) = &self.folder else { return Ok(0) };
+        let is_of_sso = |file: &File| (file.text("ProviderType") == Some(SSO)).then_some(());
+        cache_file::remove(folder, is_of_sso).await.map(|removed| removed.len())
+    }
+
+    fn path(&self, role: &SsoRole) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join(name(&role.session, role.account_id.as_str(), &role.role_name)))
+    }
+}
+
+/// botocore's `_create_cache_key`: Python's JSON, sorted and without spaces.
+fn name(session: &SsoSession, account_id: &str, role_name: &str) -> String {
+    let [account_id, role_name, key] = [account_id, role_name, session.cache_key()].map(python_json);
+    let which = if session.is_legacy() { "startUrl" } else { "sessionName" };
+    // `sessionName` and `startUrl` both come after the other two.
+    file_name(&format!(r#"{{"accountId":{account_id},"roleName":{role_name},"{which}":{key}}}"#))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::profile::Location;
+
+    fn role(session_name: Option<&str>) -> SsoRole {
+        let at = Location { file: Path::new("config").into(), line: 1 };
+        let session = SsoSession {
+            name: session_name.map(str::to_owned),
+            start_url: "https://corp.awsapps.com/start".to_owned(),
+            start_url_at: at.clone(),
+            sso_region: "eu-west-1".to_owned(),
+            sso_region_at: at.clone(),
+            scopes: Vec::new(),
+            location: at,
+        };
+        SsoRole {
+            session: Arc::new(session),
+            account_id: "012345678901".parse().unwrap(),
+            role_name: "Audit".to_owned(),
+        }
+    }
+
+    fn keys() -> RoleCredentials {
+        RoleCredentials {
+            access_key_id: "ASIA".to_owned(),
+            secret_access_key: Secret::new("secret"),
+            session_token: Some(Secret::new("token")),
+            expires_at: Some(UNIX_EPOCH + Duration::from_secs(1_767_323_045)),
+            caller_arn: None,
+        }
+    }
+
+    /// The constants come from Python: `hashlib.sha1(json.dumps({"roleName": "Audit", "accountId": "012345678901",
+    /// "sessionName": "corp"}, sort_keys=True, separators=(",", ":")).encode()).hexdigest()`, and with `startUrl`.
+    #[test]
+    fn names_are_botocores() {
+        let name = |role: SsoRole| name(&role.session, role.account_id.as_str(), &role.role_name);
+        assert_eq!(name(role(Some("corp"))), "a8a3bed1df02f96b7692dec74881d7716243a1cc.json");
+        assert_eq!(name(role(Some("Größe"))), "4c046fd850c2a17282027372619df4bd60938c2a.json");
+        assert_eq!(name(role(None)), "0ca69f8af30e27106441c22ec91c6864f2e4ea37.json");
+    }
+
+    #[tokio::test]
+    async fn what_is_written_is_read_and_only_for_its_role() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = CredentialCache::new(Some(home.path()));
+        assert_eq!(cache.get(&role(Some("corp"))).await, None);
+        cache.store(&role(Some("corp")), &keys()).await.unwrap();
+        assert_eq!(cache.get(&role(Some("corp"))).await, Some(keys()));
+        assert_eq!(cache.get(&role(Some("other"))).await, None);
+        assert_eq!(cache.get(&role(None)).await, None);
+
+        let path = cache.path(&role(Some("corp"))).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        for (part, other) in [("\"sso\"", "\"assume-role\""), ("012345678901", "999999999999")] {
+            fs::write(&path, text.replace(part, other)).unwrap();
+            assert_eq!(cache.get(&role(Some("corp"))).await, None, "{other}");
+        }
+        // As botocore wrote it before it knew of `AccountId`.
+        fs::write(&path, text.replace("AccountId", "Ignored").replace("05Z", "05UTC")).unwrap();
+        assert_eq!(cache.get(&role(Some("corp"))).await, Some(keys()));
+    }
+
+    #[tokio::test]
+    async fn what_other_providers_gave_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = CredentialCache::new(Some(home.path()));
+        assert_eq!(cache.remove_all().await.unwrap(), 0, "there is no folder yet");
+        cache.store(&role(Some("corp")), &keys()).await.unwrap();
+        cache.store(&role(None), &keys()).await.unwrap();
+        let folder = home.path().join(".aws/cli/cache");
+        fs::write(folder.join("other.json"), r#"{"Credentials": {"AccessKeyId": "ASIA"}}"#).unwrap();
+        fs::write(folder.join("half.json"), r#"{"ProviderType": "sso""#).unwrap();
+        assert_eq!(cache.remove_all().await.unwrap(), 2);
+        let mut left: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["half.json", "other.json"]);
+    }
+}

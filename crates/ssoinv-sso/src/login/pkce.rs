@@ -1,0 +1,128 @@
+//! The authorization code flow with PKCE (RFC 6749, section 4.1; RFC 7636; RFC 8252): a page in a browser of this
+//! machine, which comes back to it with a code that is worth nothing without the secret that never left it.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sha2::{Digest, Sha256};
+use ssoinv_core::event::{Event, SignIn};
+use ssoinv_core::failure::{Failure, FailureKind};
+use ssoinv_core::secret::Secret;
+
+use super::callback::Callback;
+use super::{Asking, PATIENCE};
+use crate::token_cache::{CachedToken, Client, Grant, registered_scopes};
+
+/// What an address keeps as it is (RFC 3986, section 2.3).
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Shows the page, and waits until the browser comes back with a code.
+pub(super) async fn sign_in(asking: Asking<'_>, port: Option<u16>) -> Result<CachedToken, Failure> {
+    let Asking { session, oidc, context, .. } = asking;
+    let callback = Callback::bind(port).await?;
+    let redirect_uri = callback.redirect_uri();
+    let client = asking.registration(Grant::AuthorizationCode).await?;
+    let (verifier, state) = (random()?, random()?);
+    let scopes = registered_scopes(&session.sso).unwrap_or_default();
+    let page =
+        Page { client: &client, redirect_uri: &redirect_uri, state: &state, verifier: &verifier, scopes };
+    context.events.say(Event::SignIn(SignIn::Page {
+        session: session.label.clone(),
+        url: page.url(&oidc.pages(session).await?),
+        expires_at: context.clock.now() + PATIENCE,
+    }));
+    let code = callback.code(&state, session).await?;
+    oidc.exchange(&client, &code, &verifier, &redirect_uri).await.map_err(|failure| {
+        let ended = ["InvalidGrantException", "ExpiredTokenException", "InvalidClientException"];
+        if !failure.code.as_deref().is_some_and(|code| ended.contains(&code)) {
+            return failure;
+        }
+        let message = format!(
+            "the code that the browser brought for {} is not taken: {}",
+            session.called(),
+            failure.message
+        );
+        Failure { kind: FailureKind::SignInExpired, message, ..failure }.with_code("SignInRefused")
+    })
+}
+
+/// What the page is asked for.
+struct Page<'a> {
+    client: &'a Client,
+    redirect_uri: &'a str,
+    state: &'a Secret,
+    verifier: &'a Secret,
+    scopes: &'a [String],
+}
+
+impl Page<'_> {
+    /// Its address. The parameters are the AWS CLI's, `scopes` among them, which RFC 6749 calls `scope`.
+    fn url(&self, base: &str) -> String {
+        let parameters = [
+            ("response_type", "code"),
+            ("client_id", &self.client.id),
+            ("redirect_uri", self.redirect_uri),
+            ("state", self.state.reveal()),
+            ("code_challenge_method", "S256"),
+            ("scopes", &self.scopes.join(" ")),
+            ("code_challenge", &challenge(self.verifier)),
+        ];
+        let pairs = parameters.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, ENCODED)));
+        format!("{base}/authorize?{}", pairs.join("&"))
+    }
+}
+
+/// What proves later that the verifier was known from the start (RFC 7636, section 4.2).
+fn challenge(verifier: &Secret) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.reveal().as_bytes()))
+}
+
+/// 256 random bits, as 43 characters (RFC 7636, section 4.1).
+fn random() -> Result<Secret, Failure> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Failure::new(FailureKind::Failed, format!("the system gives no random numbers: {error}"))
+            .with_code("NoRandomNumbers")
+    })?;
+    Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    /// RFC 7636, appendix B.
+    #[test]
+    fn the_challenge_is_the_rfcs() {
+        let verifier = Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+        assert_eq!(challenge(&verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    }
+
+    #[test]
+    fn no_two_secrets_are_the_same_and_each_is_long_enough() {
+        let (one, other) = (random().unwrap(), random().unwrap());
+        assert_ne!(one, other);
+        assert_eq!(one.reveal().len(), 43);
+    }
+
+    #[test]
+    fn the_page_is_the_aws_clis() {
+        let client =
+            Client { id: "an id".to_owned(), secret: Secret::new("hunter2"), expires_at: UNIX_EPOCH };
+        let page = Page {
+            client: &client,
+            redirect_uri: "http://127.0.0.1:4000/oauth/callback",
+            state: &Secret::new("state"),
+            verifier: &Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
+            scopes: &["sso:account:access".to_owned(), "openid".to_owned()],
+        };
+        assert_eq!(
+            page.url("https://oidc.eu-west-1.amazonaws.com"),
+            "https://oidc.eu-west-1.amazonaws.com/authorize?response_type=code&client_id=an%20id\
+             &redirect_uri=http%3A%2F%2F127.0.0.1%3A4000%2Foauth%2Fcallback&state=state&code_challenge_method=S256\
+             &scopes=sso%3Aaccount%3Aaccess%20openid&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+        );
+    }
+}

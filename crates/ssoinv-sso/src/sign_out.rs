@@ -1,0 +1,51 @@
+//! Signing out: a token ends at the portal and is removed here. Role credentials that were given for it live on until
+//! they end by themselves; [`crate::credential_cache`] forgets them.
+
+use std::sync::Arc;
+
+use ssoinv_core::failure::{Failure, Remedy};
+use ssoinv_core::pace::PaceLimits;
+
+use crate::attempt::Turnstile;
+use crate::cache_file::StoreError;
+use crate::http::Place;
+use crate::portal::Portal;
+use crate::session::SsoContext;
+use crate::token_cache::{StoredToken, TokenCache};
+
+/// What became of a token. It is removed in each case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignedOut {
+    /// The portal takes it no more.
+    Revoked,
+    /// It had ended before.
+    HadEnded,
+    /// The portal could not be told: whoever has a copy can use it until it ends.
+    NotRevoked(Failure),
+}
+
+/// Revokes a token at the portal at `place`, if there is one, and removes its file.
+///
+/// # Errors
+/// Where the file can't be removed; the token has been revoked then.
+pub async fn sign_out(
+    stored: &StoredToken,
+    place: Result<Place, Failure>,
+    cache: &TokenCache,
+    context: &Arc<SsoContext>,
+) -> Result<SignedOut, StoreError> {
+    let revoked = match place {
+        Ok(place) => {
+            let turnstile = Arc::new(Turnstile::new(PaceLimits::PORTAL));
+            let portal = Portal::new(&place, turnstile, Arc::clone(context));
+            portal.logout(&stored.token.access_token).await
+        }
+        Err(failure) => Err(failure),
+    };
+    cache.remove(stored).await?;
+    Ok(match revoked {
+        Ok(()) => SignedOut::Revoked,
+        Err(Failure { remedy: Remedy::Renew, .. }) => SignedOut::HadEnded,
+        Err(failure) => SignedOut::NotRevoked(failure),
+    })
+}
