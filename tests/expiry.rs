@@ -33,7 +33,7 @@ tests![
 ];
 
 /// All three tables in six accounts and two regions: five tasks an account.
-const ALL: &str = "list aws_s3_bucket aws_ec2_instance aws_lambda_function --all-profiles \
+const ALL: &str = "list aws_s3_bucket aws_ec2_instance aws_lambda_function --all-profiles --no-credential-cache \
                    --region us-east-1,us-west-2 -o ndjson";
 const TASKS: usize = 6 * (1 + 2 + 2);
 
@@ -232,7 +232,7 @@ fn without_any_answer_there_is_still_an_output() {
     let (world, _) = unbroken(Token::WithoutRefresh);
     // The very first call, which asks for the accounts' names.
     end_with_call(&world, 1);
-    let run = world.run("buckets --all-profiles --no-input -o json").ended(3);
+    let run = world.run("buckets --all-profiles --no-input --no-credential-cache -o json").ended(3);
     assert_eq!(run.stdout, "[]\n");
     expect![[r"
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
@@ -306,7 +306,7 @@ fn role_credentials_that_end_between_pages_are_renewed() {
     let functions = (large(2, 0, 120), "functions", "ListFunctions", 2, 3);
     let instances = (large(1, 1001, 0), "instances", "DescribeInstances", 1, 2);
     for (world, verb, operation, accounts, pages) in [functions, instances] {
-        let command = format!("{verb} --all-profiles -o json");
+        let command = format!("{verb} --all-profiles --no-credential-cache -o json");
         let whole = world.run(&command).ended(0);
         world.simulator.reset_counters();
         // All that are given out from now on are good for one call.
@@ -385,7 +385,7 @@ fn throttle() -> Effect {
 fn a_429_of_the_portal_is_no_reason_to_sign_in() {
     let world = World::with(seeded(2), Options::default(), Token::WithoutRefresh);
     // One account: in a storm the portal is asked so seldom that more would take their time.
-    let command = format!("buckets --profile {} -o json", profile(&world, 0));
+    let command = format!("buckets --profile {} --no-credential-cache -o json", profile(&world, 0));
     for effect in [throttle(), Effect::TooMany429] {
         let passing = Fault::new(effect).service(Service::Portal).times(1);
         world.simulator.fault(passing).expect("a fault");

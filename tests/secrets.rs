@@ -89,7 +89,7 @@ impl Searched {
     /// Where secrets are: in what was said, and in files that aren't meant to hold any.
     fn found(&self) -> Vec<Found> {
         let aws = self.world.home.path().join(".aws");
-        let meant = ["sso/cache", "config", "credentials", "planted"].map(|name| aws.join(name));
+        let meant = ["sso/cache", "cli/cache", "config", "credentials", "planted"].map(|name| aws.join(name));
         let mut texts = self.said.clone();
         for folder in [self.world.home.path(), self.other.path()] {
             texts.extend(files(folder, &meant));
@@ -298,7 +298,8 @@ fn successes_tell_no_secret() {
         .filter(|(_, text)| needles.found_in(text).is_some())
         .filter_map(|(place, _)| Some(place.strip_prefix(&home)?.rsplit_once('/')?.0.to_owned()))
         .collect();
-    assert_eq!(found, ["/.aws", "/.aws/planted", "/.aws/sso/cache"].map(str::to_owned).into());
+    let meant = ["/.aws", "/.aws/cli/cache", "/.aws/planted", "/.aws/sso/cache"];
+    assert_eq!(found, meant.map(str::to_owned).into());
 }
 
 /// Has each effect do its work in a world of its own, several at once: they mostly wait.

@@ -365,7 +365,9 @@ impl CredentialStore {
         let now = self.context.clock.now();
         let cached = self.cache.as_ref()?.get(role).await?;
         let lasts_enough = cached.expires_at.is_some_and(|end| lasts(end, now, RENEW_LEFT));
-        let good = lasts_enough && refused.is_none_or(|refused| *refused != cached);
+        // By their ID: the file's time of their end is rounded.
+        let good =
+            lasts_enough && refused.is_none_or(|refused| refused.access_key_id != cached.access_key_id);
         // The session's name, which anybody can use, is all that leads to the file.
         (good && !*signed_in.foreign.get_or_init(|| signed_in.tokens.is_foreign()).await).then_some(cached)
     }
