@@ -455,7 +455,7 @@ fn sign_ins_tell_no_secret() {
         if format == Format::SsoSession {
             // Refreshed in the middle of a run.
             searched.world.control(Control::EndTokensAfter { session: None, calls: 2, times: 1 });
-            searched.run(&format!("{EVERYTHING} --no-input")).ended(0);
+            searched.run(&format!("{EVERYTHING} --no-input --no-credential-cache")).ended(0);
             assert!(searched.world.simulator.count(Service::Oidc, "CreateToken") >= 3);
         }
         searched.hold_none();

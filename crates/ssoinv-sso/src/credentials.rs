@@ -89,6 +89,8 @@ pub struct Identity {
     pub partition: Partition,
     /// Who, where AWS was asked.
     pub arn: Option<Arc<str>>,
+    /// The unique ID of who that is, where AWS was asked.
+    pub user_id: Option<Arc<str>>,
 }
 
 /// The credentials of a run.
@@ -205,8 +207,20 @@ impl CredentialStore {
                 (None, Some(region)) => partition_of_region(region),
                 (None, None) => Partition::default(),
             };
-            return Ok(Identity { account_id, partition, arn: None });
+            return Ok(Identity { account_id, partition, arn: None, user_id: None });
         }
+        self.caller(profile, on_park).await
+    }
+
+    /// Whose credentials a profile's are, as GetCallerIdentity says.
+    ///
+    /// # Errors
+    /// As [`CredentialStore::get`].
+    pub async fn caller(
+        &self,
+        profile: &Profile,
+        on_park: impl Fn(bool) + Send + Sync,
+    ) -> Result<Identity, Failure> {
         let place = self.sts_place(profile, None)?;
         let credentials = self.get(profile, None, &on_park).await?;
         match self.sts.caller(&credentials, &place).await {

@@ -117,7 +117,13 @@ impl Sts {
                 let message = "the answer of GetCallerIdentity names no account";
                 Failure::new(FailureKind::Failed, message).with_code(INVALID_ANSWER)
             })?;
-        Ok(Identity { account_id, partition: partition.unwrap_or_default(), arn: arn.map(Arc::from) })
+        let user_id = answer.user_id.filter(|id| !id.is_empty()).map(Arc::from);
+        Ok(Identity {
+            account_id,
+            partition: partition.unwrap_or_default(),
+            arn: arn.map(Arc::from),
+            user_id,
+        })
     }
 
     fn client(&self, credentials: Option<&RoleCredentials>, place: &Place) -> aws_sdk_sts::Client {

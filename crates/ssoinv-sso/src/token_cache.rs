@@ -57,6 +57,14 @@ pub struct StoredToken {
     pub token: CachedToken,
 }
 
+impl StoredToken {
+    /// Whether it is for this session's start URL and region.
+    #[must_use]
+    pub fn is_of(&self, session: &SsoSession) -> bool {
+        difference(self.start_url.as_deref(), self.region.as_deref(), session).is_none()
+    }
+}
+
 /// The flow that a client is registered for (RFC 6749, section 4.1; RFC 8628).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Grant {
@@ -101,7 +109,7 @@ impl TokenCache {
         let Some(path) = self.token_path(session) else { return Lookup::None };
         let found = read(&path, |file| {
             let token = CachedToken::from_file(file)?;
-            Some(match difference(file, session) {
+            Some(match difference(file.text("startUrl"), file.text("region"), session) {
                 Some(difference) => Lookup::Foreign(difference),
                 None => Lookup::Token(token),
             })
@@ -217,14 +225,14 @@ async fn stored(path: PathBuf) -> Option<StoredToken> {
 ///
 /// A file is found by the session's name alone, which any config file can use; so what isn't said counts as different.
 /// The legacy format's name is made from the start URL, which proves it.
-fn difference(file: &File, session: &SsoSession) -> Option<String> {
+fn difference(start_url: Option<&str>, region: Option<&str>, session: &SsoSession) -> Option<String> {
     let missing = |key: &str| (!session.is_legacy()).then(|| format!("the file has no `{key}`"));
-    match file.text("startUrl") {
+    match start_url {
         None => missing("startUrl"),
         Some(url) if bare(url) == bare(&session.start_url) => None,
         Some(url) => Some(format!("it is for start URL `{url}`, not `{}`", session.start_url)),
     }
-    .or_else(|| match file.text("region") {
+    .or_else(|| match region {
         None => missing("region"),
         Some(region) if region == session.sso_region => None,
         Some(region) => Some(format!("it is for region `{region}`, not `{}`", session.sso_region)),

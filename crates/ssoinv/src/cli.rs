@@ -36,6 +36,12 @@ pub(crate) enum Command {
     Functions(CollectArgs),
     /// List the rows of any tables
     List(ListArgs),
+    /// Sign in: to an sso-session on a page in a browser, else with a code
+    Login(LoginArgs),
+    /// Sign out: end the token, and remove it and the cached role credentials
+    Logout(LogoutArgs),
+    /// Show whose credentials the profiles have, and how long the sign-in lasts
+    Whoami(WhoamiArgs),
     /// Show every profile: its kind, account, role, session, and what is wrong with it
     Profiles(ProfilesArgs),
     /// Show the tables, or the columns of one
@@ -108,13 +114,8 @@ pub(crate) struct CollectArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Selection")]
 pub(crate) struct SelectionArgs {
-    /// Profiles to use: names or globs, several with commas [default: AWS_PROFILE, AWS_DEFAULT_PROFILE, `default`]
-    #[arg(long, short, value_name = "NAME", conflicts_with = "all_profiles")]
-    pub(crate) profile: Vec<String>,
-
-    /// Use every profile
-    #[arg(long)]
-    pub(crate) all_profiles: bool,
+    #[command(flatten)]
+    pub(crate) profiles: ProfileArgs,
 
     /// Regions to ask for regional tables, several with commas [default: AWS_REGION, AWS_DEFAULT_REGION, each
     /// profile's own]
@@ -124,6 +125,18 @@ pub(crate) struct SelectionArgs {
     /// Keep the roles of one account apart, and ask with each
     #[arg(long)]
     pub(crate) every_role: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection")]
+pub(crate) struct ProfileArgs {
+    /// Profiles to use: names or globs, several with commas [default: AWS_PROFILE, AWS_DEFAULT_PROFILE, `default`]
+    #[arg(long, short, value_name = "NAME", conflicts_with = "all_profiles")]
+    pub(crate) profile: Vec<String>,
+
+    /// Use every profile
+    #[arg(long)]
+    pub(crate) all_profiles: bool,
 }
 
 #[derive(Debug, Args)]
@@ -146,7 +159,7 @@ pub(crate) struct SignInArgs {
     pub(crate) redirect_port: Option<u16>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Sign-in")]
 pub(crate) struct CredentialArgs {
     /// Run no `credential_process`
@@ -227,6 +240,56 @@ pub(crate) struct LimitArgs {
     /// How long one attempt at a call may take
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(crate) attempt_timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoginArgs {
+    /// The sso-session to sign in to [default: that of AWS_PROFILE or `default`, else the only one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sso_session: Option<String>,
+
+    /// Sign in to the sso-session or start URL of this profile
+    #[arg(long, short, value_name = "NAME", conflicts_with = "sso_session")]
+    pub(crate) profile: Option<String>,
+
+    /// Sign in to each, one after the other
+    #[arg(long, conflicts_with_all = ["sso_session", "profile"])]
+    pub(crate) all: bool,
+
+    #[command(flatten)]
+    pub(crate) sign_in: SignInArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogoutArgs {
+    /// The sso-session to sign out of [default: that of AWS_PROFILE or `default`, else the only one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sso_session: Option<String>,
+
+    /// Sign out of all, those that no config knows any more too
+    #[arg(long, conflicts_with = "sso_session")]
+    pub(crate) all: bool,
+
+    /// Leave the cached role credentials, which are good until they end by themselves
+    #[arg(long)]
+    pub(crate) keep_credentials: bool,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhoamiArgs {
+    #[command(flatten)]
+    pub(crate) profiles: ProfileArgs,
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 #[derive(Debug, Args)]

@@ -9,10 +9,13 @@ use ssoinv_core::retry::RetryPolicy;
 use ssoinv_core::scope::{KNOWN_REGIONS, is_region_name};
 use ssoinv_output::Format;
 use ssoinv_sso::profile::nearest;
-use ssoinv_sso::session::Flow;
+use ssoinv_sso::session::{Flow, Interaction};
 
+use crate::app::App;
 use crate::browser::Browser;
-use crate::cli::{CollectArgs, CredentialArgs, LimitArgs, OutputArgs, SelectionArgs, SignInArgs};
+use crate::cli::{
+    CollectArgs, CredentialArgs, LimitArgs, OutputArgs, ProfileArgs, SelectionArgs, SignInArgs,
+};
 use crate::command_error::CommandError;
 use crate::env_vars::Environment;
 
@@ -30,7 +33,7 @@ pub(crate) enum ProfileChoice {
 }
 
 impl ProfileChoice {
-    fn new(args: &SelectionArgs, environment: &Environment) -> Self {
+    pub(crate) fn new(args: &ProfileArgs, environment: &Environment) -> Self {
         if args.all_profiles {
             return Self::All;
         }
@@ -204,16 +207,30 @@ impl SignInSettings {
         }
     }
 
-    /// For a command that must not ask anybody.
-    pub(crate) fn nobody() -> Self {
-        Self {
-            no_input: true,
-            is_ci: false,
-            use_device_code: false,
-            flow: Flow::DeviceCode,
-            browser: Browser::None,
+    /// Whether a collecting command may ask somebody. Whoever wants a code reads it, even where no terminal is.
+    pub(crate) fn asking(&self, app: &App) -> Asking {
+        if app.demo {
+            return Asking::DEMO;
         }
+        let somebody = self.use_device_code || (app.terminal.on_stderr && !self.is_ci);
+        let interaction =
+            if app.demo || (somebody && !self.no_input) { Interaction::Person } else { Interaction::Nobody };
+        Asking { interaction, flow: self.flow }
     }
+}
+
+/// Whether a command may ask somebody to sign in, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asking {
+    pub(crate) interaction: Interaction,
+    pub(crate) flow: Flow,
+}
+
+impl Asking {
+    pub(crate) const NOBODY: Self = Self { interaction: Interaction::Nobody, flow: Flow::DeviceCode };
+
+    /// A simulated person, to whom no browser comes back.
+    pub(crate) const DEMO: Self = Self { interaction: Interaction::Person, flow: Flow::DeviceCode };
 }
 
 /// How credentials are got and calls are made.
@@ -230,7 +247,15 @@ pub(crate) struct StationSettings {
 /// Attempts at a call that fails transiently, where `AWS_MAX_ATTEMPTS` says nothing.
 const MAX_ATTEMPTS: u32 = 5;
 
+/// Calls at once of commands that make few.
+const FEW: usize = 16;
+
 impl StationSettings {
+    /// For commands that are about the sign-in itself.
+    pub(crate) fn of_sign_in(limits: &LimitArgs, environment: &Environment) -> Result<Self, CommandError> {
+        Self::new(&CredentialArgs::default(), limits, FEW, environment)
+    }
+
     pub(crate) fn new(
         args: &CredentialArgs,
         limits: &LimitArgs,
@@ -271,7 +296,7 @@ pub(crate) struct CollectSettings {
 impl CollectSettings {
     pub(crate) fn new(args: &CollectArgs, environment: &Environment) -> Result<Self, CommandError> {
         Ok(Self {
-            profiles: ProfileChoice::new(&args.selection, environment),
+            profiles: ProfileChoice::new(&args.selection.profiles, environment),
             regions: RegionSource::new(&args.selection, environment)?,
             every_role: args.selection.every_role,
             sign_in: SignInSettings::new(&args.sign_in, environment),

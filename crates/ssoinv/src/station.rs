@@ -9,11 +9,11 @@ use ssoinv_core::retry::RetryPolicy;
 use ssoinv_sso::credentials::CredentialStore;
 use ssoinv_sso::http::{self, CaBundle, HttpError, Sdk, Timeouts};
 use ssoinv_sso::profile::Profile;
-use ssoinv_sso::session::{Flow, Interaction, SsoContext};
+use ssoinv_sso::session::SsoContext;
 
 use crate::app::App;
 use crate::command_error::CommandError;
-use crate::settings::{SignInSettings, StationSettings};
+use crate::settings::{Asking, StationSettings};
 
 /// The longest that throttled calls to the portal are tried again: its lock-outs last for minutes, and without its
 /// credentials nothing goes on.
@@ -28,7 +28,7 @@ pub(crate) struct Station {
 /// Builds it.
 pub(crate) fn build(
     settings: &StationSettings,
-    sign_in: &SignInSettings,
+    asking: Asking,
     profiles: &[Arc<Profile>],
     app: &App,
     events: Events,
@@ -39,18 +39,13 @@ pub(crate) fn build(
     let connections = NonZeroUsize::MIN.saturating_add(settings.concurrency);
     let http = http::client(&env, bundle.as_ref(), connections).map_err(|error| no_client(&error))?;
     let timeouts = Timeouts { connect: settings.connect_timeout, attempt: settings.attempt_timeout };
-    // Whoever asks for a code reads it, even where that isn't at a terminal.
-    let somebody = sign_in.use_device_code || (app.terminal.on_stderr && !sign_in.is_ci);
-    let interaction =
-        if app.demo || (somebody && !sign_in.no_input) { Interaction::Person } else { Interaction::Nobody };
     let context = Arc::new(SsoContext {
         home: app.environment.home.clone(),
         env,
         clock: app.clock.clone(),
         events,
-        interaction,
-        // No browser comes back to a demonstration.
-        flow: if app.demo { Flow::DeviceCode } else { sign_in.flow },
+        interaction: asking.interaction,
+        flow: asking.flow,
         retry: RetryPolicy {
             throttle_budget: settings.policy.throttle_budget.min(PORTAL_PATIENCE),
             ..settings.policy

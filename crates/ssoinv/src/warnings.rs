@@ -95,10 +95,15 @@ pub(crate) fn before_the_run(
 /// Notices of the run that no cell tells.
 pub(crate) fn after_the_run(heard: &Heard, ledger: &Ledger, app: &App) {
     let signed_out = ledger.cells.iter().any(|cell| cell.status == Status::SignInExpired);
-    for notice in &heard.notices {
+    // Where nobody is signed in the cells tell why there are no names.
+    let told = |notice: &&Notice| !(signed_out && matches!(notice, Notice::AccountNamesUnavailable { .. }));
+    notices(heard.notices.iter().filter(told), app);
+}
+
+/// Notices, each as a warning.
+pub(crate) fn notices<'a>(notices: impl IntoIterator<Item = &'a Notice>, app: &App) {
+    for notice in notices {
         let (message, hint) = match notice {
-            // Then the cells tell why.
-            Notice::AccountNamesUnavailable { .. } if signed_out => continue,
             Notice::AccountNamesUnavailable { session, failure } => {
                 (format!("the accounts of `{session}` have no names here: {}", failure.message), None)
             }

@@ -40,9 +40,7 @@ pub(crate) fn run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<Exit
     // What can't be written is found out before anybody is asked anything.
     let schemas: Vec<Arc<TableSchema>> = tables.iter().map(|table| Arc::clone(table.schema())).collect();
     let writer = RowWriter::new(&schemas, &settings.output, app)?;
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| {
-        CommandError::new(ExitCode::Bug, format!("the asynchronous runtime cannot start: {error}"))
-    })?;
+    let runtime = super::runtime()?;
     let run = Run { id: run_id(app), settings: &settings, tables, profiles: chosen, app };
     let ended = runtime.block_on(run.collect(writer));
     // Calls that were given up are not waited for.
@@ -105,15 +103,19 @@ impl Run<'_> {
         }
         let browser = if app.demo { Browser::None } else { settings.sign_in.browser };
         let display = Display::start(app.terminal.clone(), app.clock.clone(), browser, app.demo);
-        let station =
-            match station::build(&settings.station, &settings.sign_in, &self.profiles, app, display.events())
-            {
-                Ok(station) => station,
-                Err(error) => {
-                    display.end();
-                    return Err(error);
-                }
-            };
+        let station = match station::build(
+            &settings.station,
+            settings.sign_in.asking(app),
+            &self.profiles,
+            app,
+            display.events(),
+        ) {
+            Ok(station) => station,
+            Err(error) => {
+                display.end();
+                return Err(error);
+            }
+        };
 
         let regions = match &settings.regions {
             RegionSource::Flag(regions) => Regions::Same(regions.clone()),

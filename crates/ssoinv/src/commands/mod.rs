@@ -1,8 +1,11 @@
 //! One file a verb, and the way to them.
 
 mod collect;
+mod login;
+mod logout;
 mod profiles;
 mod tables;
+mod whoami;
 
 use std::panic;
 
@@ -62,7 +65,17 @@ fn begin(cli: &Cli, environment: &Environment, terminal: &Terminal) -> Result<Ex
             let names: Vec<&str> = args.tables.iter().map(String::as_str).collect();
             collect::run(&names, &args.collect, &app)
         }
+        Command::Login(args) => login::run(args, &app),
+        Command::Logout(args) => logout::run(args, &app),
+        Command::Whoami(args) => whoami::run(args, &app),
         Command::Profiles(args) => profiles::run(args, &app),
         Command::Tables(args) => tables::run(args, &app),
     }
+}
+
+/// Where calls are made.
+fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    tokio::runtime::Runtime::new().map_err(|error| {
+        CommandError::new(ExitCode::Bug, format!("the asynchronous runtime cannot start: {error}"))
+    })
 }

@@ -1,0 +1,109 @@
+//! `ssoinv login`: signs in, whatever token there is, as `aws sso login` does.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use ssoinv_sso::session::Interaction;
+use ssoinv_sso::token::AccessToken;
+
+use crate::app::App;
+use crate::browser::Browser;
+use crate::cli::LoginArgs;
+use crate::command_error::CommandError;
+use crate::display::Display;
+use crate::exit_codes::ExitCode;
+use crate::sessions::{self, KnownSession, SessionChoice};
+use crate::settings::{Asking, SignInSettings, StationSettings};
+use crate::terminal::{self, Verbosity};
+use crate::{sign_in_errors, warnings};
+
+pub(crate) fn run(args: &LoginArgs, app: &App) -> Result<ExitCode, CommandError> {
+    let sign_in = SignInSettings::new(&args.sign_in, &app.environment);
+    refuse_without_somebody(&sign_in)?;
+    let settings = StationSettings::of_sign_in(&args.limits, &app.environment)?;
+    let profiles = app.load_profiles()?;
+    let choice = match (&args.sso_session, &args.profile) {
+        _ if args.all => SessionChoice::All,
+        (Some(name), _) => SessionChoice::Named(name),
+        (None, Some(name)) => SessionChoice::OfProfile(name),
+        (None, None) => SessionChoice::Default,
+    };
+    let sessions = sessions::select(choice, &profiles, app)?;
+    super::runtime()?.block_on(sign_in_to(&sessions, &settings, &sign_in, app))
+}
+
+/// `--no-input` and `CI=true` say that nobody is there; who says `--use-device-code` reads the code somewhere.
+fn refuse_without_somebody(sign_in: &SignInSettings) -> Result<(), CommandError> {
+    let why = match (sign_in.no_input, sign_in.is_ci) {
+        _ if sign_in.use_device_code => return Ok(()),
+        (true, _) => "`--no-input`",
+        (false, true) => "`CI=true`",
+        (false, false) => return Ok(()),
+    };
+    let message = format!("a sign-in needs somebody, and {why} says that nobody is there");
+    Err(CommandError::new(ExitCode::SignInNeeded, message)
+        .with_hint("`ssoinv login --use-device-code` shows a code, also in a log, to approve in any browser"))
+}
+
+/// Signs in to each, one after the other: a person can't do more. One that fails leaves the others alone.
+async fn sign_in_to(
+    sessions: &[KnownSession],
+    settings: &StationSettings,
+    sign_in: &SignInSettings,
+    app: &App,
+) -> Result<ExitCode, CommandError> {
+    let browser = if app.demo { Browser::None } else { sign_in.browser };
+    let display = Display::start(app.terminal.clone(), app.clock.clone(), browser, app.demo);
+    // Who runs this means to sign in, at a terminal or not.
+    let asking = Asking { interaction: Interaction::Person, flow: sign_in.flow };
+    let asking = if app.demo { Asking::DEMO } else { asking };
+    let station = match sessions::station(sessions, settings, asking, app, display.events()) {
+        Ok(station) => station,
+        Err(error) => {
+            display.end();
+            return Err(error);
+        }
+    };
+    let mut ended = Vec::new();
+    for session in sessions {
+        let signed_in = match station.credentials.tokens(&session.sso, session.profile.as_deref()) {
+            Ok(tokens) => tokens.sign_in().await,
+            Err(failure) => Err(failure),
+        };
+        ended.push((session, signed_in));
+    }
+    let heard = display.end();
+    warnings::notices(&heard.notices, app);
+    let mut code = ExitCode::Complete;
+    for (session, signed_in) in &ended {
+        match signed_in {
+            Ok(token) => tell(session, token, app),
+            Err(failure) => {
+                let error = sign_in_errors::error(failure, session, app);
+                terminal::say(&app.terminal.error(&error));
+                code = code.worst(error.exit);
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn tell(session: &KnownSession, token: &Arc<AccessToken>, app: &App) {
+    if app.terminal.verbosity == Verbosity::Quiet {
+        return;
+    }
+    let end = utc(token.expires_at);
+    let then = if token.refreshes {
+        "refreshed by itself from then on, while the sign-in lasts"
+    } else {
+        "then it ends"
+    };
+    let line = format!("the token of `{}` is good until {end}, {then}\n", session.label());
+    terminal::say(&ssoinv_output::sanitize::sanitize(line.trim_end()));
+    terminal::say("\n");
+}
+
+/// A moment as people and scripts read it: `2026-01-02T03:04:05Z`.
+fn utc(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string()
+}

@@ -1,0 +1,135 @@
+//! `ssoinv logout`: ends tokens at the portal, and removes them and what they gave from the caches shared with the AWS
+//! CLI. Registrations stay, as with `aws sso logout`.
+
+use std::sync::Arc;
+
+use ssoinv_core::event::Events;
+use ssoinv_core::failure::Failure;
+use ssoinv_output::sanitize::sanitize;
+use ssoinv_sso::credential_cache::CredentialCache;
+use ssoinv_sso::http::Place;
+use ssoinv_sso::profile::Service;
+use ssoinv_sso::session::{Session, SsoContext};
+use ssoinv_sso::sign_out::{SignedOut, sign_out};
+use ssoinv_sso::token_cache::{StoreError, StoredToken, TokenCache};
+
+use crate::app::App;
+use crate::cli::LogoutArgs;
+use crate::command_error::CommandError;
+use crate::exit_codes::ExitCode;
+use crate::sessions::{self, KnownSession, SessionChoice};
+use crate::settings::{Asking, StationSettings};
+use crate::terminal::{self, Verbosity};
+
+/// A token to be ended.
+struct Ending {
+    label: String,
+    stored: StoredToken,
+    /// Its portal.
+    place: Result<Place, Failure>,
+}
+
+pub(crate) fn run(args: &LogoutArgs, app: &App) -> Result<ExitCode, CommandError> {
+    let settings = StationSettings::of_sign_in(&args.limits, &app.environment)?;
+    let profiles = app.load_profiles()?;
+    let sessions = match &args.sso_session {
+        Some(name) => sessions::select(SessionChoice::Named(name), &profiles, app)?,
+        // Tokens may be there that no config knows any more.
+        None if args.all => sessions::all(&profiles),
+        None => sessions::select(SessionChoice::Default, &profiles, app)?,
+    };
+    super::runtime()?.block_on(sign_out_of(&sessions, args, &settings, app))
+}
+
+async fn sign_out_of(
+    sessions: &[KnownSession],
+    args: &LogoutArgs,
+    settings: &StationSettings,
+    app: &App,
+) -> Result<ExitCode, CommandError> {
+    let station = sessions::station(sessions, settings, Asking::NOBODY, app, Events::new(|_| ()))?;
+    let home = app.environment.home.as_deref();
+    let cache = TokenCache::new(home);
+    let endings = endings(sessions, args.all, &cache, &station.context).await?;
+    for session in sessions {
+        if !endings.iter().any(|ending| ending.label == session.label()) {
+            note(&format!("nobody is signed in to `{}`", session.label()), app);
+        }
+    }
+    let mut code = ExitCode::Complete;
+    let mut removed = endings.len();
+    for ending in endings {
+        let label = ending.label;
+        match sign_out(&ending.stored, ending.place, &cache, &station.context).await.map_err(not_removed)? {
+            SignedOut::Revoked => note(&format!("signed out of `{label}`"), app),
+            SignedOut::HadEnded => note(&format!("removed the token of `{label}`, which had ended"), app),
+            SignedOut::NotRevoked(failure) => {
+                let message = format!(
+                    "the token of `{label}` is removed here, but the portal was not told: {}",
+                    failure.message
+                );
+                let hint = "whoever has a copy can use it until it ends; an administrator can end the session in \
+                    IAM Identity Center, under Users";
+                terminal::say(&app.terminal.warning(&message, Some(hint)));
+                code = code.worst(ExitCode::Partial);
+            }
+        }
+    }
+    if !args.keep_credentials {
+        let credentials = CredentialCache::new(home).remove_all().await.map_err(not_removed)?;
+        if credentials > 0 {
+            let plural = if credentials == 1 { "" } else { "s" };
+            note(&format!("removed {credentials} cached role credential{plural}"), app);
+        }
+        removed += credentials;
+    }
+    if removed > 0 {
+        note("role credentials that were handed out before stay good until they end by themselves", app);
+    }
+    Ok(code)
+}
+
+/// The tokens that are meant, and are there. Whose name a token has says nothing of whose it is: one of another start
+/// URL or region goes to AWS's own portal in the region that its file names, never to an endpoint of this config.
+async fn endings(
+    sessions: &[KnownSession],
+    all: bool,
+    cache: &TokenCache,
+    context: &Arc<SsoContext>,
+) -> Result<Vec<Ending>, CommandError> {
+    let mut endings: Vec<Ending> = Vec::new();
+    for session in sessions {
+        let Some(stored) = cache.stored(&session.sso).await else { continue };
+        let place = if stored.is_of(&session.sso) {
+            Session::new(&session.sso, session.profile.as_deref(), context).map(|session| session.portal)
+        } else {
+            portal_of(&stored, context)
+        };
+        endings.push(Ending { label: session.label().to_owned(), stored, place });
+    }
+    if all {
+        for stored in cache.all().await.map_err(not_removed)? {
+            if !endings.iter().any(|known| known.stored.path == stored.path) {
+                let label = stored.start_url.clone().unwrap_or_else(|| stored.path.display().to_string());
+                let place = portal_of(&stored, context);
+                endings.push(Ending { label, stored, place });
+            }
+        }
+    }
+    Ok(endings)
+}
+
+fn portal_of(stored: &StoredToken, context: &SsoContext) -> Result<Place, Failure> {
+    context.place(Service::Sso, None, stored.region.as_deref().unwrap_or_default())
+}
+
+fn not_removed(error: StoreError) -> CommandError {
+    CommandError::new(ExitCode::Output, error.to_string())
+        .with_hint("make `~/.aws/sso/cache` and `~/.aws/cli/cache` folders that you can write to")
+}
+
+fn note(line: &str, app: &App) {
+    if app.terminal.verbosity > Verbosity::Quiet {
+        terminal::say(&format!("{}\n", sanitize(line)));
+    }
+}

@@ -1,0 +1,158 @@
+//! Which sign-ins a command means: those of sso-sessions, used by a profile or not, and of start URLs in profiles.
+
+use std::sync::Arc;
+
+use ssoinv_core::event::Events;
+use ssoinv_sso::profile::{Profile, Profiles, SsoSession, nearest};
+
+use crate::app::App;
+use crate::command_error::CommandError;
+use crate::exit_codes::ExitCode;
+use crate::settings::{Asking, StationSettings};
+use crate::station::{self, Station};
+use crate::warnings;
+
+/// A sign-in that the files know.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownSession {
+    pub(crate) sso: Arc<SsoSession>,
+    /// The first profile that uses it: it may say where it is called.
+    pub(crate) profile: Option<Arc<Profile>>,
+}
+
+impl KnownSession {
+    /// How `ssoinv login` is told of it.
+    pub(crate) fn as_argument(&self) -> String {
+        let quoted = crate::summary::quoted;
+        match (&self.sso.name, &self.profile) {
+            (Some(name), _) => format!("--sso-session {}", quoted(name)),
+            (None, Some(profile)) => format!("--profile {}", quoted(&profile.name)),
+            (None, None) => format!("--start-url {}", quoted(&self.sso.start_url)),
+        }
+    }
+
+    /// The session in a message.
+    pub(crate) fn label(&self) -> &str {
+        self.sso.cache_key()
+    }
+}
+
+/// Which of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SessionChoice<'a> {
+    All,
+    Named(&'a str),
+    OfProfile(&'a str),
+    /// The one of `AWS_PROFILE` or `default`, else the only one.
+    Default,
+}
+
+/// All sign-ins: sso-sessions by name, then start URLs in the order of the profiles.
+pub(crate) fn all(profiles: &Profiles) -> Vec<KnownSession> {
+    let user = |key: &str| {
+        let uses = |profile: &&Profile| {
+            profile.credentials.session().is_some_and(|session| session.cache_key() == key)
+        };
+        profiles.iter().find(uses).map(|profile| Arc::new(profile.clone()))
+    };
+    let mut known: Vec<KnownSession> = Vec::new();
+    let legacy = profiles.iter().filter_map(|profile| profile.credentials.session());
+    for sso in profiles.sessions().values().chain(legacy) {
+        if !known.iter().any(|known| known.label() == sso.cache_key()) {
+            known.push(KnownSession { sso: Arc::clone(sso), profile: user(sso.cache_key()) });
+        }
+    }
+    known
+}
+
+/// The sign-ins that are meant.
+pub(crate) fn select(
+    choice: SessionChoice<'_>,
+    profiles: &Profiles,
+    app: &App,
+) -> Result<Vec<KnownSession>, CommandError> {
+    let all = all(profiles);
+    let listed = || -> Vec<String> { all.iter().map(|known| format!("`{}`", known.label())).collect() };
+    let of_profile = |profile: &Profile| {
+        let session = profile.credentials.session()?;
+        Some(vec![KnownSession { sso: Arc::clone(session), profile: Some(Arc::new(profile.clone())) }])
+    };
+    match choice {
+        SessionChoice::All if all.is_empty() => Err(none(profiles, app)),
+        SessionChoice::All => Ok(all),
+        SessionChoice::Named(name) => {
+            if let Some(known) = all.iter().find(|known| known.sso.name.as_deref() == Some(name)) {
+                return Ok(vec![known.clone()]);
+            }
+            let incomplete = profiles.session_settings().any(|(other, _)| other == name);
+            let message = if incomplete {
+                format!("sso-session `{name}` has no `sso_start_url` or no `sso_region`")
+            } else {
+                format!("there is no sso-session `{name}`")
+            };
+            let error = CommandError::usage(message).with_details(listed());
+            let names = all.iter().filter_map(|known| known.sso.name.as_deref());
+            Err(match nearest(name, names) {
+                _ if incomplete => error.with_hint("`ssoinv doctor` shows what is missing, and where"),
+                Some(near) => error.with_hint(format!("did you mean `--sso-session {near}`?")),
+                None => error.with_hint(FIRST_SIGN_IN),
+            })
+        }
+        SessionChoice::OfProfile(name) => {
+            let Some(profile) = profiles.get(name) else {
+                let error = CommandError::usage(format!("there is no profile `{name}`"));
+                return Err(match profiles.nearest(name) {
+                    Some(near) => error.with_hint(format!("did you mean `--profile {near}`?")),
+                    None => error.with_hint("`ssoinv profiles` lists them"),
+                });
+            };
+            of_profile(profile).ok_or_else(|| match profile.blocker(false) {
+                Some(problem) => warnings::broken_profile(problem, app),
+                None => CommandError::usage(format!(
+                    "profile `{name}` has no sign-in: it is of kind `{}`",
+                    profile.kind
+                ))
+                .with_hint("name one that has, or `--sso-session NAME`; `ssoinv profiles` lists them"),
+            })
+        }
+        SessionChoice::Default => {
+            let variable =
+                ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"].into_iter().find_map(|name| app.environment.get(name));
+            if let Some(name) = variable {
+                return select(SessionChoice::OfProfile(name), profiles, app);
+            }
+            if let Some(session) = profiles.get("default").and_then(of_profile) {
+                return Ok(session);
+            }
+            match all.len() {
+                0 => Err(none(profiles, app)),
+                1 => Ok(all),
+                number => Err(CommandError::usage(format!("there are {number} sign-ins to choose from"))
+                    .with_details(listed())
+                    .with_hint("say which with `--sso-session NAME` or `--profile NAME`, or `--all`")),
+            }
+        }
+    }
+}
+
+/// What to do before there is a config.
+const FIRST_SIGN_IN: &str =
+    "`ssoinv login --start-url URL --sso-region REGION --write` signs in and sets one up";
+
+fn none(profiles: &Profiles, app: &App) -> CommandError {
+    let message = format!("there is no sign-in in {}", app.searched(profiles).join(" or "));
+    CommandError::new(ExitCode::Usage, message).with_hint(FIRST_SIGN_IN)
+}
+
+/// Station 3 for these sign-ins. Says first where tokens go, if that isn't AWS.
+pub(crate) fn station(
+    sessions: &[KnownSession],
+    settings: &StationSettings,
+    asking: Asking,
+    app: &App,
+    events: Events,
+) -> Result<Station, CommandError> {
+    let profiles: Vec<Arc<Profile>> = sessions.iter().filter_map(|known| known.profile.clone()).collect();
+    warnings::foreign_endpoints(&profiles, app);
+    station::build(settings, asking, &profiles, app, events)
+}

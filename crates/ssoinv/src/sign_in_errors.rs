@@ -1,0 +1,65 @@
+//! What a sign-in that failed means to people, and what they can do: a message and a hint for each way to fail.
+
+use ssoinv_core::failure::{Failure, FailureKind};
+use ssoinv_core::scope::KNOWN_REGIONS;
+use ssoinv_sso::profile::{Location, nearest};
+
+use crate::app::App;
+use crate::command_error::CommandError;
+use crate::exit_codes::ExitCode;
+use crate::sessions::KnownSession;
+
+/// What ends a command that could not sign in.
+pub(crate) fn error(failure: &Failure, session: &KnownSession, app: &App) -> CommandError {
+    let exit = match failure.kind {
+        FailureKind::Misconfigured => ExitCode::Usage,
+        _ => ExitCode::SignInNeeded,
+    };
+    let error = CommandError::new(exit, failure.message.clone()).with_hint(hint(failure, session));
+    error.with_details(details(failure, session, app))
+}
+
+/// The lines of the files that are to blame.
+fn details(failure: &Failure, session: &KnownSession, app: &App) -> Vec<String> {
+    let sso = &session.sso;
+    let line = |at: &Location, key: &str, value: &str| {
+        format!("{}:{}  {key} = {value}", app.shown(&at.file.to_string_lossy()), at.line)
+    };
+    let region = line(&sso.sso_region_at, "sso_region", &sso.sso_region);
+    match failure.code.as_deref() {
+        Some("InvalidStartUrl") => vec![line(&sso.start_url_at, "sso_start_url", &sso.start_url), region],
+        Some("InvalidSsoRegion" | "InvalidRegion") => vec![region],
+        _ => Vec::new(),
+    }
+}
+
+fn hint(failure: &Failure, session: &KnownSession) -> String {
+    let again = format!("ssoinv login {}", session.as_argument());
+    match failure.code.as_deref() {
+        Some("SignInDeclined") => format!("run `{again}` again, and allow the access that it asks for"),
+        Some("SignInTimedOut") => format!("run `{again}` again, and approve it within ten minutes"),
+        Some("StateMismatch") => {
+            format!("close old sign-in pages, then run `{again}` again: an answer to another sign-in came in")
+        }
+        Some("SignInRefused") => {
+            format!("run `{again}` again; with `--use-device-code` another way is taken")
+        }
+        Some("RedirectPortTaken") => "leave out `--redirect-port`, or name a free port".to_owned(),
+        Some("NoRedirectPort") => format!("`{again} --use-device-code` needs no port"),
+        Some("InvalidStartUrl") => {
+            "compare both with the AWS access portal URL and the region on the dashboard of IAM Identity Center"
+                .to_owned()
+        }
+        Some("InvalidSsoRegion" | "InvalidRegion") => {
+            match nearest(&session.sso.sso_region, KNOWN_REGIONS.iter().copied()) {
+                Some(near) => format!("did you mean `sso_region = {near}`? It is the region of your IAM Identity Center"),
+                None => "set `sso_region` to the region of your IAM Identity Center".to_owned(),
+            }
+        }
+        Some("InsecureEndpoint") => "write it with `https://`, or take it out".to_owned(),
+        _ if failure.kind == FailureKind::Unreachable => {
+            "see that this machine reaches AWS: `HTTPS_PROXY` and `AWS_CA_BUNDLE` are heeded".to_owned()
+        }
+        _ => "`ssoinv doctor` looks at the files and the sign-in step by step".to_owned(),
+    }
+}
