@@ -13,6 +13,7 @@ mod independent;
 mod manners;
 mod profiles;
 mod secrets;
+mod sharing;
 mod sign_in;
 mod support;
 
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         manners::tests(),
         profiles::tests(),
         secrets::tests(),
+        sharing::tests(),
         sign_in::tests(),
     ]
     .into_iter()

@@ -14,10 +14,12 @@ use serde_json::{Map, Value};
 use sha1::{Digest, Sha1};
 use tokio::time::Instant;
 
-/// After what pauses a file that doesn't parse is read again: at first soon, since a write takes no time at all, and for
-/// a second in all.
-const READ_AGAIN: [(u32, Duration); 3] =
-    [(10, Duration::from_millis(5)), (9, Duration::from_millis(50)), (5, Duration::from_millis(100))];
+/// How long a file that doesn't parse is read again and again. A write takes no time at all, so the pause is short; then
+/// even a tool that does nothing but write can't always be in the middle of it.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
+/// The pause between two reads.
+const READ_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long a lock is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
@@ -78,15 +80,17 @@ impl File {
 
 /// Reads a file with `parse`, again after a moment where it isn't whole; `None` where it isn't there or never is.
 pub(crate) async fn read<T>(path: &Path, parse: impl Fn(&File) -> Option<T>) -> Option<T> {
-    let pauses = READ_AGAIN.into_iter().flat_map(|(times, pause)| (0..times).map(move |_| pause));
-    for pause in pauses.map(Some).chain([None]) {
+    let end = Instant::now() + READ_AGAIN;
+    loop {
         let bytes = tokio::fs::read(path).await.ok()?;
         if let Some(file) = File::parse(&bytes) {
             return parse(&file);
         }
-        tokio::time::sleep(pause?).await;
+        if Instant::now() >= end {
+            return None;
+        }
+        tokio::time::sleep(READ_PAUSE).await;
     }
-    None
 }
 
 /// Writes a file whole.

@@ -213,8 +213,8 @@ impl SignInSettings {
             return Asking::DEMO;
         }
         let somebody = self.use_device_code || (app.terminal.on_stderr && !self.is_ci);
-        let interaction =
-            if app.demo || (somebody && !self.no_input) { Interaction::Person } else { Interaction::Nobody };
+        let asked = somebody && !self.no_input;
+        let interaction = if asked { Interaction::Person } else { Interaction::Nobody };
         Asking { interaction, flow: self.flow }
     }
 }

@@ -128,7 +128,10 @@ impl Summary<'_> {
                 };
                 let hint = match first.scope.profile.as_deref() {
                     Some(profile) => {
-                        format!("run `aws sso login --profile {profile}`, then the same command again")
+                        let profile = quoted(profile);
+                        format!(
+                            "run `ssoinv login --profile {profile}` (or `aws sso login --profile {profile}`), then the same command again"
+                        )
                     }
                     None => "sign in, then run the same command again".to_owned(),
                 };
