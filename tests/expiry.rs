@@ -191,7 +191,7 @@ fn with_nobody_there_what_was_collected_is_written() {
                 warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
                 hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
                 warning: the portal refuses the sign-in to sso-session `acme`, and it cannot be refreshed; 20 tasks without a sign-in
-                hint: run `aws sso login --profile PROFILE`, then the same command again
+                hint: run `ssoinv login --profile PROFILE`, then the same command again
                 N buckets, 20 instances, 12 functions from 2 of 6 accounts, 2 regions each (from `--region`); 20 tasks without a sign-in: partial
             "]].assert_eq(&without_accounts(&world.shown(&run.stderr), &run, &ledger));
         }
@@ -238,7 +238,7 @@ fn without_any_answer_there_is_still_an_output() {
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
         warning: the portal refuses the sign-in to sso-session `acme`, and it cannot be refreshed; 6 tasks without a sign-in
-        hint: run `aws sso login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
+        hint: run `ssoinv login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
         0 buckets from 0 of 6 accounts, in all regions; 6 tasks without a sign-in: partial
     "]].assert_eq(&world.shown(&run.stderr));
     assert_eq!(world.simulator.count(Service::Portal, "GetRoleCredentials"), 0, "nobody asks in vain");
@@ -262,7 +262,7 @@ fn who_declines_in_the_middle_keeps_what_was_collected() {
         sign in to `acme`: open http://SIMULATOR/device?user_code=CODE
           and check that it shows the code CODE (good for 10 min)
         warning: the sign-in to sso-session `acme` was declined in the browser; 20 tasks without a sign-in
-        hint: run `aws sso login --profile PROFILE`, then the same command again
+        hint: run `ssoinv login --profile PROFILE`, then the same command again
         N buckets, 20 instances, 12 functions from 2 of 6 accounts, 2 regions each (from `--region`); 20 tasks without a sign-in: partial
     "]].assert_eq(&without_accounts(&seen(&world, &run, &code), &run, &ledger));
 }
@@ -346,7 +346,7 @@ fn a_task_that_cannot_go_on_from_its_page_leaves_no_rows() {
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
         warning: the portal refuses the sign-in to sso-session `acme`, and it cannot be refreshed; 1 task without a sign-in
-        hint: run `aws sso login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
+        hint: run `ssoinv login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
         0 functions from 0 of 1 account, in 1 region (from the profiles); 1 task without a sign-in: partial
     "]].assert_eq(&world.shown(&run.stderr));
 }

@@ -473,6 +473,9 @@ fn help_lists_the_exit_codes() {
           instances  List EC2 instances
           functions  List Lambda functions
           list       List the rows of any tables
+          login      Sign in: to an sso-session on a page in a browser, else with a code
+          logout     Sign out: end the token, and remove it and the cached role credentials
+          whoami     Show whose credentials the profiles have, and how long the sign-in lasts
           profiles   Show every profile: its kind, account, role, session, and what is wrong with it
           tables     Show the tables, or the columns of one
           help       Print this message or the help of the given subcommand(s)
@@ -552,9 +555,15 @@ fn short_help_and_version() {
               --every-role       Keep the roles of one account apart, and ask with each
 
         Sign-in:
-              --no-input               Never ask anybody to sign in
+              --no-input               Never ask anybody to sign in; `CI=true` says the same
+              --use-device-code        Show a code to approve in any browser, instead of a page that comes
+                                       back to this machine
               --no-browser             Print the address to sign in at, open no browser
+              --redirect-port <PORT>   Let the browser come back to this port of this machine, as through
+                                       `ssh -L` [default: any free one]
               --no-credential-process  Run no `credential_process`
+              --no-credential-cache    Share no role credentials with the AWS CLI and later runs: neither
+                                       read nor write `~/.aws/cli/cache`
 
         Output:
           -o, --output <FORMAT>    The format: table, csv, json or ndjson [default: by the ending of --out,
@@ -797,7 +806,7 @@ fn a_home_that_does_not_exist() {
     let run = in_no_home("buckets --all-profiles", Some(&config)).ended(3);
     expect![[r#"
         warning: nobody has signed in to sso-session `acme`; 1 task without a sign-in
-        hint: run `aws sso login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
+        hint: run `ssoinv login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
         0 buckets from 0 of 1 account, in all regions; 1 task without a sign-in: partial
     "#]].assert_eq(&world.said_of(&run.stderr));
 }

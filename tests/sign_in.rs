@@ -48,7 +48,7 @@ fn world(token: Token) -> World {
     World::with(seeded(2), manual(), token)
 }
 
-const BUCKETS: &str = "buckets --all-profiles -o json";
+const BUCKETS: &str = "buckets --all-profiles --no-credential-cache -o json";
 
 fn approve(world: &World, code: &str) {
     world.control(Control::Approve { user_code: Some(code.to_owned()) });
@@ -138,7 +138,7 @@ fn the_first_sign_in_is_shown_and_kept_as_the_aws_cli_keeps_it() {
         "refreshToken",
     ];
     check_token(&cache(&world).join(OF_SESSION), &world, &keys);
-    assert_eq!(fs::read_dir(cache(&world)).expect("a folder").count(), 2, "the token and the registration");
+    assert_eq!(fs::read_dir(cache(&world)).expect("a folder").count(), 3, "token, lock and registration");
     the_token_serves_again(&world, &run.stdout);
 }
 
@@ -244,7 +244,7 @@ fn who_declines_is_not_asked_again() {
         sign in to `acme`: open http://SIMULATOR/device?user_code=CODE
           and check that it shows the code CODE (good for 10 min)
         warning: the sign-in to sso-session `acme` was declined in the browser; 2 tasks without a sign-in
-        hint: run `aws sso login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
+        hint: run `ssoinv login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
         0 buckets from 0 of 2 accounts, in all regions; 2 tasks without a sign-in: partial
     "]].assert_eq(&seen(&world, &run, &code));
     assert!(!cache(&world).join(OF_SESSION).exists());
@@ -300,7 +300,7 @@ fn with_nobody_to_ask_it_ends_at_once() {
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
         warning: nobody has signed in to sso-session `acme`; 2 tasks without a sign-in
-        hint: run `aws sso login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
+        hint: run `ssoinv login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
         0 buckets from 0 of 2 accounts, in all regions; 2 tasks without a sign-in: partial
     "]].assert_eq(&world.shown(&run.stderr));
     let no_input = world.at_terminal(&format!("{BUCKETS} --no-input")).sees_the_end().ended(3);
@@ -333,7 +333,7 @@ fn an_expired_token_that_cannot_be_refreshed_says_since_when() {
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
         warning: the sign-in to sso-session `acme` expired 1 minute ago and cannot be refreshed; 2 tasks without a sign-in
-        hint: run `aws sso login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
+        hint: run `ssoinv login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
         0 buckets from 0 of 2 accounts, in all regions; 2 tasks without a sign-in: partial
     "]].assert_eq(&world.shown(&run.stderr));
     assert_eq!(world.simulator.calls(), []);
@@ -437,7 +437,7 @@ fn a_session_that_is_dead_leaves_the_other_alone() {
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
         warning: the portal refuses the sign-in to sso-session `acme-2`, and it cannot be refreshed; 2 tasks without a sign-in
-        hint: run `aws sso login --profile data-staging-00001-AdministratorAccess`, then the same command again
+        hint: run `ssoinv login --profile data-staging-00001-AdministratorAccess`, then the same command again
         6 buckets from 2 of 4 accounts, in all regions; 2 tasks without a sign-in: partial
     "]].assert_eq(&world.shown(&run.stderr));
 
@@ -476,7 +476,7 @@ fn a_token_of_another_start_url_or_region_is_not_sent() {
                 hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
                 warning: a cached token for `acme` was not used: it is for region `us-east-1`, not `eu-west-1`
                 warning: nobody has signed in to sso-session `acme`; 2 tasks without a sign-in
-                hint: run `aws sso login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
+                hint: run `ssoinv login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
                 0 buckets from 0 of 2 accounts, in all regions; 2 tasks without a sign-in: partial
             "]].assert_eq(&world.shown(&run.stderr)),
             _ => expect![[r"
@@ -484,7 +484,7 @@ fn a_token_of_another_start_url_or_region_is_not_sent() {
                 hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
                 warning: a cached token for `acme` was not used: it is for start URL `https://acme0.awsapps.com/start`, not `https://evil.awsapps.com/start`
                 warning: nobody has signed in to sso-session `acme`; 2 tasks without a sign-in
-                hint: run `aws sso login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
+                hint: run `ssoinv login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
                 0 buckets from 0 of 2 accounts, in all regions; 2 tasks without a sign-in: partial
             "]].assert_eq(&world.shown(&run.stderr)),
         }

@@ -129,9 +129,7 @@ impl Summary<'_> {
                 let hint = match first.scope.profile.as_deref() {
                     Some(profile) => {
                         let profile = quoted(profile);
-                        format!(
-                            "run `ssoinv login --profile {profile}` (or `aws sso login --profile {profile}`), then the same command again"
-                        )
+                        format!("run `ssoinv login --profile {profile}`, then the same command again")
                     }
                     None => "sign in, then run the same command again".to_owned(),
                 };
