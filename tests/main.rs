@@ -10,6 +10,7 @@ mod expiry;
 mod faults;
 mod formats;
 mod independent;
+mod login;
 mod manners;
 mod profiles;
 mod secrets;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         faults::tests(),
         formats::tests(),
         independent::tests(&arguments),
+        login::tests(),
         manners::tests(),
         profiles::tests(),
         secrets::tests(),

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::authorize;
 use crate::calls::Call;
 use crate::clock;
 use crate::control;
@@ -176,6 +177,9 @@ pub(crate) async fn answer(state: &State, request: &Request) -> Answer {
         return Answer::Reply(control::answer(state, request));
     }
     let route = route(request);
+    if request.path == "/authorize" {
+        return Answer::Reply(authorize::page(state, request, &route.params));
+    }
     if request.path == "/device" {
         return Answer::Reply(control::device_page(state, request, &route.params));
     }

@@ -12,6 +12,7 @@ use sha1::{Digest, Sha1};
 use crate::clock;
 use crate::lock;
 use crate::organisation::Session;
+use crate::sign_ins::Asked;
 use crate::sigv4::hex;
 use crate::state::State;
 
@@ -217,7 +218,8 @@ impl<'a> Home<'a> {
             Format::SsoSession => vec!["sso:account:access".to_owned()],
             Format::Legacy => Vec::new(),
         };
-        let client = oidc.register(&state.mint, &session.region, scopes, Vec::new(), now);
+        let asked = Asked { scopes, ..Asked::default() };
+        let client = oidc.register(&state.mint, &session.region, asked, now);
         let ends = oidc.sign_in_end(now);
         let made =
             oidc.sign_in(&state.mint, number, refreshable.then_some(client.client_id.as_str()), ends, now);

@@ -9,6 +9,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+mod authorize;
 mod calls;
 mod clock;
 mod control;

@@ -82,6 +82,12 @@ impl Mint {
         self.secret(format!("{head}{SECRET_MARKER}{}", rng.hex(24)))
     }
 
+    pub(crate) fn authorization_code(&self) -> String {
+        let mut rng = self.rng();
+        let head = rng.base64(40).replace(['+', '/'], "-");
+        self.secret(format!("{head}{SECRET_MARKER}{}", rng.hex(24)))
+    }
+
     /// What a person reads off the screen; no secret.
     pub(crate) fn user_code(&self) -> String {
         let mut rng = self.rng();

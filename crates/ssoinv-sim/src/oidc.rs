@@ -1,13 +1,14 @@
-//! The OIDC service of IAM Identity Center: RegisterClient, StartDeviceAuthorization, CreateToken (device code and
-//! refresh token). Shapes: the service model of `sso-oidc`. What happens to codes and tokens is in `sign_ins.rs`.
+//! The OIDC service of IAM Identity Center: RegisterClient, StartDeviceAuthorization, CreateToken (device code,
+//! authorization code and refresh token). Shapes: the service model of `sso-oidc`. What happens to codes and tokens is in `sign_ins.rs`.
 
 use serde_json::{Value, json};
 
+use crate::authorize::may_register;
 use crate::http::{Reply, Request};
 use crate::lock;
 use crate::organisation::Session;
 use crate::refusal::Refusal;
-use crate::sign_ins::{ACCESS_SCOPE, DEVICE_GRANT, REFRESH_GRANT, refuse};
+use crate::sign_ins::{ACCESS_SCOPE, Asked, CODE_GRANT, DEVICE_GRANT, REFRESH_GRANT, refuse};
 use crate::state::State;
 
 fn text<'a>(body: &'a Value, name: &str) -> Result<&'a str, Refusal> {
@@ -52,13 +53,32 @@ fn register(state: &State, body: &Value) -> Result<Reply, Refusal> {
     if !scopes.iter().all(|scope| known_scope(scope)) {
         return refuse(400, "InvalidScopeException", "Invalid scope provided");
     }
-    if let Some(grant) = grants.iter().find(|grant| ![DEVICE_GRANT, REFRESH_GRANT].contains(&grant.as_str()))
-    {
+    let known = [DEVICE_GRANT, CODE_GRANT, REFRESH_GRANT];
+    if let Some(grant) = grants.iter().find(|grant| !known.contains(&grant.as_str())) {
         return refuse(400, "UnsupportedGrantTypeException", &format!("Unsupported grant type: {grant}"));
+    }
+    let redirect_uris = texts(body, "redirectUris");
+    if redirect_uris.iter().any(|uri| !may_register(uri)) {
+        return refuse(400, "InvalidRedirectUriException", "Invalid redirect uri provided");
+    }
+    let mut issuer = None;
+    if grants.iter().any(|grant| grant == CODE_GRANT) {
+        if redirect_uris.is_empty() {
+            return refuse(
+                400,
+                "InvalidRedirectUriException",
+                "Redirect uris are needed for this grant type",
+            );
+        }
+        issuer = session_of(state, text(body, "issuerUrl")?);
+        if issuer.is_none() {
+            return refuse(400, "InvalidRequestException", "Invalid issuer url provided");
+        }
     }
     let now = state.now();
     let region = state.organisation.sessions().first().map_or("us-east-1", |session| session.region.as_str());
-    let made = lock(&state.oidc).register(&state.mint, region, scopes, grants, now);
+    let made =
+        lock(&state.oidc).register(&state.mint, region, Asked { scopes, grants, redirect_uris, issuer }, now);
     Ok(Reply::json(
         200,
         &json!({
@@ -72,11 +92,16 @@ fn register(state: &State, body: &Value) -> Result<Reply, Refusal> {
     ))
 }
 
+/// The session of a start URL.
+fn session_of(state: &State, start_url: &str) -> Option<usize> {
+    let url = Session::bare_url(start_url);
+    let sessions = state.organisation.sessions();
+    sessions.iter().position(|session| Session::bare_url(&session.start_url) == url)
+}
+
 fn start(state: &State, body: &Value) -> Result<Reply, Refusal> {
     let client = (text(body, "clientId")?, text(body, "clientSecret")?);
-    let url = Session::bare_url(text(body, "startUrl")?);
-    let sessions = state.organisation.sessions();
-    let session = sessions.iter().position(|session| Session::bare_url(&session.start_url) == url);
+    let session = session_of(state, text(body, "startUrl")?);
     let mut oidc = lock(&state.oidc);
     let (code, user_code) = oidc.start(&state.mint, client, session, state.now())?;
     Ok(Reply::json(
@@ -103,6 +128,12 @@ fn create_token(state: &State, body: &Value) -> Result<Reply, Refusal> {
     }
     let made = match grant {
         DEVICE_GRANT => oidc.poll(&state.mint, client, text(body, "deviceCode")?, now)?,
+        CODE_GRANT => {
+            let verifier = text(body, "codeVerifier")?;
+            state.mint.note(verifier);
+            let (code, redirect_uri) = (text(body, "code")?, text(body, "redirectUri")?);
+            oidc.exchange(&state.mint, client, code, verifier, redirect_uri, now)?
+        }
         REFRESH_GRANT => oidc.refresh(&state.mint, client, text(body, "refreshToken")?, now)?,
         _ => return refuse(400, "UnsupportedGrantTypeException", "Unsupported grant type provided"),
     };

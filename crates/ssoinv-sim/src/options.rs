@@ -7,11 +7,11 @@ use crate::control::Control;
 use crate::faults::{Effect, Fault};
 use crate::limits::Limits;
 
-/// What becomes of device authorisations.
+/// What becomes of device authorisations, and of pages (authorization code): a page counts as the first poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Approval {
-    /// The person agrees before the n-th poll; 1 is at once.
+    /// The person agrees before the n-th poll; 1 is at once. A page is agreed to at once.
     AtPoll(u32),
     /// Only when [`Control::Approve`] or [`Control::Deny`] says so, or the page that the sign-in opens.
     Manual,
@@ -36,6 +36,8 @@ pub struct Options {
     pub device_interval: u32,
     /// Seconds that a device code lives.
     pub device_lifetime: u32,
+    /// Seconds that the code of a page lives.
+    pub code_lifetime: u32,
     /// Seconds that an access token lives; an hour where it can be refreshed, else eight, where not said.
     pub token_lifetime: Option<u32>,
     /// Seconds until a sign-in can't be refreshed any more.
@@ -62,6 +64,7 @@ impl Default for Options {
             approval: Approval::AtPoll(1),
             device_interval: 1,
             device_lifetime: 600,
+            code_lifetime: 600,
             token_lifetime: None,
             sign_in_lifetime: 8 * 3600,
             registration_lifetime: 90 * 86_400,

@@ -1,15 +1,17 @@
 //! Registrations, device codes and tokens: what a sign-in goes through and when each of them ends. Flow: RFC 8628
-//! and RFC 6749 §6. The moment is handed in. On the wire: `oidc.rs`; who uses the tokens: `portal.rs`.
+//! and RFC 6749 §6; the other one is in `authorize.rs`. The moment is handed in. On the wire: `oidc.rs`; who uses the tokens: `portal.rs`.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::authorize::{Code, Page};
 use crate::mint::Mint;
 use crate::options::{Approval, Options};
 use crate::refusal::Refusal;
 
 pub(crate) const ACCESS_SCOPE: &str = "sso:account:access";
 pub(crate) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+pub(crate) const CODE_GRANT: &str = "authorization_code";
 pub(crate) const REFRESH_GRANT: &str = "refresh_token";
 /// What a poll may come too early by: timers aren't exact.
 const POLL_TOLERANCE: Duration = Duration::from_millis(100);
@@ -28,22 +30,35 @@ pub(crate) struct Moment {
 pub(crate) struct Client {
     secret: String,
     pub(crate) scopes: Vec<String>,
-    grants: Vec<String>,
-    ends: i64,
+    pub(crate) grants: Vec<String>,
+    pub(crate) redirect_uris: Vec<String>,
+    /// The session whose page it may open.
+    pub(crate) issuer: Option<usize>,
+    pub(crate) ends: i64,
+}
+
+/// What a client asks to be registered with.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) scopes: Vec<String>,
+    pub(crate) grants: Vec<String>,
+    pub(crate) redirect_uris: Vec<String>,
+    pub(crate) issuer: Option<usize>,
 }
 
 impl Client {
-    fn may(&self, grant: &str) -> bool {
+    pub(crate) fn may(&self, grant: &str) -> bool {
         self.grants.is_empty() || self.grants.iter().any(|own| own == grant)
     }
 
-    fn refreshes(&self) -> bool {
+    pub(crate) fn refreshes(&self) -> bool {
         self.scopes.iter().any(|scope| scope == ACCESS_SCOPE) && self.may(REFRESH_GRANT)
     }
 }
 
+/// What a person has said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Decision {
+pub(crate) enum Decision {
     Pending,
     Approved,
     Denied,
@@ -65,12 +80,15 @@ struct Device {
 #[derive(Debug)]
 struct Token {
     session: usize,
+    family: u64,
     ends: i64,
 }
 
 #[derive(Debug)]
 struct Refresh {
     session: usize,
+    /// All that one sign-in has led to.
+    family: u64,
     client: String,
     /// End of the sign-in session.
     ends: i64,
@@ -93,7 +111,14 @@ struct SessionState {
 /// Clients, codes and tokens.
 #[derive(Debug)]
 pub(crate) struct SignIns {
-    clients: HashMap<String, Client>,
+    pub(crate) clients: HashMap<String, Client>,
+    pub(crate) pages: Vec<Page>,
+    pub(crate) codes: HashMap<String, Code>,
+    families: u64,
+    /// Refresh tokens that have served, with their family.
+    spent: HashMap<String, u64>,
+    /// How often one of them came again.
+    reuses: u64,
     devices: HashMap<String, Device>,
     tokens: HashMap<String, Token>,
     refreshes: HashMap<String, Refresh>,
@@ -102,6 +127,7 @@ pub(crate) struct SignIns {
     pub(crate) token_lifetime: Option<u32>,
     pub(crate) interval: u32,
     pub(crate) device_lifetime: u32,
+    pub(crate) code_lifetime: u32,
     sign_in_lifetime: u32,
     registration_lifetime: u32,
 }
@@ -112,6 +138,7 @@ pub(crate) struct SignIn {
     pub(crate) access_token: String,
     pub(crate) expires_in: u32,
     pub(crate) refresh_token: Option<String>,
+    pub(crate) family: u64,
 }
 
 /// A registration.
@@ -135,6 +162,11 @@ impl SignIns {
     pub(crate) fn new(sessions: usize, options: &Options) -> Self {
         Self {
             clients: HashMap::new(),
+            pages: Vec::new(),
+            codes: HashMap::new(),
+            families: 0,
+            spent: HashMap::new(),
+            reuses: 0,
             devices: HashMap::new(),
             tokens: HashMap::new(),
             refreshes: HashMap::new(),
@@ -143,22 +175,17 @@ impl SignIns {
             token_lifetime: options.token_lifetime,
             interval: options.device_interval,
             device_lifetime: options.device_lifetime,
+            code_lifetime: options.code_lifetime,
             sign_in_lifetime: options.sign_in_lifetime,
             registration_lifetime: options.registration_lifetime,
         }
     }
 
-    pub(crate) fn register(
-        &mut self,
-        mint: &Mint,
-        region: &str,
-        scopes: Vec<String>,
-        grants: Vec<String>,
-        now: Moment,
-    ) -> Registration {
+    pub(crate) fn register(&mut self, mint: &Mint, region: &str, asked: Asked, now: Moment) -> Registration {
         let (client_id, client_secret) = (mint.client_id(region), mint.client_secret());
         let ends = end(now.ms, self.registration_lifetime);
-        let client = Client { secret: client_secret.clone(), scopes, grants, ends };
+        let Asked { scopes, grants, redirect_uris, issuer } = asked;
+        let client = Client { secret: client_secret.clone(), scopes, grants, redirect_uris, issuer, ends };
         self.clients.insert(client_id.clone(), client);
         Registration { client_id, client_secret, ends }
     }
@@ -210,13 +237,29 @@ impl SignIns {
     fn decide_as(&mut self, user_code: Option<&str>, decision: Decision) -> bool {
         let pending = self.devices.values_mut().filter(|device| device.decision == Decision::Pending);
         let wanted = pending.filter(|device| user_code.is_none_or(|code| device.user_code == code));
-        wanted.map(|device| device.decision = decision).count() > 0
+        let devices = wanted.map(|device| device.decision = decision).count();
+        let pages = self.pages.iter_mut().filter(|page| page.decision == Decision::Pending);
+        let wanted = pages.filter(|page| user_code.is_none_or(|code| page.state == code));
+        devices + wanted.map(|page| page.decision = decision).count() > 0
     }
 
-    /// User codes that wait for a person.
+    /// User codes, and the `state` of pages, that wait for a person.
     pub(crate) fn pending(&self) -> Vec<String> {
-        let pending = self.devices.values().filter(|device| device.decision == Decision::Pending);
-        pending.map(|device| device.user_code.clone()).collect()
+        let devices = self.devices.values().filter(|device| device.decision == Decision::Pending);
+        let pages = self.pages.iter().filter(|page| page.decision == Decision::Pending);
+        let codes = devices.map(|device| device.user_code.clone());
+        codes.chain(pages.map(|page| page.state.clone())).collect()
+    }
+
+    /// How often a refresh token came that had served before.
+    pub(crate) fn reuses(&self) -> u64 {
+        self.reuses
+    }
+
+    /// Ends all that one sign-in has led to.
+    pub(crate) fn end_family(&mut self, family: u64) {
+        self.tokens.retain(|_, token| token.family != family);
+        self.refreshes.retain(|_, refresh| refresh.family != family);
     }
 
     pub(crate) fn poll(
@@ -272,19 +315,27 @@ impl SignIns {
         now: Moment,
     ) -> Result<SignIn, Refusal> {
         let refreshes = self.client(client.0, client.1, now)?.refreshes();
+        if let Some(&family) = self.spent.get(token) {
+            // Somebody has a copy: the whole sign-in ends (RFC 9700 §4.14.2).
+            self.reuses += 1;
+            self.end_family(family);
+        }
         let known = self.refreshes.get(token).filter(|refresh| {
             let refused = self.sessions[refresh.session].refuse_refresh;
             refreshes && refresh.client == client.0 && now.ms < refresh.ends && !refused
         });
-        let Some((session, ends)) = known.map(|refresh| (refresh.session, refresh.ends)) else {
+        let Some((session, family, ends)) =
+            known.map(|refresh| (refresh.session, refresh.family, refresh.ends))
+        else {
             return refuse(400, "InvalidGrantException", "Invalid refresh token provided");
         };
         // Rotation: a refresh token serves once.
         self.refreshes.remove(token);
-        Ok(self.sign_in(mint, session, Some(client.0), ends, now))
+        self.spent.insert(token.to_owned(), family);
+        Ok(self.tokens_of(mint, (session, family), Some(client.0), ends, now))
     }
 
-    /// New tokens; a refresh token where `client` is given.
+    /// A new sign-in's tokens; a refresh token where `client` is given.
     pub(crate) fn sign_in(
         &mut self,
         mint: &Mint,
@@ -293,17 +344,30 @@ impl SignIns {
         ends: i64,
         now: Moment,
     ) -> SignIn {
+        self.families += 1;
+        self.tokens_of(mint, (session, self.families), client, ends, now)
+    }
+
+    fn tokens_of(
+        &mut self,
+        mint: &Mint,
+        (session, family): (usize, u64),
+        client: Option<&str>,
+        ends: i64,
+        now: Moment,
+    ) -> SignIn {
         let lifetime = self.token_lifetime.unwrap_or(if client.is_some() { 3600 } else { 8 * 3600 });
         let left = u32::try_from((ends - now.ms).max(0) / 1000).unwrap_or(u32::MAX);
         let expires_in = lifetime.min(left);
         let access_token = mint.access_token();
-        self.tokens.insert(access_token.clone(), Token { session, ends: end(now.ms, expires_in) });
+        self.tokens.insert(access_token.clone(), Token { session, family, ends: end(now.ms, expires_in) });
         let refresh_token = client.map(|client| {
             let token = mint.refresh_token();
-            self.refreshes.insert(token.clone(), Refresh { session, client: client.to_owned(), ends });
+            self.refreshes
+                .insert(token.clone(), Refresh { session, family, client: client.to_owned(), ends });
             token
         });
-        SignIn { access_token, expires_in, refresh_token }
+        SignIn { access_token, expires_in, refresh_token, family }
     }
 
     /// When a sign-in of now can't be refreshed any more.
@@ -386,7 +450,8 @@ mod tests {
         fn new(options: &Options, scopes: &[&str]) -> Self {
             let (mut oidc, mint) = (SignIns::new(2, options), Mint::new());
             let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-            let client = oidc.register(&mint, "eu-west-1", scopes, Vec::new(), at(0));
+            let asked = Asked { scopes, ..Asked::default() };
+            let client = oidc.register(&mint, "eu-west-1", asked, at(0));
             Self { oidc, mint, client }
         }
 
@@ -453,7 +518,6 @@ mod tests {
         let first = flow.poll(&code, 0).unwrap().refresh_token.unwrap();
         let second = flow.refresh(&first, 3000).unwrap();
         assert_eq!(second.expires_in, 1000, "no longer than the sign-in");
-        assert_eq!(flow.refresh(&first, 3001).unwrap_err(), "InvalidGrantException", "used twice");
         let second = second.refresh_token.unwrap();
         flow.oidc.refuse_refresh(Some(0), true);
         assert_eq!(flow.refresh(&second, 3002).unwrap_err(), "InvalidGrantException");
@@ -465,6 +529,25 @@ mod tests {
         let (code, _) = flow.start(9001);
         flow.oidc.expire_registrations();
         assert_eq!(flow.poll(&code, 9002).unwrap_err(), "InvalidClientException");
+    }
+
+    #[test]
+    fn a_refresh_token_that_comes_again_ends_its_sign_in_and_no_other() {
+        let mut flow = Flow::new(&Options::default(), &[ACCESS_SCOPE]);
+        let sign_in = |flow: &mut Flow| {
+            let (code, _) = flow.start(0);
+            flow.poll(&code, 0).unwrap()
+        };
+        let (one, other) = (sign_in(&mut flow), sign_in(&mut flow));
+        let first = one.refresh_token.unwrap();
+        let next = flow.refresh(&first, 1).unwrap();
+        assert_eq!(flow.oidc.reuses(), 0);
+        assert_eq!(flow.refresh(&first, 2).unwrap_err(), "InvalidGrantException");
+        assert_eq!(flow.oidc.reuses(), 1);
+        assert_eq!(flow.oidc.check(&next.access_token, at(3)), None);
+        assert_eq!(flow.refresh(&next.refresh_token.unwrap(), 3).unwrap_err(), "InvalidGrantException");
+        assert_eq!(flow.oidc.check(&other.access_token, at(3)), Some(0));
+        assert!(flow.refresh(&other.refresh_token.unwrap(), 3).is_ok());
     }
 
     #[test]

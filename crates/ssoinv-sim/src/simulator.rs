@@ -136,7 +136,13 @@ impl Simulator {
         control::secrets(&self.state)
     }
 
-    /// User codes of device authorisations that wait for a person.
+    /// How often a refresh token came that had served before, which ends its sign-in.
+    #[must_use]
+    pub fn reuses(&self) -> u64 {
+        crate::lock(&self.state.oidc).reuses()
+    }
+
+    /// User codes of device authorisations, and the `state` of pages, that wait for a person.
     #[must_use]
     pub fn pending(&self) -> Vec<String> {
         crate::lock(&self.state.oidc).pending()

@@ -208,7 +208,7 @@ impl SignInSettings {
     }
 
     /// Whether a collecting command may ask somebody. Whoever wants a code reads it, even where no terminal is.
-    pub(crate) fn asking(&self, app: &App) -> Asking {
+    pub(crate) fn asking(self, app: &App) -> Asking {
         if app.demo {
             return Asking::DEMO;
         }

@@ -1,6 +1,6 @@
 //! What a sign-in that failed means to people, and what they can do: a message and a hint for each way to fail.
 
-use ssoinv_core::failure::{Failure, FailureKind};
+use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 use ssoinv_core::scope::KNOWN_REGIONS;
 use ssoinv_sso::profile::{Location, nearest};
 
@@ -15,7 +15,12 @@ pub(crate) fn error(failure: &Failure, session: &KnownSession, app: &App) -> Com
         FailureKind::Misconfigured => ExitCode::Usage,
         _ => ExitCode::SignInNeeded,
     };
-    let error = CommandError::new(exit, failure.message.clone()).with_hint(hint(failure, session));
+    let message = if failure.message.contains(session.label()) || failure.kind == FailureKind::Misconfigured {
+        failure.message.clone()
+    } else {
+        format!("the sign-in to `{}` failed: {}", session.label(), failure.message)
+    };
+    let error = CommandError::new(exit, message).with_hint(hint(failure, session));
     error.with_details(details(failure, session, app))
 }
 
@@ -57,7 +62,7 @@ fn hint(failure: &Failure, session: &KnownSession) -> String {
             }
         }
         Some("InsecureEndpoint") => "write it with `https://`, or take it out".to_owned(),
-        _ if failure.kind == FailureKind::Unreachable => {
+        _ if failure.kind == FailureKind::Unreachable || failure.remedy == Remedy::TryAgain => {
             "see that this machine reaches AWS: `HTTPS_PROXY` and `AWS_CA_BUNDLE` are heeded".to_owned()
         }
         _ => "`ssoinv doctor` looks at the files and the sign-in step by step".to_owned(),

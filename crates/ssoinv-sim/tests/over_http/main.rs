@@ -6,5 +6,6 @@
 mod client;
 mod faults;
 mod homes;
+mod pkce;
 mod services;
 mod sign_in;

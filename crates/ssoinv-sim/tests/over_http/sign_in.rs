@@ -174,14 +174,19 @@ fn refreshing_rotates_and_can_be_refused() {
     let first = poll(&simulator, &client, &device["deviceCode"]).json();
     let second = refresh(&simulator, &client, &first["refreshToken"]).json();
     assert_ne!(first["refreshToken"], second["refreshToken"]);
-    let old = refresh(&simulator, &client, &first["refreshToken"]);
-    assert_eq!((old.status, old.json()["error"].as_str()), (400, Some("invalid_grant")));
     simulator.control(Control::RefuseRefresh { session: None, refuse: true }).unwrap();
     assert_eq!(refresh(&simulator, &client, &second["refreshToken"]).status, 400);
     simulator.control(Control::RefuseRefresh { session: None, refuse: false }).unwrap();
     let third = refresh(&simulator, &client, &second["refreshToken"]).json();
     let token = third["accessToken"].as_str().unwrap();
     assert_eq!(portal(&simulator, token, "/assignment/accounts").status, 200);
+    // One that comes again ends the whole sign-in.
+    assert_eq!(simulator.reuses(), 0);
+    let old = refresh(&simulator, &client, &first["refreshToken"]);
+    assert_eq!((old.status, old.json()["error"].as_str()), (400, Some("invalid_grant")));
+    assert_eq!(simulator.reuses(), 1);
+    assert_eq!(portal(&simulator, token, "/assignment/accounts").status, 401);
+    assert_eq!(refresh(&simulator, &client, &third["refreshToken"]).status, 400);
 }
 
 #[test]

@@ -59,16 +59,12 @@ struct Answer {
 impl Callback {
     /// Listens on this machine, at this port or any free one.
     pub(super) async fn bind(port: Option<u16>) -> Result<Self, Failure> {
-        let failed = |error: std::io::Error| match port {
-            Some(port) => {
-                let message =
-                    format!("port {port}, to which the browser is to come back, is not free: {error}");
-                misconfigured("RedirectPortTaken", message)
-            }
-            None => {
-                let message = format!("no port is free for the browser to come back to: {error}");
-                misconfigured("NoRedirectPort", message)
-            }
+        let failed = |error: std::io::Error| {
+            let (code, which) = port.map_or_else(
+                || ("NoRedirectPort", "any port".to_owned()),
+                |port| ("RedirectPortTaken", format!("port {port}")),
+            );
+            misconfigured(code, format!("cannot listen on {which} for the browser to come back: {error}"))
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port.unwrap_or(0))).await.map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();

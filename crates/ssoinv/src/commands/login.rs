@@ -19,7 +19,7 @@ use crate::{sign_in_errors, warnings};
 
 pub(crate) fn run(args: &LoginArgs, app: &App) -> Result<ExitCode, CommandError> {
     let sign_in = SignInSettings::new(&args.sign_in, &app.environment);
-    refuse_without_somebody(&sign_in)?;
+    refuse_without_somebody(sign_in)?;
     let settings = StationSettings::of_sign_in(&args.limits, &app.environment)?;
     let profiles = app.load_profiles()?;
     let choice = match (&args.sso_session, &args.profile) {
@@ -29,11 +29,11 @@ pub(crate) fn run(args: &LoginArgs, app: &App) -> Result<ExitCode, CommandError>
         (None, None) => SessionChoice::Default,
     };
     let sessions = sessions::select(choice, &profiles, app)?;
-    super::runtime()?.block_on(sign_in_to(&sessions, &settings, &sign_in, app))
+    super::runtime()?.block_on(sign_in_to(&sessions, &settings, sign_in, app))
 }
 
 /// `--no-input` and `CI=true` say that nobody is there; who says `--use-device-code` reads the code somewhere.
-fn refuse_without_somebody(sign_in: &SignInSettings) -> Result<(), CommandError> {
+fn refuse_without_somebody(sign_in: SignInSettings) -> Result<(), CommandError> {
     let why = match (sign_in.no_input, sign_in.is_ci) {
         _ if sign_in.use_device_code => return Ok(()),
         (true, _) => "`--no-input`",
@@ -49,7 +49,7 @@ fn refuse_without_somebody(sign_in: &SignInSettings) -> Result<(), CommandError>
 async fn sign_in_to(
     sessions: &[KnownSession],
     settings: &StationSettings,
-    sign_in: &SignInSettings,
+    sign_in: SignInSettings,
     app: &App,
 ) -> Result<ExitCode, CommandError> {
     let browser = if app.demo { Browser::None } else { sign_in.browser };

@@ -60,7 +60,10 @@ async fn sign_out_of(
     let mut removed = endings.len();
     for ending in endings {
         let label = ending.label;
-        match sign_out(&ending.stored, ending.place, &cache, &station.context).await.map_err(not_removed)? {
+        match sign_out(&ending.stored, ending.place, &cache, &station.context)
+            .await
+            .map_err(|error| not_removed(&error))?
+        {
             SignedOut::Revoked => note(&format!("signed out of `{label}`"), app),
             SignedOut::HadEnded => note(&format!("removed the token of `{label}`, which had ended"), app),
             SignedOut::NotRevoked(failure) => {
@@ -76,7 +79,8 @@ async fn sign_out_of(
         }
     }
     if !args.keep_credentials {
-        let credentials = CredentialCache::new(home).remove_all().await.map_err(not_removed)?;
+        let credentials =
+            CredentialCache::new(home).remove_all().await.map_err(|error| not_removed(&error))?;
         if credentials > 0 {
             let plural = if credentials == 1 { "" } else { "s" };
             note(&format!("removed {credentials} cached role credential{plural}"), app);
@@ -108,7 +112,7 @@ async fn endings(
         endings.push(Ending { label: session.label().to_owned(), stored, place });
     }
     if all {
-        for stored in cache.all().await.map_err(not_removed)? {
+        for stored in cache.all().await.map_err(|error| not_removed(&error))? {
             if !endings.iter().any(|known| known.stored.path == stored.path) {
                 let label = stored.start_url.clone().unwrap_or_else(|| stored.path.display().to_string());
                 let place = portal_of(&stored, context);
@@ -123,7 +127,7 @@ fn portal_of(stored: &StoredToken, context: &SsoContext) -> Result<Place, Failur
     context.place(Service::Sso, None, stored.region.as_deref().unwrap_or_default())
 }
 
-fn not_removed(error: StoreError) -> CommandError {
+fn not_removed(error: &StoreError) -> CommandError {
     CommandError::new(ExitCode::Output, error.to_string())
         .with_hint("make `~/.aws/sso/cache` and `~/.aws/cli/cache` folders that you can write to")
 }
