@@ -162,7 +162,11 @@ endpoint_url = URL
     let identity = store.identify(&robot, |_| ()).await.expect("GetCallerIdentity answers");
     let account_id = "333333333333".parse().unwrap();
     let arn = Some("arn:aws:iam::333333333333:user/robot".into());
-    assert_eq!(identity, Identity { account_id, partition: Partition::Aws, arn });
+    assert!(identity.user_id.is_some());
+    assert_eq!(
+        identity,
+        Identity { account_id, partition: Partition::Aws, arn, user_id: identity.user_id.clone() }
+    );
 
     let keys = get(&store, &robot).await.unwrap();
     let expired = store.get(&robot, Some(&keys), |_| ()).await.unwrap_err();
