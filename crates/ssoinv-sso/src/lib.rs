@@ -8,6 +8,7 @@
 pub mod attempt;
 pub mod aws_ini;
 pub mod classify;
+pub mod config_edit;
 pub mod credentials;
 pub mod http;
 mod login;

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use sha1::{Digest, Sha1};
 use ssoinv_core::secret::Secret;
 
-use crate::profile::SsoSession;
+use crate::profile::{SsoSession, bare_start_url};
 
 /// How often and after what pause a file that doesn't parse is read again.
 const READ_AGAIN: [Duration; 4] = [
@@ -196,7 +196,7 @@ impl File {
         let missing = |key: &str| (!session.is_legacy()).then(|| format!("the file has no `{key}`"));
         match self.text("startUrl") {
             None => missing("startUrl"),
-            Some(url) if bare(url) == bare(&session.start_url) => None,
+            Some(url) if bare_start_url(url) == bare_start_url(&session.start_url) => None,
             Some(url) => Some(format!("it is for start URL `{url}`, not `{}`", session.start_url)),
         }
         .or_else(|| match self.text("region") {
@@ -223,11 +223,6 @@ impl CachedToken {
             client: client(),
         })
     }
-}
-
-/// A start URL without what may follow it: a trailing `/`, `#` or `#/`.
-fn bare(start_url: &str) -> &str {
-    start_url.trim_end_matches(['/', '#'])
 }
 
 /// Reads a file with `parse`, again after a moment where it isn't whole; `None` where it isn't there or never is.
