@@ -106,7 +106,7 @@ impl Syntax {
 }
 
 /// White space in AWS's sense: no other character is trimmed or separates.
-const BLANK: [char; 2] = [' ', '\t'];
+pub(crate) const BLANK: [char; 2] = [' ', '\t'];
 const COMMENT: [char; 2] = ['#', ';'];
 
 /// Reads a whole file.
@@ -256,7 +256,7 @@ fn header(line: &str) -> Option<&str> {
 }
 
 /// The line without its comment, and whether there was one: it starts with a `#` or `;` after white space.
-fn split_comment(line: &str) -> (&str, bool) {
+pub(crate) fn split_comment(line: &str) -> (&str, bool) {
     let comment = line.match_indices(COMMENT).find(|(at, _)| line[..*at].ends_with(char::is_whitespace));
     match comment {
         Some((at, _)) => (line[..at].trim_end_matches(BLANK), true),

@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod aws_ini;
 mod cache_file;
 pub mod classify;
+pub mod config_edit;
 pub mod credential_cache;
 pub mod credentials;
 pub mod http;

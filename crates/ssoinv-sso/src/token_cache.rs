@@ -12,7 +12,7 @@ use ssoinv_core::secret::Secret;
 
 pub use crate::cache_file::StoreError;
 use crate::cache_file::{self, File, Lock, file_name, python_json, read, timestamp};
-use crate::profile::SsoSession;
+use crate::profile::{SsoSession, bare_start_url};
 
 /// The folder, or none where there is no home.
 #[derive(Clone, Debug)]
@@ -229,7 +229,7 @@ fn difference(start_url: Option<&str>, region: Option<&str>, session: &SsoSessio
     let missing = |key: &str| (!session.is_legacy()).then(|| format!("the file has no `{key}`"));
     match start_url {
         None => missing("startUrl"),
-        Some(url) if bare(url) == bare(&session.start_url) => None,
+        Some(url) if bare_start_url(url) == bare_start_url(&session.start_url) => None,
         Some(url) => Some(format!("it is for start URL `{url}`, not `{}`", session.start_url)),
     }
     .or_else(|| match region {
@@ -255,11 +255,6 @@ impl CachedToken {
             client: client(),
         })
     }
-}
-
-/// A start URL without what may follow it: a trailing `/`, `#` or `#/`.
-fn bare(start_url: &str) -> &str {
-    start_url.trim_end_matches(['/', '#'])
 }
 
 /// The name of a registration's file: botocore's `_registration_cache_key`, the SHA-1 of Python's JSON for what the

@@ -27,17 +27,20 @@ use std::sync::Arc;
 use ssoinv_core::scope::AccountId;
 
 pub use self::endpoints::{ConfiguredEndpoints, Endpoint, Origin, Service, endpoint_for};
+pub(crate) use self::names::bare_start_url;
 pub(crate) use self::names::host;
 pub use self::names::{RoleArn, is_https_or_loopback, nearest};
 pub use self::problem::{Location, Problem, ProblemKind, Severity, Shown};
 pub use self::report::{ProblemReport, ProfileReport, SourceReport};
+pub(crate) use self::sections::is_identifier;
 pub use self::settings::{Setting, Settings};
 pub use self::source::{
     AssumeRole, Base, CredentialSource, Kind, RoleSource, SsoRole, SsoSession, StaticKeys, WebIdentity,
 };
+pub(crate) use self::sso::SCOPE;
 
 use self::resolve::{Resolved, Resolver};
-use self::sections::{Entry, Files};
+use self::sections::{Entry, Files, Group};
 use crate::aws_ini::{self, Section, Syntax};
 
 /// The environment, as the binary hands it in.
@@ -153,7 +156,7 @@ pub struct Profiles {
     all: Vec<Profile>,
     by_name: BTreeMap<String, usize>,
     sessions: BTreeMap<String, Arc<SsoSession>>,
-    session_settings: BTreeMap<String, Settings>,
+    session_settings: BTreeMap<String, (Settings, Location)>,
     file_problems: Vec<Problem>,
     looked_at: Vec<LookedAt>,
 }
@@ -164,9 +167,8 @@ impl Profiles {
     /// needs it is not looked for.
     pub fn load(home: Option<&Path>, env: &Env) -> Result<Self, LoadError> {
         let mut looked_at = Vec::new();
-        let mut load = |variable: &str, default: &str| -> Result<_, LoadError> {
-            let named = env.get(variable).map_or(default, String::as_str);
-            let Some(path) = expand_home(named, home) else { return Ok(None) };
+        let mut load = |path: Option<PathBuf>| -> Result<_, LoadError> {
+            let Some(path) = path else { return Ok(None) };
             let bytes = match std::fs::read(&path) {
                 Ok(bytes) => Some(bytes),
                 Err(error)
@@ -180,11 +182,17 @@ impl Profiles {
             let Some(bytes) = bytes else { return Ok(None) };
             Ok(Some((Arc::from(path.as_path()), read(&path, &bytes)?)))
         };
-        let config = load("AWS_CONFIG_FILE", "~/.aws/config")?;
-        let credentials = load("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")?;
+        let config = load(config_file(home, env))?;
+        let named = env.get("AWS_SHARED_CREDENTIALS_FILE").map_or("~/.aws/credentials", String::as_str);
+        let credentials = load(expand_home(named, home))?;
         let mut profiles = Self::from_files(&Files::new(config, credentials));
         profiles.looked_at = looked_at;
         Ok(profiles)
+    }
+
+    /// What the bytes of a config file say alone, read from `path`.
+    pub(crate) fn of_config(path: &Path, bytes: &[u8]) -> Result<Self, LoadError> {
+        Ok(Self::from_files(&Files::new(Some((Arc::from(path), read(path, bytes)?)), None)))
     }
 
     fn from_files(files: &Files) -> Self {
@@ -198,8 +206,9 @@ impl Profiles {
         let unused = files.sessions.iter().filter(|(name, _)| !used(name)).map(|(_, group)| group);
         let of_groups = unused.chain(files.services.values()).flat_map(|group| &group.problems);
         let file_problems = files.problems.iter().chain(of_groups).cloned().collect();
+        let section = |group: &Group| (group.settings.clone(), group.location.clone());
         let session_settings =
-            files.sessions.iter().map(|(name, group)| (name.clone(), group.settings.clone())).collect();
+            files.sessions.iter().map(|(name, group)| (name.clone(), section(group))).collect();
         Self { all: profiles, by_name, sessions, session_settings, file_problems, looked_at: Vec::new() }
     }
 
@@ -229,7 +238,12 @@ impl Profiles {
 
     /// The keys and values of all sso-sessions by name, complete or not.
     pub fn session_settings(&self) -> impl Iterator<Item = (&str, &Settings)> {
-        self.session_settings.iter().map(|(name, settings)| (name.as_str(), settings))
+        self.session_settings.iter().map(|(name, (settings, _))| (name.as_str(), settings))
+    }
+
+    /// The keys and values of the sso-session of this name, complete or not, and where its section starts.
+    pub(crate) fn session_section(&self, name: &str) -> Option<(&Settings, &Location)> {
+        self.session_settings.get(name).map(|(settings, location)| (settings, location))
     }
 
     /// What is wrong with the files and concerns no profile, such as sections that AWS's tools ignore.
@@ -251,6 +265,13 @@ fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Section>, LoadError> {
         line: error.line,
         what: error.what,
     })
+}
+
+/// Where the config file is, whether it is there or not: `AWS_CONFIG_FILE`, else `~/.aws/config`; `None` where that needs
+/// a home and there is none.
+#[must_use]
+pub fn config_file(home: Option<&Path>, env: &Env) -> Option<PathBuf> {
+    expand_home(env.get("AWS_CONFIG_FILE").map_or("~/.aws/config", String::as_str), home)
 }
 
 /// Expands a leading `~`; `None` where that needs a home and there is none.

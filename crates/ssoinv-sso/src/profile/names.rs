@@ -95,6 +95,11 @@ pub(super) fn is_url(url: &str) -> bool {
     host(url).is_some()
 }
 
+/// A start URL without what may follow it: a trailing `/`, `#` or `#/`.
+pub(crate) fn bare_start_url(start_url: &str) -> &str {
+    start_url.trim_end_matches(['/', '#'])
+}
+
 fn is_loopback(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[') {
         return address.trim_end_matches(']').parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback());

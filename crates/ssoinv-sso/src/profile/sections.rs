@@ -356,7 +356,7 @@ fn meaning(kind: FileKind, header: &str, is_profile: &dyn Fn(&str) -> bool) -> M
 
 /// A name as the SDKs take it: ASCII letters and digits, `_-/.%@:+`; and letters, marks and digits of other scripts,
 /// which botocore takes too.
-fn is_identifier(name: &str) -> bool {
+pub(crate) fn is_identifier(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "_-/.%@:+".contains(c) || is_mark(c))
 }
 

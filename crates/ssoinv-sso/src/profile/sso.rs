@@ -41,7 +41,7 @@ fn session<'a>(
         sso_region: sso_region.value.clone(),
         sso_region_at: sso_region.location.clone(),
         // The AWS CLI's default for an sso-session; a legacy registration asks for none.
-        scopes: if scopes.is_empty() { vec!["sso:account:access".to_owned()] } else { scopes },
+        scopes: if scopes.is_empty() { vec![SCOPE.to_owned()] } else { scopes },
         location,
     })
 }
@@ -166,6 +166,9 @@ impl Resolver<'_> {
         Problem::error(ProblemKind::UnknownSession, &named.location, message, hint)
     }
 }
+
+/// The scope that the portal asks for, and refreshing (IAM Identity Center's "Access scopes").
+pub(crate) const SCOPE: &str = "sso:account:access";
 
 /// What a token needs.
 const TOKEN_KEYS: [&str; 2] = ["sso_start_url", "sso_region"];
