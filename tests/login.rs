@@ -1,7 +1,6 @@
 //! `ssoinv login`, `logout` and `whoami`: the page and the code, each way to fail, and what is left in the caches.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 
@@ -9,7 +8,7 @@ use expect_test::expect;
 use serde_json::{Value, json};
 use ssoinv_sim::{Approval, Control, Effect, Fault, Format, Options, Organisation, Seeded, Service, Token};
 
-use crate::support::{Live, Run, World, column, seeded};
+use crate::support::{Live, Run, World, column, get, request, seeded};
 use crate::tests;
 
 tests![
@@ -29,6 +28,9 @@ tests![
     nobody_is_asked_where_nobody_is,
     each_session_for_itself,
     which_session_is_meant,
+    before_there_is_a_config_the_section_is_shown,
+    before_there_is_a_config_the_section_is_added,
+    a_section_with_other_values_is_refused_before_anybody_signs_in,
     signing_out_leaves_nothing_that_could_be_used,
     signing_out_of_what_no_config_knows,
     signing_out_when_the_portal_is_away,
@@ -55,37 +57,6 @@ fn cache(world: &World) -> PathBuf {
 fn token(world: &World) -> Value {
     let text = fs::read_to_string(cache(world).join(OF_SESSION)).expect("a token");
     serde_json::from_str(&text).expect("JSON")
-}
-
-/// An answer to a browser.
-struct Page {
-    status: String,
-    head: String,
-}
-
-impl Page {
-    fn location(&self) -> String {
-        let line = self.head.lines().find_map(|line| line.strip_prefix("location: "));
-        line.unwrap_or_else(|| panic!("not sent anywhere: {}", self.head)).to_owned()
-    }
-}
-
-/// What a browser does: asks for one page.
-fn get(url: &str) -> Page {
-    let (authority, _) = url.strip_prefix("http://").expect("http").split_once('/').expect("a path");
-    request(url, "GET", authority)
-}
-
-fn request(url: &str, method: &str, host: &str) -> Page {
-    let (authority, path) = url.strip_prefix("http://").expect("http").split_once('/').expect("a path");
-    let mut stream = TcpStream::connect(authority).expect("somebody listens");
-    write!(stream, "{method} /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("sent");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("an answer");
-    let (head, _) = text.split_once("\r\n\r\n").expect("a head");
-    let head = head.replace("\r\n", "\n");
-    let status = head.split(' ').nth(1).expect("a status").to_owned();
-    Page { status, head }
 }
 
 /// Starts a command, and reads the page's address.
@@ -424,6 +395,87 @@ fn which_session_is_meant() {
     crate::support::run(command).ended(0).said("signed in to `acme`");
     let world = World::without_home(seeded(1), Options::default());
     world.run("login").ended(2).said("there is no sign-in in ~/.aws/config or ~/.aws/credentials");
+}
+
+/// A home without a config, for an organisation that `AWS_ENDPOINT_URL` leads to.
+fn without_config() -> World {
+    let world = World::without_home(seeded(1), Options::default());
+    let url = world.simulator.url().to_owned();
+    world.variable("AWS_ENDPOINT_URL", url)
+}
+
+const START: &str = "--start-url https://acme0.awsapps.com/start --sso-region us-east-1 --no-browser";
+
+fn before_there_is_a_config_the_section_is_shown() {
+    let world = without_config();
+    let run = world.run(&format!("login {START} --sso-session acme")).ended(0);
+    expect![[r#"
+        [sso-session acme]
+        sso_start_url = https://acme0.awsapps.com/start
+        sso_region = us-east-1
+        sso_registration_scopes = sso:account:access
+    "#]]
+    .assert_eq(&run.stdout);
+    run.said("add this to ~/.aws/config, or run the same with `--write`:");
+    assert!(!world.home.path().join(".aws/config").exists());
+    // The token is there for the section, once it is added as it was printed.
+    let profile = format!(
+        "{}[profile a]\nsso_session = acme\nsso_account_id = {}\nsso_role_name = {}\n",
+        "[sso-session acme]\nsso_start_url = https://acme0.awsapps.com/start\nsso_region = us-east-1\n",
+        world.simulator.organisation().account(0).id,
+        world.simulator.organisation().account(0).roles[0],
+    );
+    fs::write(world.home.path().join(".aws/config"), profile).expect("written");
+    world.run("buckets --profile a --no-input").ended(0);
+    world.run(&format!("login {START} --sso-session acme")).ended(0).said("is in ~/.aws/config already");
+}
+
+fn before_there_is_a_config_the_section_is_added() {
+    let world = without_config();
+    let config = world.home.path().join(".aws/config");
+    world
+        .run(&format!("login {START} --write"))
+        .ended(0)
+        .said("added `[sso-session acme0]` to ~/.aws/config\n");
+    let added = fs::read_to_string(&config).expect("a config");
+    assert!(
+        added.starts_with("[sso-session acme0]\nsso_start_url = https://acme0.awsapps.com/start\n"),
+        "{added}"
+    );
+    let mine = "# mine\r\n[profile  x]\r\nregion=eu-west-1";
+    fs::write(&config, mine).expect("written");
+    let run = world.run(&format!("login {START} --write")).ended(0);
+    run.said("added `[sso-session acme0]` to ~/.aws/config; what it was is in ~/.aws/config.ssoinv-backup\n");
+    assert!(fs::read_to_string(&config).expect("a config").starts_with(mine));
+    assert_eq!(fs::read_to_string(config.with_file_name("config.ssoinv-backup")).expect("a copy"), mine);
+}
+
+fn a_section_with_other_values_is_refused_before_anybody_signs_in() {
+    let world = without_config();
+    fs::create_dir(world.home.path().join(".aws")).expect("made");
+    let text =
+        "[sso-session acme]\nsso_start_url = https://other.awsapps.com/start\nsso_region = us-east-1\n";
+    fs::write(world.home.path().join(".aws/config"), text).expect("written");
+    let run = world.run(&format!("login {START} --sso-session acme --write")).ended(2);
+    expect![[r#"
+        error: `[sso-session acme]` is there already, with other values
+          ~/.aws/config:2  sso_start_url = https://other.awsapps.com/start
+          the command line: sso_start_url = https://acme0.awsapps.com/start
+
+        hint: give the new one another name, or correct `[sso-session acme]`
+    "#]]
+    .assert_eq(&run.stderr);
+    for (arguments, said) in [
+        (
+            "--start-url http://acme0.awsapps.com/start --sso-region us-east-1",
+            "cannot be the value of `sso_start_url`",
+        ),
+        ("--start-url https://x.example/ --sso-region evil.example/", "cannot be the value of `sso_region`"),
+        ("--start-url https://x.example/ --sso-region us-east-1 --sso-session a]b", "cannot be the name"),
+    ] {
+        world.run(&format!("login {arguments}")).ended(2).said(said);
+    }
+    assert_eq!(world.simulator.calls(), []);
 }
 
 const BUCKETS: &str = "buckets --all-profiles --no-input -o json";

@@ -17,7 +17,7 @@ use ssoinv_sim::{
 };
 use tempfile::TempDir;
 
-use crate::support::{Impostor, Live, OnTerminal, Run, Stream, World, column, kill, seeded};
+use crate::support::{Impostor, Live, OnTerminal, Run, Stream, World, column, get, kill, seeded};
 
 crate::tests![
     failures_of_identity_center_tell_no_secret,
@@ -27,6 +27,8 @@ crate::tests![
     included_secrets_are_found_where_they_were_asked_for,
     keys_in_files_and_variables_are_not_told,
     quoted_requests_tell_no_secret,
+    commands_about_the_sign_in_tell_no_secret,
+    pages_that_fail_tell_no_secret,
     sign_ins_tell_no_secret,
     spilled_rows_hold_no_secret,
     successes_tell_no_secret,
@@ -461,6 +463,76 @@ fn sign_ins_tell_no_secret() {
         searched.hold_none();
         // There is a token now, where it belongs and nowhere else.
         assert!(!files(&searched.world.home.path().join(".aws/sso/cache"), &[]).is_empty());
+    }
+}
+
+/// Signs in on a page, and gives what the browser was sent back with.
+fn signs_in_on_a_page(searched: &mut Searched, arguments: &str, change: impl Fn(String) -> String) -> Run {
+    let live = Live::start(searched.world.command(arguments));
+    let said = live.stderr_until(|text| text.contains("/authorize?") && text.ends_with('\n'));
+    let (_, rest) = said.split_once(": open ").expect("an address");
+    get(&change(get(rest.lines().next().expect("a line")).location()));
+    let (run, _) = live.finish();
+    searched.heard(arguments, &run);
+    run
+}
+
+fn commands_about_the_sign_in_tell_no_secret() {
+    let world = World::without_home(seeded(2), Options { device_interval: 0, ..Options::default() });
+    world.simulator.home().write(world.home.path()).expect("a home");
+    let mut searched = Searched::new(world.variable("DISPLAY", ":0"));
+    signs_in_on_a_page(&mut searched, "login -vv --no-browser", |location| location).ended(0);
+    for output in ["table", "csv", "json", "ndjson"] {
+        searched.run(&format!("whoami --all-profiles -vv -o {output}")).ended(0);
+    }
+    // Keys that are refused, a token that ends, a portal that fails.
+    let end = Control::ExpireRoleCredentials { account: None, role: None, after_calls: 0, times: None };
+    searched.world.control(end);
+    searched.run("whoami --all-profiles -vv -o json");
+    searched.world.control(Control::EndTokens { session: None });
+    searched.run("whoami --all-profiles -vv -o json --no-credential-cache");
+    for effect in effects() {
+        searched.world.simulator.clear_faults();
+        searched.world.simulator.fault(Fault::new(effect).service(Service::Portal)).expect("a fault");
+        searched.run("login -vv --no-browser --use-device-code").ended(0);
+        searched.run(&format!("whoami --all-profiles -vv --no-credential-cache {LITTLE_PATIENCE}"));
+        searched.run(&format!("logout -vv {LITTLE_PATIENCE}"));
+    }
+    assert!(searched.world.simulator.count(Service::Portal, "Logout") > 10);
+    searched.world.simulator.clear_faults();
+    // A service that quotes what it is asked.
+    let impostor = quoting_impostor();
+    searched.run("login -vv --no-browser --use-device-code").ended(0);
+    searched.world = searched.world.variable("AWS_ENDPOINT_URL", impostor.url.clone());
+    for command in ["whoami --all-profiles -vv", "logout -vv", "login -vv --use-device-code"] {
+        searched.run(&format!("{command} {LITTLE_PATIENCE}"));
+    }
+    searched.hold_none();
+}
+
+fn pages_that_fail_tell_no_secret() {
+    for approval in [Approval::Denied, Approval::Expires, Approval::AtPoll(1)] {
+        let options = Options { approval, ..Options::default() };
+        let mut searched =
+            Searched::new(World::with(seeded(1), options, Token::None).variable("DISPLAY", ":0"));
+        signs_in_on_a_page(&mut searched, "login -vv --no-browser", |location| {
+            location.replace("state=", "state=x")
+        })
+        .ended(3);
+        if approval != Approval::AtPoll(1) {
+            signs_in_on_a_page(&mut searched, "login -vv --no-browser", |location| location).ended(3);
+        }
+        searched.hold_none();
+    }
+    for effect in effects() {
+        let mut searched =
+            Searched::new(World::with(seeded(1), Options::default(), Token::None).variable("DISPLAY", ":0"));
+        searched.world.simulator.fault(Fault::new(effect).operation("CreateToken")).expect("a fault");
+        signs_in_on_a_page(&mut searched, &format!("login -vv --no-browser {LITTLE_PATIENCE}"), |location| {
+            location
+        })
+        .ended(3);
+        searched.hold_none();
     }
 }
 

@@ -513,6 +513,37 @@ pub(crate) fn screen(written: &str) -> String {
     lines.join("\n")
 }
 
+/// An answer to a browser.
+pub(crate) struct Page {
+    pub(crate) status: String,
+    pub(crate) head: String,
+}
+
+impl Page {
+    pub(crate) fn location(&self) -> String {
+        let line = self.head.lines().find_map(|line| line.strip_prefix("location: "));
+        line.unwrap_or_else(|| panic!("not sent anywhere: {}", self.head)).to_owned()
+    }
+}
+
+/// What a browser does: asks for one page.
+pub(crate) fn get(url: &str) -> Page {
+    let (authority, _) = url.strip_prefix("http://").expect("http").split_once('/').expect("a path");
+    request(url, "GET", authority)
+}
+
+pub(crate) fn request(url: &str, method: &str, host: &str) -> Page {
+    let (authority, path) = url.strip_prefix("http://").expect("http").split_once('/').expect("a path");
+    let mut stream = TcpStream::connect(authority).expect("somebody listens");
+    write!(stream, "{method} /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("an answer");
+    let (head, _) = text.split_once("\r\n\r\n").expect("a head");
+    let head = head.replace("\r\n", "\n");
+    let status = head.split(' ').nth(1).expect("a status").to_owned();
+    Page { status, head }
+}
+
 /// A server that isn't AWS's. It answers each request with the bytes that it is told, then ends the connection.
 pub(crate) struct Impostor {
     pub(crate) url: String,

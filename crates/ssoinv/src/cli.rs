@@ -256,6 +256,18 @@ pub(crate) struct LoginArgs {
     #[arg(long, conflicts_with_all = ["sso_session", "profile"])]
     pub(crate) all: bool,
 
+    /// Sign in here though no config knows it; prints the section to add, named by --sso-session
+    #[arg(long, value_name = "URL", requires = "sso_region", conflicts_with_all = ["profile", "all"])]
+    pub(crate) start_url: Option<String>,
+
+    /// The region of the Identity Center behind --start-url
+    #[arg(long, value_name = "REGION", requires = "start_url")]
+    pub(crate) sso_region: Option<String>,
+
+    /// Add the section to the config file instead, and keep a copy of what it was
+    #[arg(long, requires = "start_url")]
+    pub(crate) write: bool,
+
     #[command(flatten)]
     pub(crate) sign_in: SignInArgs,
     #[command(flatten)]

@@ -12,6 +12,7 @@ mod demo;
 mod display;
 mod env_vars;
 mod exit_codes;
+mod new_session;
 mod output;
 mod selection;
 mod sessions;

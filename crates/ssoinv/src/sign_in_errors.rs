@@ -27,8 +27,9 @@ pub(crate) fn error(failure: &Failure, session: &KnownSession, app: &App) -> Com
 /// The lines of the files that are to blame.
 fn details(failure: &Failure, session: &KnownSession, app: &App) -> Vec<String> {
     let sso = &session.sso;
-    let line = |at: &Location, key: &str, value: &str| {
-        format!("{}:{}  {key} = {value}", app.shown(&at.file.to_string_lossy()), at.line)
+    let line = |at: &Location, key: &str, value: &str| match at.line {
+        0 => format!("{}: {key} = {value}", at.file.display()),
+        number => format!("{}:{number}  {key} = {value}", app.shown(&at.file.to_string_lossy())),
     };
     let region = line(&sso.sso_region_at, "sso_region", &sso.sso_region);
     match failure.code.as_deref() {

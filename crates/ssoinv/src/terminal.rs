@@ -80,6 +80,13 @@ impl Terminal {
         format!("{label} {}\n{hint}", sanitize(message))
     }
 
+    /// Says a line, unless only what isn't well is to be said.
+    pub(crate) fn note(&self, line: &str) {
+        if self.verbosity > Verbosity::Quiet {
+            say(&format!("{}\n", sanitize(line)));
+        }
+    }
+
     fn hint(&self, hint: &str) -> String {
         format!("{} {}\n", self.label(Style::new().cyan().bold(), "hint:"), sanitize(hint))
     }

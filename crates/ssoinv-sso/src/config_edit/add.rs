@@ -119,6 +119,25 @@ pub fn sso_session_block(name: &str, start_url: &str, sso_region: &str) -> Resul
     Ok(append(name, start_url, sso_region, ""))
 }
 
+/// What a file is, and what it is to be.
+struct Addition {
+    path: PathBuf,
+    before: Option<Vec<u8>>,
+    /// None where the section is there already.
+    after: Option<String>,
+}
+
+/// Finds out, before anybody is asked for anything, whether [`add_sso_session`] would refuse. Answers whether the
+/// section is there already.
+pub fn has_sso_session(
+    path: &Path,
+    name: &str,
+    start_url: &str,
+    sso_region: &str,
+) -> Result<bool, EditError> {
+    Ok(prepare(path, name, start_url, sso_region)?.after.is_none())
+}
+
 /// Adds an `[sso-session]` section to the config file at `path`, which needn't be there yet. The same one, already
 /// there, is left as it is.
 pub fn add_sso_session(
@@ -127,6 +146,13 @@ pub fn add_sso_session(
     start_url: &str,
     sso_region: &str,
 ) -> Result<Written, EditError> {
+    let Addition { path, before, after } = prepare(path, name, start_url, sso_region)?;
+    let Some(after) = after else { return Ok(Written { path, backup: None, unchanged: true }) };
+    let backup = write(&path, before.as_deref(), after.as_bytes())?;
+    Ok(Written { path, backup, unchanged: false })
+}
+
+fn prepare(path: &Path, name: &str, start_url: &str, sso_region: &str) -> Result<Addition, EditError> {
     check(name, start_url, sso_region)?;
     let path = behind_links(path).map_err(|source| LoadError::Read { file: path.to_owned(), source })?;
     let unreadable = |source| LoadError::Read { file: path.clone(), source };
@@ -152,16 +178,15 @@ pub fn add_sso_session(
             })
             .collect();
         return if differences.is_empty() {
-            Ok(Written { path, backup: None, unchanged: true })
+            Ok(Addition { path, before, after: None })
         } else {
             Err(EditError::Differs { name: name.to_owned(), differences })
         };
     }
     // It has just been read as UTF-8.
     let text = String::from_utf8_lossy(bytes);
-    let after = append(name, start_url, sso_region, &text);
-    let backup = write(&path, before.as_deref(), after.as_bytes())?;
-    Ok(Written { path, backup, unchanged: false })
+    let after = Some(append(name, start_url, sso_region, &text));
+    Ok(Addition { path, before, after })
 }
 
 /// A name and values that can be read back as they are.

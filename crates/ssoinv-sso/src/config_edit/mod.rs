@@ -7,7 +7,7 @@
 mod add;
 mod diff;
 
-pub use self::add::{Difference, EditError, Written, add_sso_session, sso_session_block};
+pub use self::add::{Difference, EditError, Written, add_sso_session, has_sso_session, sso_session_block};
 pub use self::diff::unified_diff;
 
 use crate::aws_ini::{BLANK, split_comment};

@@ -1,6 +1,5 @@
 //! `ssoinv login`: signs in, whatever token there is, as `aws sso login` does.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use ssoinv_sso::session::Interaction;
@@ -12,15 +11,21 @@ use crate::cli::LoginArgs;
 use crate::command_error::CommandError;
 use crate::display::Display;
 use crate::exit_codes::ExitCode;
+use crate::new_session::NewSession;
 use crate::sessions::{self, KnownSession, SessionChoice};
 use crate::settings::{Asking, SignInSettings, StationSettings};
-use crate::terminal::{self, Verbosity};
+use crate::terminal;
 use crate::{sign_in_errors, warnings};
 
 pub(crate) fn run(args: &LoginArgs, app: &App) -> Result<ExitCode, CommandError> {
     let sign_in = SignInSettings::new(&args.sign_in, &app.environment);
     refuse_without_somebody(sign_in)?;
     let settings = StationSettings::of_sign_in(&args.limits, &app.environment)?;
+    if let (Some(start_url), Some(sso_region)) = (&args.start_url, &args.sso_region) {
+        let new = NewSession::new(args.sso_session.as_deref(), start_url, sso_region, app)?;
+        let code = super::runtime()?.block_on(sign_in_to(&[new.known()], &settings, sign_in, app))?;
+        return if code == ExitCode::Complete { new.keep(args.write, app) } else { Ok(code) };
+    }
     let profiles = app.load_profiles()?;
     let choice = match (&args.sso_session, &args.profile) {
         _ if args.all => SessionChoice::All,
@@ -88,19 +93,14 @@ async fn sign_in_to(
     Ok(code)
 }
 
-fn tell(session: &KnownSession, token: &Arc<AccessToken>, app: &App) {
-    if app.terminal.verbosity == Verbosity::Quiet {
-        return;
-    }
-    let end = utc(token.expires_at);
+fn tell(session: &KnownSession, token: &AccessToken, app: &App) {
     let then = if token.refreshes {
         "refreshed by itself from then on, while the sign-in lasts"
     } else {
-        "then it ends"
+        "and can't be refreshed then"
     };
-    let line = format!("the token of `{}` is good until {end}, {then}\n", session.label());
-    terminal::say(&ssoinv_output::sanitize::sanitize(line.trim_end()));
-    terminal::say("\n");
+    let (label, end) = (session.label(), utc(token.expires_at));
+    app.terminal.note(&format!("the token of `{label}` is good until {end}, {then}"));
 }
 
 /// A moment as people and scripts read it: `2026-01-02T03:04:05Z`.

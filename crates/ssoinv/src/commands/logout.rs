@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use ssoinv_core::event::Events;
 use ssoinv_core::failure::Failure;
-use ssoinv_output::sanitize::sanitize;
 use ssoinv_sso::credential_cache::CredentialCache;
 use ssoinv_sso::http::Place;
 use ssoinv_sso::profile::Service;
@@ -19,7 +18,7 @@ use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
 use crate::sessions::{self, KnownSession, SessionChoice};
 use crate::settings::{Asking, StationSettings};
-use crate::terminal::{self, Verbosity};
+use crate::terminal;
 
 /// A token to be ended.
 struct Ending {
@@ -53,7 +52,7 @@ async fn sign_out_of(
     let endings = endings(sessions, args.all, &cache, &station.context).await?;
     for session in sessions {
         if !endings.iter().any(|ending| ending.label == session.label()) {
-            note(&format!("nobody is signed in to `{}`", session.label()), app);
+            app.terminal.note(&format!("nobody is signed in to `{}`", session.label()));
         }
     }
     let mut code = ExitCode::Complete;
@@ -64,8 +63,10 @@ async fn sign_out_of(
             .await
             .map_err(|error| not_removed(&error))?
         {
-            SignedOut::Revoked => note(&format!("signed out of `{label}`"), app),
-            SignedOut::HadEnded => note(&format!("removed the token of `{label}`, which had ended"), app),
+            SignedOut::Revoked => app.terminal.note(&format!("signed out of `{label}`")),
+            SignedOut::HadEnded => {
+                app.terminal.note(&format!("removed the token of `{label}`, which had ended"));
+            }
             SignedOut::NotRevoked(failure) => {
                 let message = format!(
                     "the token of `{label}` is removed here, but the portal was not told: {}",
@@ -83,12 +84,13 @@ async fn sign_out_of(
             CredentialCache::new(home).remove_all().await.map_err(|error| not_removed(&error))?;
         if credentials > 0 {
             let plural = if credentials == 1 { "" } else { "s" };
-            note(&format!("removed {credentials} cached role credential{plural}"), app);
+            app.terminal.note(&format!("removed {credentials} cached role credential{plural}"));
         }
         removed += credentials;
     }
     if removed > 0 {
-        note("role credentials that were handed out before stay good until they end by themselves", app);
+        app.terminal
+            .note("role credentials that were handed out before stay good until they end by themselves");
     }
     Ok(code)
 }
@@ -130,10 +132,4 @@ fn portal_of(stored: &StoredToken, context: &SsoContext) -> Result<Place, Failur
 fn not_removed(error: &StoreError) -> CommandError {
     CommandError::new(ExitCode::Output, error.to_string())
         .with_hint("make `~/.aws/sso/cache` and `~/.aws/cli/cache` folders that you can write to")
-}
-
-fn note(line: &str, app: &App) {
-    if app.terminal.verbosity > Verbosity::Quiet {
-        terminal::say(&format!("{}\n", sanitize(line)));
-    }
 }
