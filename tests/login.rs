@@ -8,7 +8,7 @@ use expect_test::expect;
 use serde_json::{Value, json};
 use ssoinv_sim::{Approval, Control, Effect, Fault, Format, Options, Organisation, Seeded, Service, Token};
 
-use crate::support::{Live, Run, World, column, get, request, seeded};
+use crate::support::{Live, OnTerminal, Run, World, column, get, request, seeded};
 use crate::tests;
 
 tests![
@@ -131,10 +131,16 @@ fn a_page_signs_in_and_the_next_command_needs_nobody() {
 
 fn a_collecting_command_signs_in_with_a_page_too() {
     let world = with_screen(Options::default(), Token::None);
-    let mut person = world.at_terminal("buckets --all-profiles -o json --no-browser");
-    let address = person.reads_word(": open ");
-    get(&get(&address).location());
-    assert_eq!(person.sees_the_end().ended(0).rows().len(), 6);
+    let mut command = world.command("buckets --all-profiles -o json");
+    // Nothing that could open a page is found there.
+    command.env("PATH", world.home.path()).env("TERM", "xterm");
+    let live = Live::on_terminal(command, 400, OnTerminal::Stderr);
+    let said = live.terminal_until(|text| text.contains("open the address above"));
+    let (_, rest) = said.split_once(": open ").expect("an address");
+    get(&get(rest.lines().next().expect("a line")).location());
+    let (run, screen) = live.finish();
+    assert_eq!(run.ended(0).rows().len(), 6);
+    assert!(!screen.contains("0/0"), "no bar before there is a plan: {screen:?}");
 }
 
 fn without_a_terminal_it_prints_and_waits() {

@@ -52,11 +52,8 @@ impl Display {
     /// Starts the display's thread.
     pub(crate) fn start(terminal: Terminal, clock: Clock, browser: Browser, demo: bool) -> Self {
         let (sender, receiver) = mpsc::channel();
-        let drawn = terminal.on_stderr && terminal.verbosity != Verbosity::Quiet;
-        let bar = ProgressBar::with_draw_target(
-            None,
-            if drawn { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() },
-        );
+        // Until there is a plan there is nothing to draw.
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         let view = View {
             terminal,
             clock,
@@ -200,6 +197,9 @@ impl View {
 
     fn begin(&mut self, plan: &Plan) {
         self.progress = Progress::of(plan);
+        if self.terminal.on_stderr && self.terminal.verbosity != Verbosity::Quiet {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        }
         self.bar.set_length(self.progress.tasks as u64);
         let template = "{spinner} [{bar:24}] {msg}, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
