@@ -5,6 +5,7 @@
 //! forgotten there is dead code, which CI refuses.
 
 mod accounts;
+mod ambient;
 mod demo;
 mod expiry;
 mod faults;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(4);
     let trials: Vec<Trial> = [
         accounts::tests(),
+        ambient::tests(),
         demo::tests(),
         expiry::tests(),
         faults::tests(),

@@ -547,12 +547,20 @@ fn short_help_and_version() {
           -h, --help           Print help (see more with '--help')
 
         Selection:
-          -p, --profile <NAME>   Profiles to use: names or globs, several with commas [default: AWS_PROFILE,
-                                 AWS_DEFAULT_PROFILE, `default`]
-              --all-profiles     Use every profile
-          -r, --region <REGION>  Regions to ask for regional tables, several with commas [default:
-                                 AWS_REGION, AWS_DEFAULT_REGION, each profile's own]
-              --every-role       Keep the roles of one account apart, and ask with each
+          -p, --profile <NAME>           Profiles to use: names or globs, several with commas [default:
+                                         AWS_PROFILE, AWS_DEFAULT_PROFILE, `default`]
+              --all-profiles             Use every profile
+              --ambient                  Use no profile, but what this machine is: keys in the environment,
+                                         a web identity, the role of the container or of the EC2 instance
+                                         [default where no profile is named and there is no `default`]
+              --assume-role <ROLE>       Assume the role of this name in each account of --account, from the
+                                         one profile or from what this machine is
+              --account <ID,…|FILE|all>  The accounts to assume the role in: IDs with commas, a file of
+                                         them, or `all` active ones of the organisation
+              --external-id <ID>         The external ID that the role asks for
+          -r, --region <REGION>          Regions to ask for regional tables, several with commas [default:
+                                         AWS_REGION, AWS_DEFAULT_REGION, each profile's own]
+              --every-role               Keep the roles of one account apart, and ask with each
 
         Sign-in:
               --no-input               Never ask anybody to sign in; `CI=true` says the same

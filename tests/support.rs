@@ -118,6 +118,8 @@ pub(crate) fn seeded(accounts: usize) -> Organisation {
 pub(crate) fn ssoinv(arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ssoinv"));
     command.args(arguments.split_whitespace()).env_clear();
+    // What this machine is, is nobody's business; and no test speaks to anything but this machine.
+    command.env("AWS_EC2_METADATA_DISABLED", "true");
     // Programs that `credential_process` names, and Windows' own libraries.
     for name in ["PATH", "SystemRoot"] {
         if let Some(value) = std::env::var_os(name) {

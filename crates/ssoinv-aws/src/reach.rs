@@ -25,12 +25,13 @@ pub enum Regions {
 /// Profiles that are identified at once: those whose account the files don't tell need a call.
 const AT_ONCE: usize = 16;
 
-/// Finds out each profile's account, and the accounts' names. A profile that can't be used comes out as
+/// Finds out each profile's account, and the accounts' names as far as `known` doesn't have them. A profile that can't be used comes out as
 /// [`Standing::Broken`]; none is lost.
 pub async fn reaches(
     profiles: &[Arc<Profile>],
     credentials: &CredentialStore,
     regions: &Regions,
+    known: &BTreeMap<AccountId, Arc<str>>,
     stop: &Stop,
 ) -> Vec<Reach> {
     let names = account_names(profiles, credentials, stop);
@@ -40,7 +41,7 @@ pub async fn reaches(
         .collect::<Vec<_>>();
     let (names, mut reaches) = futures::join!(names, identified);
     for reach in &mut reaches {
-        reach.account_name = reach.account_id.and_then(|id| names.get(&id).cloned());
+        reach.account_name = reach.account_id.and_then(|id| known.get(&id).or(names.get(&id)).cloned());
     }
     reaches
 }

@@ -15,7 +15,7 @@ use crate::regions;
 use crate::service::{Route, Service, UNKNOWN, route};
 use crate::sigv4::{self, Authorization};
 use crate::state::State;
-use crate::{ec2, lambda, oidc, portal, s3, sts};
+use crate::{ec2, lambda, metadata, oidc, organizations, portal, s3, sts};
 
 /// How far a request's time may be off, in seconds; S3 allows more than the others.
 const SKEW: i64 = 300;
@@ -222,9 +222,10 @@ fn sign_off(state: &State, service: Service, reply: &mut Reply, request_id: Stri
             reply.headers.push(("requestid", request_id));
             reply.headers.push(("server", "AWS SSO".to_owned()));
         }
-        Service::Oidc | Service::Sts | Service::Ec2 | Service::Lambda => {
+        Service::Oidc | Service::Sts | Service::Ec2 | Service::Lambda | Service::Organizations => {
             reply.headers.push(("x-amzn-requestid", request_id));
         }
+        Service::Metadata => reply.headers.push(("server", "EC2ws".to_owned())),
     }
 }
 
@@ -266,7 +267,7 @@ enum Admitted {
 
 fn identify(state: &State, route: &Route, request: &Request) -> (Known, Result<Admitted, Refusal>) {
     match route.service {
-        Service::Oidc => (Known::default(), Ok(Admitted::Anyone)),
+        Service::Oidc | Service::Metadata => (Known::default(), Ok(Admitted::Anyone)),
         Service::Sts if route.operation == "AssumeRoleWithWebIdentity" => {
             (Known::default(), Ok(Admitted::Anyone))
         }
@@ -278,7 +279,7 @@ fn identify(state: &State, route: &Route, request: &Request) -> (Known, Result<A
             };
             (known, portal::session_of(state, request).map(Admitted::Session))
         }
-        Service::Sts | Service::S3 | Service::Ec2 | Service::Lambda => {
+        Service::Sts | Service::S3 | Service::Ec2 | Service::Lambda | Service::Organizations => {
             let (known, caller) = authenticate(state, route.service, request);
             (
                 known,
@@ -359,6 +360,7 @@ async fn asked(
         (Service::Portal, Admitted::Session(session)) => {
             portal::answer(state, operation, session, request, params).await
         }
+        (Service::Metadata, _) => metadata::answer(state, operation, request),
         (Service::Sts, Admitted::Anyone) => sts::with_web_identity(state, params, request_id),
         (service, Admitted::Signed(_)) if operation == UNKNOWN => Err(not_simulated(service, request)),
         (Service::Sts, Admitted::Signed(caller)) => {
@@ -369,6 +371,9 @@ async fn asked(
             "DescribeRegions" => ec2::describe_regions(state, &caller.key, params, request_id),
             _ => ec2::describe_instances(state, &caller.key, &caller.region, params, request_id, empty_page),
         },
+        (Service::Organizations, Admitted::Signed(caller)) => {
+            organizations::list_accounts(state, &caller.key, request, empty_page)
+        }
         (Service::Lambda, Admitted::Signed(caller)) => {
             lambda::list_functions(state, &caller.key, &caller.region, params)
         }
@@ -382,6 +387,8 @@ fn not_simulated(service: Service, request: &Request) -> Refusal {
         Service::S3 => (501, "NotImplemented"),
         Service::Lambda => (404, "ResourceNotFoundException"),
         Service::Ec2 | Service::Sts | Service::Portal | Service::Oidc => (400, "InvalidAction"),
+        Service::Organizations => (400, "UnknownOperationException"),
+        Service::Metadata => (404, "NotFound"),
     };
     let message = format!("The simulator has no answer for {} {}", request.method, request.path);
     Refusal::new(status, code, message)

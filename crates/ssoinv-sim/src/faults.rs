@@ -71,7 +71,7 @@ pub enum Effect {
     Garbage,
     /// 200 with no body.
     EmptyBody,
-    /// DescribeInstances only: a page without reservations that has a `NextToken`.
+    /// Of DescribeInstances and Organizations' ListAccounts only: a page without members that has a `NextToken`.
     EmptyPage,
 }
 
@@ -158,7 +158,9 @@ impl Fault {
             && is(&self.account, call.account)
             && is(&self.region, call.region)
             && is(&self.role, call.role)
-            && (self.effect != Effect::EmptyPage || call.operation == "DescribeInstances")
+            && (self.effect != Effect::EmptyPage
+                || call.operation == "DescribeInstances"
+                || call.service == Service::Organizations)
     }
 }
 

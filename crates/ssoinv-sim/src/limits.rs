@@ -55,7 +55,7 @@ impl Limits {
 
     fn of(&self, service: Service) -> Option<Rate> {
         match service {
-            Service::Oidc => None,
+            Service::Oidc | Service::Organizations | Service::Metadata => None,
             Service::Portal => self.portal,
             Service::Sts => self.sts,
             Service::S3 => self.s3,
@@ -88,7 +88,9 @@ impl Buckets {
     pub(crate) fn take(&mut self, service: Service, account: &str, region: &str, now: Duration) -> bool {
         let Some(rate) = self.limits.of(service) else { return true };
         let key = match service {
-            Service::Portal | Service::Oidc => (service, String::new(), String::new()),
+            Service::Portal | Service::Oidc | Service::Organizations | Service::Metadata => {
+                (service, String::new(), String::new())
+            }
             Service::S3 => (service, account.to_owned(), String::new()),
             Service::Sts | Service::Ec2 | Service::Lambda => (service, account.to_owned(), region.to_owned()),
         };

@@ -74,6 +74,9 @@ struct ListedAccount {
     email: String,
     #[serde(default)]
     roles: Option<Vec<String>>,
+    /// `ACTIVE` where not said; `SUSPENDED`, `PENDING_CLOSURE`.
+    #[serde(default)]
+    status: Option<String>,
     #[serde(default)]
     disabled_regions: Vec<String>,
     #[serde(default)]
@@ -290,6 +293,12 @@ impl Organisation {
             email: account.email.clone(),
             roles: account.roles.as_ref().unwrap_or(&self.roles).clone(),
         }
+    }
+
+    /// The status of an account, as Organizations tells it.
+    pub(crate) fn status(&self, index: usize) -> &str {
+        let listed = self.accounts.get(index).filter(|_| self.seeded.is_none());
+        listed.and_then(|account| account.status.as_deref()).unwrap_or("ACTIVE")
     }
 
     /// The number of an account.

@@ -63,7 +63,9 @@ pub(crate) fn of_problem(service: Service, problem: Problem) -> Refusal {
         Service::S3 => of_s3(problem),
         Service::Ec2 => of_ec2(&problem),
         Service::Sts => of_sts(problem),
-        Service::Lambda | Service::Portal | Service::Oidc => of_lambda(problem),
+        Service::Lambda | Service::Portal | Service::Oidc | Service::Organizations | Service::Metadata => {
+            of_lambda(problem)
+        }
     }
 }
 
@@ -238,6 +240,8 @@ pub(crate) fn denied(service: Service, caller: &str, operation: &str, by_scp: bo
         ),
         Service::S3 | Service::Sts => Refusal::new(403, "AccessDenied", text),
         Service::Lambda => Refusal::new(403, "AccessDeniedException", text),
+        Service::Organizations => Refusal::new(400, "AccessDeniedException", text),
+        Service::Metadata => Refusal::new(403, "Forbidden", "Forbidden"),
     }
 }
 
@@ -250,6 +254,8 @@ pub(crate) fn throttled(service: Service) -> Refusal {
         Service::Lambda => Refusal::new(429, "TooManyRequestsException", "Rate exceeded"),
         Service::Portal => Refusal::new(429, "TooManyRequestsException", "HTTP 429 Unknown Code"),
         Service::Oidc => Refusal::new(400, "SlowDownException", "Slow down to fetch token"),
+        Service::Organizations => Refusal::new(400, "TooManyRequestsException", "Rate exceeded"),
+        Service::Metadata => Refusal::new(429, "TooManyRequests", "Too Many Requests"),
     }
 }
 
@@ -278,7 +284,7 @@ pub(crate) fn broken(service: Service, status: u16) -> Refusal {
                 "ServiceUnavailable"
             }
         }
-        Service::Lambda => {
+        Service::Lambda | Service::Organizations | Service::Metadata => {
             if internal {
                 "ServiceException"
             } else {
@@ -375,6 +381,12 @@ pub(crate) fn render(service: Service, refusal: Refusal, request_id: &str, host_
             let kind = format!("com.amazonaws.switchboard.portal#{code}");
             Reply::json(status, &json!({"message": message, "__type": kind})).with("x-amzn-errortype", code)
         }
+        Service::Organizations => Reply::new(
+            status,
+            "application/x-amz-json-1.1",
+            json!({"__type": code, "Message": message}).to_string(),
+        ),
+        Service::Metadata => Reply::new(status, "text/html", message),
         Service::Oidc => Reply::json(
             status,
             &json!({"error": oauth_error(code), "error_description": message}),

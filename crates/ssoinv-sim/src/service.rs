@@ -5,6 +5,7 @@ use hyper::Method;
 use serde::Serialize;
 
 use crate::http::{Params, Request};
+use crate::metadata;
 use crate::sigv4::Authorization;
 
 /// A simulated service.
@@ -23,6 +24,10 @@ pub enum Service {
     Ec2,
     /// Lambda.
     Lambda,
+    /// Organizations.
+    Organizations,
+    /// What a machine is told of itself: instance metadata and container credentials.
+    Metadata,
 }
 
 impl Service {
@@ -36,11 +41,15 @@ impl Service {
             Self::S3 => "s3",
             Self::Ec2 => "ec2",
             Self::Lambda => "lambda",
+            Self::Organizations => "organizations",
+            Self::Metadata => "metadata",
         }
     }
 
     fn of_scope(name: &str) -> Option<Self> {
-        [Self::Sts, Self::S3, Self::Ec2, Self::Lambda].into_iter().find(|service| service.name() == name)
+        [Self::Sts, Self::S3, Self::Ec2, Self::Lambda, Self::Organizations]
+            .into_iter()
+            .find(|service| service.name() == name)
     }
 
     /// Whether there is such an operation, in this service or, without one, in any.
@@ -75,6 +84,11 @@ const OPERATIONS: &[(Service, &str)] = &[
     (Service::Sts, "AssumeRoleWithWebIdentity"),
     (Service::Ec2, "DescribeInstances"),
     (Service::Ec2, "DescribeRegions"),
+    (Service::Organizations, "ListAccounts"),
+    (Service::Metadata, "InstanceToken"),
+    (Service::Metadata, "InstanceRoles"),
+    (Service::Metadata, "InstanceCredentials"),
+    (Service::Metadata, "ContainerCredentials"),
 ];
 
 /// What a request is for.
@@ -97,6 +111,11 @@ pub(crate) fn route(request: &Request) -> Route {
     let signed_for = authorization.and_then(|value| Authorization::parse(value).ok());
     let signed_for = signed_for.and_then(|parsed| Service::of_scope(parsed.service));
     if authorization.is_none()
+        && let Some(operation) = metadata::operation(request.method.as_str(), &request.path)
+    {
+        return Route { service: Service::Metadata, operation, params };
+    }
+    if authorization.is_none()
         && let Some((service, operation)) = unsigned(&request.method, &request.path)
     {
         return Route { service, operation, params };
@@ -109,6 +128,11 @@ pub(crate) fn route(request: &Request) -> Route {
                 && request.path.trim_end_matches('/') == "/2015-03-31/functions" =>
         {
             "ListFunctions"
+        }
+        Service::Organizations
+            if request.header("x-amz-target") == Some("AWSOrganizationsV20161128.ListAccounts") =>
+        {
+            "ListAccounts"
         }
         Service::Sts | Service::Ec2 => {
             let action = params.get("Action").unwrap_or_default();

@@ -136,6 +136,12 @@ impl Simulator {
         control::secrets(&self.state)
     }
 
+    /// What a container shows at `/container/credentials` (`AWS_CONTAINER_AUTHORIZATION_TOKEN`).
+    #[must_use]
+    pub fn container_token(&self) -> &str {
+        &self.state.container_token
+    }
+
     /// How often a refresh token came that had served before, which ends its sign-in.
     #[must_use]
     pub fn reuses(&self) -> u64 {

@@ -55,6 +55,10 @@ pub(crate) struct State {
     pub(crate) calls: Calls,
     pub(crate) oidc: Mutex<SignIns>,
     pub(crate) roles: Mutex<RoleSettings>,
+    /// Tokens of the instance's metadata service, with their end in milliseconds since 1970.
+    pub(crate) metadata_tokens: Mutex<HashMap<String, i64>>,
+    /// What a container shows for its credentials.
+    pub(crate) container_token: String,
     faults: Mutex<Faults>,
     has_faults: AtomicBool,
     buckets: Mutex<Buckets>,
@@ -65,11 +69,14 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(organisation: Organisation, options: &Options, url: String) -> Self {
         let oidc = SignIns::new(organisation.sessions().len(), options);
+        let mint = Mint::new();
         let state = Self {
+            container_token: mint.session_token(),
+            metadata_tokens: Mutex::default(),
             url,
             upstream_sts: options.upstream_sts.clone(),
             clock: Clock::new(),
-            mint: Mint::new(),
+            mint,
             keys: Keys::default(),
             calls: Calls::new(options.call_log),
             oidc: Mutex::new(oidc),

@@ -26,9 +26,10 @@ use crate::attempt::Turnstile;
 use crate::credential_cache::CredentialCache;
 use crate::http::Place;
 use crate::login::oidc::lasts;
+use crate::organizations::{self, Member};
 use crate::portal::{Account, Portal};
 use crate::profile::{
-    AssumeRole, CredentialSource, Profile, RoleArn, RoleSource, Service, SsoRole, SsoSession,
+    AssumeRole, CredentialSource, Machine, Profile, RoleArn, RoleSource, Service, SsoRole, SsoSession,
 };
 use crate::session::{Session, SessionKey, SsoContext, misconfigured};
 use crate::sts::Sts;
@@ -122,7 +123,7 @@ struct SignedIn {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Sso { session: SessionKey, account: AccountId, role: String },
-    Role { profile: String, place: Place },
+    Role { profile: String, role: String, place: Place },
     WebIdentity { role: String, file: PathBuf, session: Option<String>, place: Place },
     Process { command: String },
     Instance,
@@ -257,6 +258,28 @@ impl CredentialStore {
         accounts.iter().filter_map(|account| Some((account.id, account.name.clone()?))).collect()
     }
 
+    /// The accounts of the organisation that a profile's account belongs to, page by page.
+    ///
+    /// # Errors
+    /// As [`CredentialStore::get`]; [`FailureKind::Denied`] where the caller may not list them.
+    pub async fn organisation(
+        &self,
+        profile: &Profile,
+        partition: Partition,
+        on_park: impl Fn(bool) + Send + Sync,
+    ) -> Result<Vec<Member>, Failure> {
+        let region = partition.default_region();
+        let place = self.context.place(Service::Organizations, Some(profile), region)?;
+        let credentials = self.get(profile, None, &on_park).await?;
+        match organizations::members(&credentials, &place, &self.context).await {
+            Err(Failure { remedy: Remedy::Renew, .. }) => {
+                let renewed = self.get(profile, Some(&credentials), &on_park).await?;
+                organizations::members(&renewed, &place, &self.context).await
+            }
+            answer => answer,
+        }
+    }
+
     /// The token of a sign-in, which its profile says where to get.
     pub fn tokens(&self, sso: &Arc<SsoSession>, profile: Option<&Profile>) -> Result<TokenSource, Failure> {
         Ok(self.signed_in(sso, profile)?.tokens.clone())
@@ -333,6 +356,7 @@ impl CredentialStore {
                         format!("profile `{}` uses `aws login`, which is not supported yet", profile.name);
                     Err(misconfigured("LoginNotSupported", message))
                 }
+                CredentialSource::Machine(machine) => self.of_machine(*machine, refused).await,
                 CredentialSource::None | CredentialSource::Unusable => Err(misconfigured(
                     "NoCredentials",
                     format!("profile `{}` has no credentials", profile.name),
@@ -408,7 +432,8 @@ impl CredentialStore {
             return Err(misconfigured("MfaRequired", message));
         }
         let place = self.sts_place(profile, Some(&role.role))?;
-        let key = Key::Role { profile: role.profile.clone(), place: place.clone() };
+        let key =
+            Key::Role { profile: role.profile.clone(), role: role.role.arn.clone(), place: place.clone() };
         let fetch = async {
             let source = self.of_role_source(&role.source, profile, None).await?;
             match self.sts.assume_role(role, &source, &place).await {
@@ -430,15 +455,25 @@ impl CredentialStore {
     ) -> Result<Arc<RoleCredentials>, Failure> {
         match source {
             RoleSource::Profile { credentials, .. } => self.of_source(credentials, profile, refused).await,
-            RoleSource::Environment => unrenewable(
+            RoleSource::Machine(machine) => self.of_machine(*machine, refused).await,
+        }
+    }
+
+    async fn of_machine(
+        &self,
+        machine: Machine,
+        refused: Option<&RoleCredentials>,
+    ) -> Result<Arc<RoleCredentials>, Failure> {
+        match machine {
+            Machine::Environment => unrenewable(
                 machine::from_environment(&self.context.env)?,
                 refused,
                 "the keys in the environment",
             ),
-            RoleSource::Ec2InstanceMetadata => {
+            Machine::Ec2InstanceMetadata => {
                 self.once(Key::Instance, refused, machine::of_instance(&self.context)).await
             }
-            RoleSource::EcsContainer => {
+            Machine::EcsContainer => {
                 self.once(Key::Container, refused, machine::of_container(&self.context)).await
             }
         }

@@ -15,6 +15,7 @@ pub mod credentials;
 pub mod http;
 mod login;
 mod machine;
+pub mod organizations;
 pub mod portal;
 mod process;
 pub mod profile;

@@ -1,6 +1,7 @@
 //! Credentials that the machine has: in the environment, of its EC2 instance or its container (`credential_source`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::imds::client::EndpointMode;
@@ -17,14 +18,16 @@ use crate::credentials::RoleCredentials;
 use crate::profile::Env;
 use crate::session::{SsoContext, misconfigured};
 
+/// How long the instance's metadata service may take to connect, and to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The keys in the environment (`credential_source = Environment`).
 pub(crate) fn from_environment(env: &Env) -> Result<RoleCredentials, Failure> {
     let variable = |name: &str| env.get(name).filter(|value| !value.is_empty());
     let (Some(access_key_id), Some(secret)) =
         (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"))
     else {
-        let message =
-            "`credential_source = Environment` needs `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`";
+        let message = "the environment has no `AWS_ACCESS_KEY_ID`, or no `AWS_SECRET_ACCESS_KEY`";
         return Err(misconfigured("NoEnvironmentKeys", message));
     };
     Ok(RoleCredentials {
@@ -40,8 +43,7 @@ pub(crate) fn from_environment(env: &Env) -> Result<RoleCredentials, Failure> {
 pub(crate) async fn of_instance(context: &SsoContext) -> Result<RoleCredentials, Failure> {
     let variable = |name: &str| context.env.get(name).filter(|value| !value.is_empty());
     if variable("AWS_EC2_METADATA_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-        let message =
-            "`credential_source = Ec2InstanceMetadata` is switched off by `AWS_EC2_METADATA_DISABLED`";
+        let message = "the identity of the EC2 instance is switched off by `AWS_EC2_METADATA_DISABLED`";
         return Err(misconfigured("InstanceMetadataDisabled", message));
     }
     let config = provider_config(context);
@@ -52,6 +54,8 @@ pub(crate) async fn of_instance(context: &SsoContext) -> Result<RoleCredentials,
     let endpoint = variable("AWS_EC2_METADATA_SERVICE_ENDPOINT").map_or(default, String::as_str);
     // Named here in full, so that the provider looks for it neither in the environment nor in the files.
     client = client.endpoint_mode(if ipv6 { EndpointMode::IpV6 } else { EndpointMode::IpV4 });
+    // As botocore asks: one attempt of a second, so that a machine that is no instance isn't held up.
+    client = client.connect_timeout(PATIENCE).read_timeout(PATIENCE).max_attempts(1);
     client = client.endpoint(endpoint).map_err(|error| {
         misconfigured(
             "InvalidMetadataEndpoint",

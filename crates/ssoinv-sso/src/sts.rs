@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
     use crate::http::Timeouts;
-    use crate::profile::{RoleArn, RoleSource};
+    use crate::profile::{Machine, RoleArn, RoleSource};
     use crate::testing::{Canned, canned, context, place};
 
     const ASSUMED: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIA1</AccessKeyId>\
@@ -231,7 +231,7 @@ mod tests {
         let role = AssumeRole {
             profile: "dev".to_owned(),
             role: arn(),
-            source: RoleSource::Environment,
+            source: RoleSource::Machine(Machine::Environment),
             external_id: None,
             role_session_name: None,
             duration_seconds: None,

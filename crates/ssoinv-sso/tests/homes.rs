@@ -10,8 +10,8 @@ use std::{fs, ptr};
 
 use expect_test::{Expect, expect};
 use ssoinv_sso::profile::{
-    Base, CredentialSource, Env, LoadError, Location, Problem, ProblemKind, Profile, ProfileReport, Profiles,
-    RoleSource, Service, endpoint_for,
+    Base, CredentialSource, Env, LoadError, Location, Machine, Problem, ProblemKind, Profile, ProfileReport,
+    Profiles, Service, endpoint_for,
 };
 
 fn home(case: &str) -> PathBuf {
@@ -45,8 +45,8 @@ fn show_credentials(source: &CredentialSource) -> String {
         Base::Credentials(CredentialSource::Login { session }) => format!("login {session}"),
         Base::Credentials(CredentialSource::None) => "none".to_owned(),
         Base::Credentials(_) => "unusable".to_owned(),
-        Base::Machine(RoleSource::Environment) => "the environment".to_owned(),
-        Base::Machine(RoleSource::Ec2InstanceMetadata) => "the instance".to_owned(),
+        Base::Machine(Machine::Environment) => "the environment".to_owned(),
+        Base::Machine(Machine::Ec2InstanceMetadata) => "the instance".to_owned(),
         Base::Machine(_) => "the container".to_owned(),
     };
     for role in roles {

@@ -117,6 +117,9 @@ pub(crate) struct SelectionArgs {
     #[command(flatten)]
     pub(crate) profiles: ProfileArgs,
 
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
+
     /// Regions to ask for regional tables, several with commas [default: AWS_REGION, AWS_DEFAULT_REGION, each
     /// profile's own]
     #[arg(long, short, value_name = "REGION", value_delimiter = ',')]
@@ -137,6 +140,27 @@ pub(crate) struct ProfileArgs {
     /// Use every profile
     #[arg(long)]
     pub(crate) all_profiles: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection")]
+pub(crate) struct IdentityArgs {
+    /// Use no profile, but what this machine is: keys in the environment, a web identity, the role of the container or of
+    /// the EC2 instance [default where no profile is named and there is no `default`]
+    #[arg(long, conflicts_with_all = ["profile", "all_profiles"])]
+    pub(crate) ambient: bool,
+
+    /// Assume the role of this name in each account of --account, from the one profile or from what this machine is
+    #[arg(long, value_name = "ROLE", requires = "account", conflicts_with = "all_profiles")]
+    pub(crate) assume_role: Option<String>,
+
+    /// The accounts to assume the role in: IDs with commas, a file of them, or `all` active ones of the organisation
+    #[arg(long, value_name = "ID,…|FILE|all", requires = "assume_role")]
+    pub(crate) account: Option<String>,
+
+    /// The external ID that the role asks for
+    #[arg(long, value_name = "ID", requires = "assume_role")]
+    pub(crate) external_id: Option<String>,
 }
 
 #[derive(Debug, Args)]

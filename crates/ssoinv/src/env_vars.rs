@@ -50,6 +50,8 @@ impl Environment {
         let vars = self.vars.iter().filter(|(name, _)| !foreign(name));
         let mut vars: BTreeMap<_, _> = vars.map(|(name, value)| (name.clone(), value.clone())).collect();
         vars.insert("HOME".to_owned(), home.display().to_string());
+        // The simulated machine is no instance of anything, whatever this one is.
+        vars.insert("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned());
         Self { vars, home: Some(home) }
     }
 
@@ -96,6 +98,6 @@ mod tests {
         let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let demo = Environment { vars, home: Some("/h".into()) }.for_demo("/d".into());
         let shown: Vec<_> = demo.vars.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(shown, ["HOME=/d", "NO_COLOR=1"]);
+        assert_eq!(shown, ["AWS_EC2_METADATA_DISABLED=true", "HOME=/d", "NO_COLOR=1"]);
     }
 }

@@ -3,6 +3,7 @@
 //! The way of the data: [`cli`] parses, [`settings`] resolves, `ssoinv-sso` signs in, `ssoinv-aws` plans and runs,
 //! `ssoinv-output` writes, [`display`] talks, [`exit_codes`] tells the truth. [`commands`] wires them, a file a verb.
 
+mod account_list;
 mod app;
 mod browser;
 mod cli;
@@ -12,6 +13,7 @@ mod demo;
 mod display;
 mod env_vars;
 mod exit_codes;
+mod identity;
 mod new_session;
 mod output;
 mod selection;

@@ -11,10 +11,11 @@ use ssoinv_output::Format;
 use ssoinv_sso::profile::nearest;
 use ssoinv_sso::session::{Flow, Interaction};
 
+use crate::account_list::AccountList;
 use crate::app::App;
 use crate::browser::Browser;
 use crate::cli::{
-    CollectArgs, CredentialArgs, LimitArgs, OutputArgs, ProfileArgs, SelectionArgs, SignInArgs,
+    CollectArgs, CredentialArgs, IdentityArgs, LimitArgs, OutputArgs, ProfileArgs, SelectionArgs, SignInArgs,
 };
 use crate::command_error::CommandError;
 use crate::env_vars::Environment;
@@ -279,10 +280,30 @@ impl StationSettings {
     }
 }
 
+/// A role to assume in many accounts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AssumeSettings {
+    /// Its name, with its path where it has one.
+    pub(crate) role: String,
+    pub(crate) accounts: AccountList,
+    pub(crate) external_id: Option<String>,
+}
+
+impl AssumeSettings {
+    fn new(args: &IdentityArgs) -> Result<Option<Self>, CommandError> {
+        let (Some(role), Some(account)) = (&args.assume_role, &args.account) else { return Ok(None) };
+        let (accounts, external_id) = (AccountList::parse(account)?, args.external_id.clone());
+        Ok(Some(Self { role: role.clone(), accounts, external_id }))
+    }
+}
+
 /// Everything that a collecting command was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct CollectSettings {
     pub(crate) profiles: ProfileChoice,
+    /// What the machine is, and no profile.
+    pub(crate) ambient: bool,
+    pub(crate) assume: Option<AssumeSettings>,
     pub(crate) regions: RegionSource,
     pub(crate) every_role: bool,
     pub(crate) sign_in: SignInSettings,
@@ -297,6 +318,8 @@ impl CollectSettings {
     pub(crate) fn new(args: &CollectArgs, environment: &Environment) -> Result<Self, CommandError> {
         Ok(Self {
             profiles: ProfileChoice::new(&args.selection.profiles, environment),
+            ambient: args.selection.identity.ambient,
+            assume: AssumeSettings::new(&args.selection.identity)?,
             regions: RegionSource::new(&args.selection, environment)?,
             every_role: args.selection.every_role,
             sign_in: SignInSettings::new(&args.sign_in, environment),

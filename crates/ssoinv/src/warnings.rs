@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use ssoinv_core::coverage::{Ledger, Status};
 use ssoinv_core::event::Notice;
-use ssoinv_sso::profile::{Origin, Problem, ProblemKind, Profile, Profiles, Severity};
+use ssoinv_sso::profile::{
+    CredentialSource, Machine, Origin, Problem, ProblemKind, Profile, Profiles, Severity,
+};
 use ssoinv_sso::session;
 
 use crate::app::App;
@@ -71,11 +73,13 @@ pub(crate) fn before_the_run(
             terminal::say(&app.terminal.warning(&message, Some(&problem.hint)));
         }
     }
+    let uses_keys =
+        |profile: &Arc<Profile>| profile.credentials == CredentialSource::Machine(Machine::Environment);
     let ignored: Vec<&str> = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
         .into_iter()
         .filter(|name| app.environment.get(name).is_some())
         .collect();
-    if !ignored.is_empty() {
+    if !ignored.is_empty() && !chosen.iter().any(uses_keys) {
         let names = ignored.join("`, `");
         let message = format!("`{names}` of the environment: ignored, since profiles are used");
         terminal::say(&app.terminal.warning(&message, Some("unset them to be rid of this warning")));

@@ -29,11 +29,14 @@ pub enum Service {
     Lambda,
     /// STS.
     Sts,
+    /// Organizations.
+    Organizations,
 }
 
 impl Service {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Sso, Self::SsoOidc, Self::S3, Self::Ec2, Self::Lambda, Self::Sts];
+    pub const ALL: [Self; 7] =
+        [Self::Sso, Self::SsoOidc, Self::S3, Self::Ec2, Self::Lambda, Self::Sts, Self::Organizations];
 
     /// The key in a `services` section.
     #[must_use]
@@ -45,6 +48,7 @@ impl Service {
             Self::Ec2 => "ec2",
             Self::Lambda => "lambda",
             Self::Sts => "sts",
+            Self::Organizations => "organizations",
         }
     }
 
@@ -58,6 +62,7 @@ impl Service {
             Self::Ec2 => "AWS_ENDPOINT_URL_EC2",
             Self::Lambda => "AWS_ENDPOINT_URL_LAMBDA",
             Self::Sts => "AWS_ENDPOINT_URL_STS",
+            Self::Organizations => "AWS_ENDPOINT_URL_ORGANIZATIONS",
         }
     }
 }

@@ -7,6 +7,7 @@
 //! Inside: `sections` knows what a header means and what merges with what, `resolve` (and `sso`) the order of
 //! credential providers, `check` the pitfalls that don't depend on it.
 
+mod ambient;
 mod check;
 mod endpoints;
 mod keys;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use ssoinv_core::scope::AccountId;
 
+pub use self::ambient::AMBIENT;
 pub use self::endpoints::{ConfiguredEndpoints, Endpoint, Origin, Service, endpoint_for};
 pub(crate) use self::names::bare_start_url;
 pub(crate) use self::names::host;
@@ -35,7 +37,8 @@ pub use self::report::{ProblemReport, ProfileReport, SourceReport};
 pub(crate) use self::sections::is_identifier;
 pub use self::settings::{Setting, Settings};
 pub use self::source::{
-    AssumeRole, Base, CredentialSource, Kind, RoleSource, SsoRole, SsoSession, StaticKeys, WebIdentity,
+    AssumeRole, Base, CredentialSource, Kind, Machine, RoleSource, SsoRole, SsoSession, StaticKeys,
+    WebIdentity,
 };
 pub(crate) use self::sso::SCOPE;
 

@@ -16,7 +16,9 @@ use super::names::{RoleArn, listed, nearest};
 use super::problem::{Location, Problem, ProblemKind, Shown};
 use super::sections::{Entry, Files, Group};
 use super::settings::Setting;
-use super::source::{AssumeRole, CredentialSource, Kind, RoleSource, SsoSession, StaticKeys, WebIdentity};
+use super::source::{
+    AssumeRole, CredentialSource, Kind, Machine, RoleSource, SsoSession, StaticKeys, WebIdentity,
+};
 
 /// A credential provider of botocore's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,7 +160,7 @@ impl<'a> Resolver<'a> {
         let (name, label) = (&entry.name, entry.label());
         let named = match named_source(entry) {
             Ok(Named::Profile(named)) => named,
-            Ok(Named::Machine(source)) => return Some(source),
+            Ok(Named::Machine(source)) => return Some(RoleSource::Machine(source)),
             Err(problem) => {
                 problems.push(problem);
                 return None;
@@ -238,7 +240,7 @@ enum Named<'a> {
     /// `source_profile`, not looked up yet.
     Profile(&'a Setting),
     /// `credential_source`.
-    Machine(RoleSource),
+    Machine(Machine),
 }
 
 /// Reads `source_profile` or `credential_source`: one of the two must be there.
@@ -250,9 +252,9 @@ fn named_source(entry: &Entry) -> Result<Named<'_>, Problem> {
     match (entry.merged.get("source_profile"), entry.merged.get("credential_source")) {
         (Some(profile), None) => Ok(Named::Profile(profile)),
         (None, Some(source)) => match source.value.as_str() {
-            "Environment" => Ok(Named::Machine(RoleSource::Environment)),
-            "Ec2InstanceMetadata" => Ok(Named::Machine(RoleSource::Ec2InstanceMetadata)),
-            "EcsContainer" => Ok(Named::Machine(RoleSource::EcsContainer)),
+            "Environment" => Ok(Named::Machine(Machine::Environment)),
+            "Ec2InstanceMetadata" => Ok(Named::Machine(Machine::Ec2InstanceMetadata)),
+            "EcsContainer" => Ok(Named::Machine(Machine::EcsContainer)),
             other => {
                 let message =
                     format!("`credential_source` of profile `{name}` is `{other}`, which does not exist");

@@ -29,6 +29,8 @@ pub enum Kind {
     CredentialProcess,
     /// `aws login`, the sign-in with a console session.
     Login,
+    /// No profile at all: what the machine and the environment are.
+    Ambient,
     /// No credentials.
     None,
 }
@@ -45,6 +47,7 @@ impl Kind {
             Self::Static => "static",
             Self::CredentialProcess => "credential-process",
             Self::Login => "login",
+            Self::Ambient => "ambient",
             Self::None => "none",
         }
     }
@@ -129,7 +132,14 @@ pub enum RoleSource {
         /// Its credentials. A source with keys of its own gives them, though it may also name a role.
         credentials: CredentialSource,
     },
-    /// Those in the environment (`credential_source = Environment`).
+    /// Those that the machine has (`credential_source`).
+    Machine(Machine),
+}
+
+/// Credentials that a machine has, without any profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Machine {
+    /// Keys in the environment.
     Environment,
     /// Those of this EC2 instance.
     Ec2InstanceMetadata,
@@ -186,6 +196,8 @@ pub enum CredentialSource {
         /// `login_session`.
         session: String,
     },
+    /// Those that the machine has.
+    Machine(Machine),
     /// The profile has no credentials.
     None,
     /// The profile is meant to have some, but one of its problems stands in the way.
@@ -203,7 +215,7 @@ impl CredentialSource {
             roles.push(&**role);
             match &role.source {
                 RoleSource::Profile { credentials, .. } => source = credentials,
-                other => break Base::Machine(other),
+                RoleSource::Machine(machine) => break Base::Machine(*machine),
             }
         };
         roles.reverse();
@@ -225,6 +237,6 @@ impl CredentialSource {
 pub enum Base<'a> {
     /// Credentials of a profile; never an assumed role.
     Credentials(&'a CredentialSource),
-    /// Those that the machine has; never [`RoleSource::Profile`].
-    Machine(&'a RoleSource),
+    /// Those that the machine has.
+    Machine(Machine),
 }

@@ -13,7 +13,7 @@ use ssoinv_aws::stop::{Stop, StopReason};
 use ssoinv_aws::tables::AnyTable;
 use ssoinv_core::coverage::{Cell, Ledger};
 use ssoinv_core::table::TableSchema;
-use ssoinv_sso::profile::{CredentialSource, Profile, Profiles};
+use ssoinv_sso::profile::Profile;
 
 use crate::app::App;
 use crate::browser::Browser;
@@ -21,9 +21,10 @@ use crate::cli::CollectArgs;
 use crate::command_error::CommandError;
 use crate::display::{Display, Heard};
 use crate::exit_codes::{self, ExitCode};
+use crate::identity::{self, Chosen, Names};
 use crate::output::{self, RowWriter, WriteEnd};
-use crate::selection::{self, Selected};
 use crate::settings::{CollectSettings, RegionSource};
+use crate::station::Station;
 use crate::summary::Summary;
 use crate::{signals, station, warnings};
 
@@ -31,9 +32,7 @@ pub(crate) fn run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<Exit
     let settings = CollectSettings::new(args, &app.environment)?;
     let tables = find_tables(tables)?;
     let profiles = app.load_profiles()?;
-    let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
-    let selected = selection::select(&settings.profiles, &names, &app.searched(&profiles))?;
-    let chosen = chosen(&profiles, &selected, &settings, app)?;
+    let Chosen { profiles: chosen, unless_instance } = identity::choose(&profiles, &settings, app)?;
     warnings::before_the_run(&profiles, &chosen, &settings, app);
     warnings::foreign_endpoints(&chosen, app);
 
@@ -42,7 +41,7 @@ pub(crate) fn run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<Exit
     let writer = RowWriter::new(&schemas, &settings.output, app)?;
     let runtime = super::runtime()?;
     let run = Run { id: run_id(app), settings: &settings, tables, profiles: chosen, app };
-    let ended = runtime.block_on(run.collect(writer));
+    let ended = runtime.block_on(run.collect(writer, unless_instance));
     // Calls that were given up are not waited for.
     runtime.shutdown_background();
     ended
@@ -59,27 +58,6 @@ fn find_tables(names: &[&str]) -> Result<Vec<&'static dyn AnyTable>, CommandErro
     Ok(tables)
 }
 
-/// The selected profiles. What is wrong with one that was named alone ends the command.
-fn chosen(
-    profiles: &Profiles,
-    selected: &Selected,
-    settings: &CollectSettings,
-    app: &App,
-) -> Result<Vec<Arc<Profile>>, CommandError> {
-    let all: Vec<&Profile> = profiles.iter().collect();
-    let chosen: Vec<Arc<Profile>> =
-        selected.profiles.iter().map(|&index| Arc::new(all[index].clone())).collect();
-    if let (true, [profile]) = (selected.named_alone, chosen.as_slice()) {
-        if let Some(problem) = profile.blocker(settings.regions == RegionSource::Profiles) {
-            return Err(warnings::broken_profile(problem, app));
-        }
-        if matches!(profile.credentials, CredentialSource::None) {
-            return Err(warnings::no_credentials(profile, app));
-        }
-    }
-    Ok(chosen)
-}
-
 /// A run, from the sign-in to the last row.
 struct Run<'a> {
     id: String,
@@ -90,7 +68,11 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn collect(self, writer: RowWriter) -> Result<ExitCode, CommandError> {
+    async fn collect(
+        mut self,
+        writer: RowWriter,
+        unless_instance: Option<CommandError>,
+    ) -> Result<ExitCode, CommandError> {
         let (settings, app) = (self.settings, self.app);
         let stop = Stop::default();
         signals::watch(stop.clone());
@@ -117,12 +99,20 @@ impl Run<'_> {
             }
         };
 
+        let names = match self.identities(&station, unless_instance).await {
+            Ok(names) => names,
+            Err(error) => {
+                display.end();
+                return Err(error);
+            }
+        };
+
         let regions = match &settings.regions {
             RegionSource::Flag(regions) => Regions::Same(regions.clone()),
             RegionSource::Variable { region, .. } => Regions::Same(vec![Arc::clone(region)]),
             RegionSource::Profiles => Regions::OfProfile,
         };
-        let reaches = reach::reaches(&self.profiles, &station.credentials, &regions, &stop).await;
+        let reaches = reach::reaches(&self.profiles, &station.credentials, &regions, &names, &stop).await;
         let planned = self
             .tables
             .iter()
@@ -167,6 +157,21 @@ impl Run<'_> {
         let written = written.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let heard = display.end();
         self.end(&plan, heard, written, &stop)
+    }
+
+    /// Sees to it that there is an identity, and makes it the roles that it is to assume; gives the accounts' names.
+    async fn identities(
+        &mut self,
+        station: &Station,
+        unless_instance: Option<CommandError>,
+    ) -> Result<Names, CommandError> {
+        identity::confirm(&self.profiles, unless_instance, &station.credentials, self.app).await?;
+        let (Some(assume), [base]) = (&self.settings.assume, self.profiles.as_slice()) else {
+            return Ok(Names::new());
+        };
+        let (profiles, names) = identity::assume(base, assume, &station.credentials, self.app).await?;
+        self.profiles = profiles;
+        Ok(names)
     }
 
     /// Ledger, summary, files and exit code, when nothing moves any more.

@@ -1,0 +1,90 @@
+//! AWS Organizations: which accounts there are (ListAccounts, Organizations API Reference). The management account and
+//! delegated administrators may ask.
+//!
+//! The service allows few calls a second (a burst of 13, then 8; "Quotas for AWS Organizations"), so they take turns at
+//! its pace. A page may be empty and yet not be the last.
+
+use std::sync::Arc;
+
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_organizations::config::IdentityCache;
+use aws_sdk_organizations::types::{Account, AccountState, AccountStatus};
+use ssoinv_core::failure::{Failure, FailureKind};
+use ssoinv_core::pace::PaceLimits;
+use ssoinv_core::scope::AccountId;
+
+use crate::attempt::{self, Turnstile};
+use crate::classify::{classify, invalid_answer};
+use crate::credentials::RoleCredentials;
+use crate::http::Place;
+use crate::session::SsoContext;
+
+/// ListAccounts' own limits.
+const PACE: PaceLimits =
+    PaceLimits { burst: 13.0, initial_rate: 8.0, max_rate: 8.0, min_rate: 0.25, rise: 1.0 };
+
+/// An account of the organisation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its ID.
+    pub id: AccountId,
+    /// Its name.
+    pub name: Option<Arc<str>>,
+    /// Whether it is in use; else it is suspended, or being closed.
+    pub active: bool,
+}
+
+/// All accounts, in the order of the service.
+pub(crate) async fn members(
+    credentials: &RoleCredentials,
+    place: &Place,
+    context: &SsoContext,
+) -> Result<Vec<Member>, Failure> {
+    let config = context.sdk.at(place).identity_cache(IdentityCache::no_cache());
+    let config = config.credentials_provider(SharedCredentialsProvider::new(credentials.to_sdk()));
+    let client = aws_sdk_organizations::Client::new(&config.build());
+    let turnstile = Turnstile::new(PACE);
+    let mut members = Vec::new();
+    let mut next: Option<String> = None;
+    loop {
+        let from = next.as_deref();
+        let page = attempt::call(&turnstile, None, context.retry, context.retrying(), || async {
+            let call = client.list_accounts().set_next_token(from.map(str::to_owned));
+            let page = call.send().await.map_err(|error| told(classify(&error, &context.clock)))?;
+            let accounts =
+                page.accounts.ok_or_else(|| invalid_answer("the answer of ListAccounts has no list"))?;
+            Ok((accounts, page.next_token.filter(|token| !token.is_empty())))
+        });
+        let (accounts, following) = page.await.0?;
+        for account in &accounts {
+            members.push(member(account)?);
+        }
+        if following.is_none() {
+            return Ok(members);
+        }
+        if following == next {
+            return Err(invalid_answer("ListAccounts gives the same page again and again"));
+        }
+        next = following;
+    }
+}
+
+/// What has ended are the credentials that were shown, not a sign-in; nobody asks here which regions are enabled.
+fn told(mut failure: Failure) -> Failure {
+    if failure.kind == FailureKind::SignInExpired {
+        failure.kind = FailureKind::Failed;
+    }
+    failure
+}
+
+fn member(account: &Account) -> Result<Member, Failure> {
+    let id = account.id().and_then(|id| id.parse().ok());
+    let id = id.ok_or_else(|| invalid_answer("an account of ListAccounts has no ID of twelve digits"))?;
+    // `State` takes the place of `Status`, which the service stops giving.
+    let active = match (account.state(), account.status()) {
+        (Some(state), _) => *state == AccountState::Active,
+        (None, Some(status)) => *status == AccountStatus::Active,
+        (None, None) => true,
+    };
+    Ok(Member { id, name: account.name().filter(|name| !name.is_empty()).map(Arc::from), active })
+}

@@ -1,0 +1,181 @@
+//! Whose identity a run has: profiles, the machine's own, or a role that one of them assumes in many accounts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ssoinv_core::failure::{Failure, FailureKind};
+use ssoinv_core::scope::AccountId;
+use ssoinv_sso::credentials::CredentialStore;
+use ssoinv_sso::profile::{CredentialSource, Machine, Profile, Profiles, RoleArn};
+
+use crate::account_list::{AccountList, NamedAccount};
+use crate::app::App;
+use crate::command_error::CommandError;
+use crate::exit_codes::ExitCode;
+use crate::selection;
+use crate::settings::{AssumeSettings, CollectSettings, ProfileChoice, RegionSource};
+use crate::warnings;
+
+/// The profiles that a run works with, or that it assumes its role from.
+pub(crate) struct Chosen {
+    pub(crate) profiles: Vec<Arc<Profile>>,
+    /// What to say where nobody can tell yet whether the machine has an identity: only an EC2 instance knows.
+    pub(crate) unless_instance: Option<CommandError>,
+}
+
+/// The names of accounts.
+pub(crate) type Names = BTreeMap<AccountId, Arc<str>>;
+
+/// Finds the profiles that are meant. What is wrong with one that was named alone ends the command.
+pub(crate) fn choose(
+    profiles: &Profiles,
+    settings: &CollectSettings,
+    app: &App,
+) -> Result<Chosen, CommandError> {
+    if settings.ambient {
+        let profiles = vec![Arc::new(ambient(app)?)];
+        return Ok(Chosen { profiles, unless_instance: None });
+    }
+    let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
+    let selected = match selection::select(&settings.profiles, &names, &app.searched(profiles)) {
+        Ok(selected) => selected,
+        Err(error) if settings.profiles == ProfileChoice::Default => return without_default(error, app),
+        Err(error) => return Err(error),
+    };
+    let all: Vec<&Profile> = profiles.iter().collect();
+    let chosen: Vec<Arc<Profile>> =
+        selected.profiles.iter().map(|&index| Arc::new(all[index].clone())).collect();
+    if let (true, [profile]) = (selected.named_alone, chosen.as_slice()) {
+        if let Some(problem) = profile.blocker(settings.regions == RegionSource::Profiles) {
+            return Err(warnings::broken_profile(problem, app));
+        }
+        if matches!(profile.credentials, CredentialSource::None) {
+            return Err(warnings::no_credentials(profile, app));
+        }
+    }
+    if settings.assume.is_some() && chosen.len() != 1 {
+        let message =
+            format!("`--assume-role` starts from one identity, and {} profiles are meant", chosen.len());
+        return Err(
+            CommandError::usage(message).with_hint("name one with `--profile NAME`, or say `--ambient`")
+        );
+    }
+    Ok(Chosen { profiles: chosen, unless_instance: None })
+}
+
+/// What the machine is. Whether that works, its credentials will tell.
+fn ambient(app: &App) -> Result<Profile, CommandError> {
+    let profile = Profile::ambient(&app.environment.vars);
+    if profile.credentials == CredentialSource::Unusable {
+        return Err(CommandError::usage(
+            "`AWS_WEB_IDENTITY_TOKEN_FILE` is set, but `AWS_ROLE_ARN` is no role's ARN",
+        )
+        .with_hint("set both, or neither"));
+    }
+    Ok(profile)
+}
+
+/// No profile is named, and there is no `default`: then the machine's own identity is meant, if it has one.
+fn without_default(error: CommandError, app: &App) -> Result<Chosen, CommandError> {
+    let profile = ambient(app)?;
+    let metadata_is_off = app
+        .environment
+        .get("AWS_EC2_METADATA_DISABLED")
+        .is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    if profile.is_instance() && metadata_is_off {
+        return Err(error);
+    }
+    let unless_instance = profile.is_instance().then_some(error);
+    if unless_instance.is_none() {
+        say(&profile, app);
+    }
+    Ok(Chosen { profiles: vec![Arc::new(profile)], unless_instance })
+}
+
+fn say(profile: &Profile, app: &App) {
+    let what = match &profile.credentials {
+        CredentialSource::Machine(Machine::Environment) => "the keys in the environment",
+        CredentialSource::WebIdentity(_) => "the web identity of `AWS_ROLE_ARN`",
+        CredentialSource::Machine(Machine::EcsContainer) => "the role of this container",
+        _ => "the role of this EC2 instance",
+    };
+    app.terminal.note(&format!("no profile is named and there is no `default`: using {what} (`--ambient`)"));
+}
+
+/// Asks the instance, where nobody else can tell whether there is an identity at all.
+pub(crate) async fn confirm(
+    chosen: &[Arc<Profile>],
+    unless_instance: Option<CommandError>,
+    credentials: &CredentialStore,
+    app: &App,
+) -> Result<(), CommandError> {
+    let (Some(mut error), [profile]) = (unless_instance, chosen) else { return Ok(()) };
+    match credentials.get(profile, None, |_| ()).await {
+        Ok(_) => {
+            say(profile, app);
+            Ok(())
+        }
+        Err(failure) => {
+            let message = "nor has this machine an identity of its own: no keys, web identity or container in the \
+                environment";
+            error.details.push(format!("{message}, and {}", failure.message));
+            Err(error)
+        }
+    }
+}
+
+/// The role in each account, assumed with `base`; and the accounts' names.
+pub(crate) async fn assume(
+    base: &Profile,
+    settings: &AssumeSettings,
+    credentials: &CredentialStore,
+    app: &App,
+) -> Result<(Vec<Arc<Profile>>, Names), CommandError> {
+    let identity = credentials.identify(base, |_| ()).await;
+    let partition = identity.map_err(|failure| refused(base, "cannot be used", &failure))?.partition;
+    let (accounts, inactive) = match &settings.accounts {
+        AccountList::Named { accounts, inactive } => (accounts.clone(), *inactive),
+        AccountList::All => {
+            let members = credentials.organisation(base, partition, |_| ()).await;
+            let members = members.map_err(|failure| {
+                let error = refused(base, "cannot list the accounts of the organisation", &failure);
+                error.with_hint(
+                    "`organizations:ListAccounts` is for the management account and delegated administrators; \
+                     `--account ID,…` or a file names the accounts without it",
+                )
+            })?;
+            let all = members.len();
+            let active = members.into_iter().filter(|member| member.active);
+            let active: Vec<_> =
+                active.map(|member| NamedAccount { id: member.id, name: member.name }).collect();
+            let inactive = all - active.len();
+            (active, inactive)
+        }
+    };
+    if inactive > 0 {
+        let accounts = if inactive == 1 { "1 account".to_owned() } else { format!("{inactive} accounts") };
+        app.terminal.note(&format!("left out {accounts} of the organisation that are not active"));
+    }
+    let mut names = Names::new();
+    let mut profiles = Vec::new();
+    for account in accounts {
+        let arn = format!("arn:{}:iam::{}:role/{}", partition.as_str(), account.id, settings.role);
+        let role = RoleArn::parse(&arn).ok_or_else(|| {
+            CommandError::usage(format!("`{}` (from --assume-role) is not the name of a role", settings.role))
+                .with_hint("a role's name, or its path and name: `audit/Reader`")
+        })?;
+        profiles.push(Arc::new(base.assuming(role, settings.external_id.as_deref())));
+        names.extend(account.name.map(|name| (account.id, name)));
+    }
+    Ok((profiles, names))
+}
+
+fn refused(base: &Profile, what: &str, failure: &Failure) -> CommandError {
+    let exit = match failure.kind {
+        FailureKind::SignInExpired => ExitCode::SignInNeeded,
+        FailureKind::Misconfigured => ExitCode::Usage,
+        _ => ExitCode::Nothing,
+    };
+    let code = failure.code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
+    CommandError::new(exit, format!("the identity `{}` {what}: {}{code}", base.name, failure.message))
+}
