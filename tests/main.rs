@@ -13,6 +13,7 @@ mod formats;
 mod independent;
 mod login;
 mod manners;
+mod partitions;
 mod profiles;
 mod secrets;
 mod sharing;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         independent::tests(&arguments),
         login::tests(),
         manners::tests(),
+        partitions::tests(),
         profiles::tests(),
         secrets::tests(),
         sharing::tests(),

@@ -59,6 +59,17 @@ impl World {
         Self::new(seeded(accounts))
     }
 
+    /// AWS's own host names, through the simulator's proxy and trusted by its authority alone: no endpoint is set.
+    pub(crate) fn through_the_proxy(organisation: Organisation, options: Options, token: Token) -> Self {
+        let world = Self::without_home(organisation, Options { proxy: true, ..options });
+        world.simulator.home().without_endpoint().token(token).write(world.home.path()).expect("a home");
+        let (url, pem) = world.simulator.proxy().expect("a proxy");
+        let bundle = world.home.path().join("authority.pem");
+        fs::write(&bundle, pem).expect("written");
+        let url = url.to_owned();
+        world.variable("HTTPS_PROXY", url).variable("AWS_CA_BUNDLE", bundle.display().to_string())
+    }
+
     /// Sets a variable for the commands that follow.
     pub(crate) fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
         self.variables.push((name.to_owned(), value.into()));

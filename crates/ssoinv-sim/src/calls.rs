@@ -17,6 +17,8 @@ pub struct Call {
     pub service: Service,
     /// The operation; `Unknown` for what isn't simulated.
     pub operation: String,
+    /// The name of AWS's that was called through the proxy; empty without it.
+    pub host: String,
     /// The account that the call acted in or asked about; empty where there is none.
     pub account: String,
     /// The region of the signature's scope; empty for unsigned calls.
@@ -169,6 +171,7 @@ mod tests {
         Call {
             at_ms: 0,
             service: Service::S3,
+            host: String::new(),
             operation: operation.to_owned(),
             account: "012345678901".to_owned(),
             region: "eu-west-1".to_owned(),

@@ -11,6 +11,7 @@ use crate::http::{Params, Reply, Request, push_xml};
 use crate::limits::Limits;
 use crate::lock;
 use crate::options::Approval;
+use crate::proxy::HostFault;
 use crate::regions;
 use crate::state::{EarlyEnd, State};
 
@@ -107,6 +108,13 @@ pub enum Control {
         /// Seconds; negative is late.
         seconds: i64,
     },
+    /// Makes a host fail that is called through the proxy, or takes that back.
+    Host {
+        /// Its name.
+        name: String,
+        /// How it fails.
+        fault: Option<HostFault>,
+    },
     /// Sets the rate limits.
     Limits(Limits),
     /// Starts counts, log and peaks anew.
@@ -162,6 +170,10 @@ pub(crate) fn apply(state: &State, control: Control) -> Result<(), String> {
         Control::ExpireDevices {} => waited(lock(&state.oidc).expire_devices())?,
         Control::ExpireRegistrations {} => lock(&state.oidc).expire_registrations(),
         Control::Skew { seconds } => state.clock.set_skew(seconds),
+        Control::Host { name, fault } => match &state.proxy {
+            Some(proxy) => proxy.set_fault(&name, fault),
+            None => return Err("there is no proxy".to_owned()),
+        },
         Control::Limits(limits) => state.set_limits(limits),
         Control::ResetCounters {} => state.calls.reset(),
     }

@@ -40,6 +40,7 @@ struct Caller {
 /// What is known of a call when it is written into the books.
 #[derive(Debug, Default)]
 struct Known {
+    host: String,
     account: String,
     region: String,
     role: String,
@@ -50,6 +51,7 @@ struct Known {
 impl Known {
     fn of_key(key: &Key, region: &str) -> Self {
         Self {
+            host: String::new(),
             account: key.account_id.clone(),
             region: region.to_owned(),
             role: key.principal.role.clone(),
@@ -184,7 +186,9 @@ pub(crate) async fn answer(state: &State, request: &Request) -> Answer {
         return Answer::Reply(control::device_page(state, request, &route.params));
     }
     let request_id = state.mint.request_id();
-    let (known, caller) = identify(state, &route, request);
+    let (mut known, caller) = identify(state, &route, request);
+    known.host = request.host.as_ref().map(|(name, _)| name.clone()).unwrap_or_default();
+    let caller = caller.and_then(|caller| check_host(state, &route, &known, request).map(|()| caller));
     let running = state.calls.begin(route.service, &known.region);
     // Noted when it goes out of sight, so that a client that hangs up is in the books too.
     let mut entry = Entry { state, route: &route, known, status: 0, code: "" };
@@ -245,6 +249,7 @@ impl Drop for Entry<'_> {
             at_ms: self.state.clock.now_ms(),
             service: self.route.service,
             operation: self.route.operation.to_owned(),
+            host: known.host,
             account: known.account,
             region: known.region,
             role: known.role,
@@ -254,6 +259,26 @@ impl Drop for Entry<'_> {
             code: self.code.to_owned(),
         });
     }
+}
+
+/// The host that was called must be the service's, in the region that the call is for.
+fn check_host(state: &State, route: &Route, known: &Known, request: &Request) -> Result<(), Refusal> {
+    let Some((name, host)) = &request.host else { return Ok(()) };
+    let in_region = match (&host.region, route.service) {
+        (None, _) => state.partition() == "aws",
+        // Unsigned: where the Identity Center is.
+        (Some(region), Service::Oidc | Service::Portal) => {
+            state.organisation.sessions().iter().any(|session| session.region == *region)
+        }
+        // Unsigned as well: anywhere in the partition.
+        (Some(region), _) if known.region.is_empty() => regions::partition(region) == state.partition(),
+        (Some(region), _) => *region == known.region,
+    };
+    if host.service == route.service && in_region {
+        return Ok(());
+    }
+    let what = format!("{} in region `{}`", route.operation, known.region);
+    Err(Refusal::new(400, "WrongHost", format!("`{name}` does not answer {what}")))
 }
 
 /// Who may go on to the service.
@@ -455,6 +480,24 @@ mod tests {
             let start = tokio::time::Instant::now();
             assert!(matches!(answer(&state, &register).await, Answer::Reply(_)));
             assert_eq!(start.elapsed(), Duration::from_millis(expected));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_answers_its_own_service_in_its_own_region_only() {
+        let state = state();
+        let region = state.organisation.sessions()[0].region.clone();
+        for (name, refused) in [
+            (format!("oidc.{region}.amazonaws.com"), false),
+            (format!("portal.sso.{region}.amazonaws.com"), true),
+            ("oidc.ap-south-1.amazonaws.com".to_owned(), true),
+        ] {
+            let host = crate::hosts::Host::of(&name).map(|host| (name.clone(), host));
+            assert!(host.is_some(), "{name}");
+            let request = Request { host, ..Request::example("POST", "/client/register", &[], "{}") };
+            answer(&state, &request).await;
+            let call = state.calls.log().pop().unwrap();
+            assert_eq!((call.host, call.code == "WrongHost"), (name, refused));
         }
     }
 

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use hyper::{HeaderMap, Method};
 
+use crate::hosts::Host;
+
 /// A request, read whole.
 #[derive(Debug)]
 pub(crate) struct Request {
@@ -16,6 +18,8 @@ pub(crate) struct Request {
     pub(crate) raw_query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// The name of AWS's that the client called, and what it stands for; none where it came to this machine as such.
+    pub(crate) host: Option<(String, Host)>,
 }
 
 impl Request {
@@ -46,6 +50,7 @@ impl Request {
             raw_query: query.to_owned(),
             headers: headers.collect(),
             body: Bytes::copy_from_slice(body.as_bytes()),
+            host: None,
         }
     }
 }

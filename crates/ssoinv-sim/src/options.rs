@@ -49,6 +49,8 @@ pub struct Options {
     /// Base URL of an STS that role credentials are taken from (plain HTTP, unsigned `AssumeRole`), so that
     /// another server can answer for S3, EC2 and Lambda.
     pub upstream_sts: Option<String>,
+    /// Whether it stands as an HTTPS proxy for AWS's own host names, too.
+    pub proxy: bool,
     /// Calls that the log keeps; counts are kept for all.
     pub call_log: usize,
     /// Controls in force from the start.
@@ -70,6 +72,7 @@ impl Default for Options {
             registration_lifetime: 90 * 86_400,
             role_lifetime: None,
             upstream_sts: None,
+            proxy: false,
             call_log: 100_000,
             controls: Vec::new(),
         }

@@ -18,9 +18,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Sleep;
+use tokio_rustls::server::TlsStream;
 
 use crate::clock;
 use crate::dispatch::{self, Answer};
+use crate::hosts::Host;
 use crate::http::{Reply, Request};
 use crate::state::State;
 
@@ -34,7 +36,7 @@ pub(crate) async fn serve(listener: TcpListener, state: Arc<State>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(connection(stream, Arc::clone(&state)));
+                tokio::spawn(connection(Stream::Plain(stream), Arc::clone(&state), None));
             }
             // Out of file descriptors, or a client that was gone at once: others may still come.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -42,13 +44,16 @@ pub(crate) async fn serve(listener: TcpListener, state: Arc<State>) {
     }
 }
 
-async fn connection(stream: TcpStream, state: Arc<State>) {
-    if stream.set_nodelay(true).is_err() {
+/// Answers what comes on a connection; `host` is whom the client takes this for, where it was told a name of AWS's.
+pub(crate) async fn connection(stream: Stream, state: Arc<State>, host: Option<(String, Host)>) {
+    if stream.socket().set_nodelay(true).is_err() {
         return;
     }
+    let host = Arc::new(host);
     let reset = Arc::new(AtomicBool::new(false));
     let wire = Wire { stream, reset: Arc::clone(&reset) };
-    let service = service_fn(|request| exchange(Arc::clone(&state), Arc::clone(&reset), request));
+    let service =
+        service_fn(|request| exchange(Arc::clone(&state), Arc::clone(&reset), Arc::clone(&host), request));
     // An error here is a client that went, or a fault that was ordered.
     let _ended = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -61,6 +66,7 @@ async fn connection(stream: TcpStream, state: Arc<State>) {
 async fn exchange(
     state: Arc<State>,
     reset: Arc<AtomicBool>,
+    host: Arc<Option<(String, Host)>>,
     request: hyper::Request<Incoming>,
 ) -> io::Result<Response<Payload>> {
     let (head, body) = request.into_parts();
@@ -71,6 +77,7 @@ async fn exchange(
         raw_query: head.uri.query().unwrap_or_default().to_owned(),
         headers: head.headers,
         body,
+        host: (*host).clone(),
     };
     match dispatch::answer(&state, &request).await {
         Answer::Reply(reply) => response(&state, reply, false),
@@ -147,10 +154,26 @@ impl Body for Payload {
     }
 }
 
+/// A connection, with TLS or without.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
 /// A connection that can be ended by RST.
 #[derive(Debug)]
 struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     reset: Arc<AtomicBool>,
 }
 
@@ -158,47 +181,56 @@ impl Drop for Wire {
     fn drop(&mut self) {
         if self.reset.load(Ordering::Acquire) {
             // Closing with a linger time of zero sends RST instead of FIN.
-            let _best_effort = self.stream.set_zero_linger();
+            let _best_effort = self.stream.socket().set_zero_linger();
         }
     }
 }
 
+/// Hands a call on to whichever stream there is.
+macro_rules! on_stream {
+    ($wire:expr, $stream:ident => $call:expr) => {
+        match &mut $wire.get_mut().stream {
+            Stream::Plain($stream) => $call,
+            Stream::Tls($stream) => $call,
+        }
+    };
+}
+
 impl AsyncRead for Wire {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, into)
+        on_stream!(self, stream => Pin::new(stream).poll_read(context, into))
     }
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, data)
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        on_stream!(self, stream => Pin::new(stream).poll_write(context, data))
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_stream!(self, stream => Pin::new(stream).poll_flush(context))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_stream!(self, stream => Pin::new(stream).poll_shutdown(context))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.stream {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, data)
+        on_stream!(self, stream => Pin::new(stream).poll_write_vectored(context, data))
     }
 }

@@ -13,6 +13,7 @@ use crate::faults::Fault;
 use crate::home::Home;
 use crate::options::Options;
 use crate::organisation::Organisation;
+use crate::proxy::{self, Proxy};
 use crate::server;
 use crate::service::Service;
 use crate::state::State;
@@ -24,6 +25,7 @@ use crate::state::State;
 #[derive(Debug)]
 pub struct Simulator {
     state: Arc<State>,
+    proxy_url: String,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -38,8 +40,12 @@ impl Simulator {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
         listener.set_nonblocking(true)?;
         let url = format!("http://{}", listener.local_addr()?);
-        let state = Arc::new(State::new(organisation, &options, url));
-        let mut simulator = Self { state: Arc::clone(&state), stop: None, thread: None };
+        let proxy = options.proxy.then(|| Proxy::new().map(Arc::new)).transpose()?;
+        let proxy_listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        proxy_listener.set_nonblocking(true)?;
+        let proxy_url = format!("http://{}", proxy_listener.local_addr()?);
+        let state = Arc::new(State::with_proxy(organisation, &options, url, proxy.clone()));
+        let mut simulator = Self { state: Arc::clone(&state), proxy_url, stop: None, thread: None };
         for order in options.controls {
             simulator.control(order)?;
         }
@@ -53,8 +59,17 @@ impl Simulator {
             runtime.block_on(async {
                 // Where it fails the clients see a closed port.
                 let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+                let proxying = async {
+                    match (tokio::net::TcpListener::from_std(proxy_listener), proxy) {
+                        (Ok(listener), Some(proxy)) => {
+                            proxy::serve(listener, Arc::clone(&state), proxy).await
+                        }
+                        _ => std::future::pending().await,
+                    }
+                };
                 tokio::select! {
-                    () = server::serve(listener, state) => {}
+                    () = server::serve(listener, Arc::clone(&state)) => {}
+                    () = proxying => {}
                     _ = stopped => {}
                 }
             });
@@ -69,6 +84,19 @@ impl Simulator {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.state.url
+    }
+
+    /// `http://127.0.0.1:PORT`, the proxy for `HTTPS_PROXY`, where [`Options::proxy`] asks for one; and its authority's
+    /// certificate in PEM, for `AWS_CA_BUNDLE`.
+    #[must_use]
+    pub fn proxy(&self) -> Option<(&str, &str)> {
+        self.state.proxy.as_ref().map(|proxy| (self.proxy_url.as_str(), proxy.pem()))
+    }
+
+    /// Names that aren't AWS's, or of services that aren't simulated, with which somebody wanted to be connected.
+    #[must_use]
+    pub fn strangers(&self) -> Vec<String> {
+        self.state.proxy.as_ref().map(|proxy| proxy.strangers()).unwrap_or_default()
     }
 
     /// What is simulated.

@@ -13,6 +13,7 @@ use crate::lock;
 use crate::mint::Mint;
 use crate::options::Options;
 use crate::organisation::Organisation;
+use crate::proxy::Proxy;
 use crate::regions;
 use crate::rng::Rng;
 use crate::service::Service;
@@ -59,6 +60,7 @@ pub(crate) struct State {
     pub(crate) metadata_tokens: Mutex<HashMap<String, i64>>,
     /// What a container shows for its credentials.
     pub(crate) container_token: String,
+    pub(crate) proxy: Option<Arc<Proxy>>,
     faults: Mutex<Faults>,
     has_faults: AtomicBool,
     buckets: Mutex<Buckets>,
@@ -67,7 +69,17 @@ pub(crate) struct State {
 }
 
 impl State {
+    #[cfg(test)]
     pub(crate) fn new(organisation: Organisation, options: &Options, url: String) -> Self {
+        Self::with_proxy(organisation, options, url, None)
+    }
+
+    pub(crate) fn with_proxy(
+        organisation: Organisation,
+        options: &Options,
+        url: String,
+        proxy: Option<Arc<Proxy>>,
+    ) -> Self {
         let oidc = SignIns::new(organisation.sessions().len(), options);
         let mint = Mint::new();
         let state = Self {
@@ -81,6 +93,7 @@ impl State {
             calls: Calls::new(options.call_log),
             oidc: Mutex::new(oidc),
             roles: Mutex::new(RoleSettings { lifetime: options.role_lifetime, early_ends: Vec::new() }),
+            proxy,
             faults: Mutex::default(),
             has_faults: AtomicBool::new(false),
             buckets: Mutex::default(),
