@@ -1,7 +1,9 @@
 //! The authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636, RFC 8252): the page that a browser opens, and what
-//! its code is worth. A person's decision follows [`Approval`]; with `Manual` the page is shown until a
-//! [`crate::Control`] decides for its `state`, and the next request of the same page is sent back.
-//! Registrations and tokens: `sign_ins.rs`; the exchange on the wire: `oidc.rs`.
+//! its code is worth. Registrations: `clients.rs`; tokens: `sign_ins.rs`; the exchange on the wire: `oidc.rs`.
+//!
+//! A person's decision follows [`Approval`]. Where that isn't `Manual` the page sends the browser back at once. With
+//! `Manual` it waits: it is pending under its `state` until [`crate::Control::Approve`] or [`crate::Control::Deny`]
+//! says so, and the next request of the same page is sent back, once.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,37 +11,49 @@ use hyper::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
+use crate::clients::{ACCESS_SCOPE, CODE_GRANT, REFRESH_GRANT};
 use crate::http::{Params, Reply, Request, push_xml};
 use crate::lock;
 use crate::mint::Mint;
 use crate::options::Approval;
 use crate::refusal::Refusal;
-use crate::sign_ins::{ACCESS_SCOPE, CODE_GRANT, Decision, Moment, SignIn, SignIns, refuse};
+use crate::sign_ins::{Decision, Moment, SignIn, SignIns, end, refuse};
 use crate::state::State;
+
+/// What a page asks for; its code is good for nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Grant {
+    client: String,
+    session: usize,
+    /// With the port.
+    redirect_uri: String,
+    challenge: String,
+    /// Whether a refresh token comes along.
+    refreshes: bool,
+}
 
 /// A code that a browser was given.
 #[derive(Debug)]
 pub(crate) struct Code {
-    client: String,
-    session: usize,
-    redirect_uri: String,
-    challenge: String,
+    grant: Grant,
     ends: i64,
     /// The sign-in that it was exchanged for.
     family: Option<u64>,
 }
 
-/// A page that waits for its person.
+/// A page that waits for its person, or that the person has decided on.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) state: String,
+    grant: Grant,
     pub(crate) decision: Decision,
 }
 
 /// What a page comes to.
+#[derive(Debug)]
 enum Shown {
-    /// It waits.
-    Waits,
+    /// It waits, under this `state`.
+    Waits(String),
     /// The browser is sent there.
     SentTo(String),
 }
@@ -55,115 +69,120 @@ pub(crate) fn page(state: &State, request: &Request, params: &Params) -> Reply {
         return html(405, "This page is only opened");
     }
     match lock(&state.oidc).authorize(&state.mint, params, state.now()) {
-        Ok(Shown::Waits) => html(200, "This is ssoinv's simulator; its tests decide whether to allow this"),
-        Ok(Shown::SentTo(address)) => {
-            let mut reply = html(302, "Back to where you came from");
-            reply.headers.push(("location", address));
-            reply
+        Ok(Shown::Waits(id)) => {
+            html(200, &format!("This is ssoinv's simulator; request {id} waits until it is told to allow it"))
         }
+        Ok(Shown::SentTo(address)) => html(302, "Back to where you came from").with("location", address),
         Err(mistake) => html(400, mistake),
     }
 }
 
-/// Whether a redirect URI is registered, whatever its port (RFC 8252 §7.3).
-fn is_registered(registered: &[String], asked: &str) -> bool {
-    let without_port = |uri: &str| {
-        let rest = uri.strip_prefix("http://")?;
-        let (authority, path) = rest.split_once('/')?;
-        let host = match authority.rsplit_once(':') {
-            Some((host, port)) if port.parse::<u16>().is_ok() => host,
-            _ => authority,
-        };
-        Some((host.to_owned(), path.to_owned()))
-    };
-    without_port(asked)
-        .is_some_and(|asked| registered.iter().any(|uri| without_port(uri).as_ref() == Some(&asked)))
-}
-
-/// Whether a native client may register a redirect URI: this machine's, by a scheme without TLS.
-pub(crate) fn may_register(uri: &str) -> bool {
-    ["http://127.0.0.1", "http://[::1]", "http://localhost"].iter().any(|host| {
-        uri.strip_prefix(host).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':']))
-    })
-}
-
-/// Whether a text is one of PKCE's: 43 to 128 unreserved characters (RFC 7636 §4.1, §4.2).
-fn is_of_pkce(text: &str) -> bool {
+/// Whether a text is a verifier: 43 to 128 unreserved characters (RFC 7636 §4.1).
+pub(crate) fn is_verifier(text: &str) -> bool {
     (43..=128).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+}
+
+/// Whether a text can be a challenge: as long, and of Base64's URL-safe letters (RFC 7636 §4.2).
+fn is_challenge(text: &str) -> bool {
+    is_verifier(text) && !text.contains(['.', '~'])
 }
 
 fn challenge_of(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
 }
 
+/// The address that a browser is sent back to.
+fn back(redirect_uri: &str, pairs: &[(&str, &str)], state: Option<&str>) -> Shown {
+    let pairs = pairs.iter().copied().chain(state.map(|state| ("state", state)));
+    let query: Vec<String> = pairs
+        .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)))
+        .collect();
+    Shown::SentTo(format!("{redirect_uri}?{}", query.join("&")))
+}
+
 impl SignIns {
     /// What the page does. A mistake that the browser must not be sent back with is an error.
     fn authorize(&mut self, mint: &Mint, params: &Params, now: Moment) -> Result<Shown, &'static str> {
+        if params.has_repeated() {
+            return Err("A parameter is given twice");
+        }
         let get = |name| params.get(name).filter(|value: &&str| !value.is_empty());
         let id = get("client_id").ok_or("There is no client_id")?;
         let client =
             self.clients.get(id).filter(|client| now.ms < client.ends).ok_or("The client is unknown")?;
         let redirect_uri = get("redirect_uri").ok_or("There is no redirect_uri")?;
-        if !is_registered(&client.redirect_uris, redirect_uri) {
+        if !client.takes_back(redirect_uri) {
             return Err("The redirect_uri is not the client's");
         }
-        let state = get("state").ok_or("There is no state")?;
-        let back = |pairs: &[(&str, &str)]| {
-            let state = [("state", state)];
-            let pairs = pairs.iter().chain(&state);
-            let query: Vec<String> = pairs
-                .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)))
-                .collect();
-            Ok(Shown::SentTo(format!("{redirect_uri}?{}", query.join("&"))))
+        let state = get("state");
+        let refused = |error, description| {
+            Ok(back(redirect_uri, &[("error", error), ("error_description", description)], state))
         };
-        let refused = |error, description| back(&[("error", error), ("error_description", description)]);
+        let Some(state) = state else {
+            return refused("invalid_request", "state is missing");
+        };
         let (Some(session), true) = (client.issuer, client.may(CODE_GRANT)) else {
             return refused("unauthorized_client", "The client is not registered for this flow");
         };
         if get("response_type") != Some("code") {
             return refused("unsupported_response_type", "response_type must be code");
         }
-        let Some(challenge) = get("code_challenge").filter(|challenge| is_of_pkce(challenge)) else {
+        let Some(challenge) = get("code_challenge").filter(|challenge| is_challenge(challenge)) else {
             return refused("invalid_request", "code_challenge is missing or malformed");
         };
         if get("code_challenge_method") != Some("S256") {
             return refused("invalid_request", "code_challenge_method must be S256");
         }
-        let scopes = get("scopes").unwrap_or(ACCESS_SCOPE);
-        if scopes.split(' ').any(|scope| !client.scopes.iter().any(|own| own == scope)) {
+        let Some(scopes) = get("scopes") else {
+            return refused("invalid_request", "scopes are missing");
+        };
+        if !scopes.split(' ').all(|scope| client.has_scope(scope)) {
             return refused("invalid_scope", "A scope is not the client's");
         }
+        let refreshes = client.may(REFRESH_GRANT) && scopes.split(' ').any(|scope| scope == ACCESS_SCOPE);
+        let grant = Grant {
+            client: id.to_owned(),
+            session,
+            redirect_uri: redirect_uri.to_owned(),
+            challenge: challenge.to_owned(),
+            refreshes,
+        };
         let decision = match self.approval {
             Approval::AtPoll(_) => Decision::Approved,
             Approval::Denied => Decision::Denied,
             Approval::Expires => Decision::Expired,
-            Approval::Manual => {
-                let known = self.pages.iter().find(|page| page.state == state).map(|page| page.decision);
-                known.unwrap_or_else(|| {
-                    self.pages.push(Page { state: state.to_owned(), decision: Decision::Pending });
-                    Decision::Pending
-                })
-            }
+            Approval::Manual => self.decision_on(state, &grant),
         };
-        let lifetime = if decision == Decision::Expired { 0 } else { self.code_lifetime };
-        match decision {
-            Decision::Pending => Ok(Shown::Waits),
-            Decision::Denied => refused("access_denied", "The person said no"),
-            Decision::Approved | Decision::Expired | Decision::Used => {
-                let code = mint.authorization_code();
-                let answer = back(&[("code", &code)]);
-                let (client, redirect_uri) = (id.to_owned(), redirect_uri.to_owned());
-                let ends = now.ms + i64::from(lifetime) * 1000;
-                let challenge = challenge.to_owned();
-                self.codes
-                    .insert(code, Code { client, session, redirect_uri, challenge, ends, family: None });
-                answer
+        let lifetime = match decision {
+            Decision::Pending => return Ok(Shown::Waits(state.to_owned())),
+            Decision::Denied => {
+                return refused("access_denied", "Resource owner refused to grant authorization");
             }
+            Decision::Expired => 0,
+            Decision::Approved | Decision::Used => self.code_lifetime,
+        };
+        let code = mint.authorization_code();
+        let shown = back(redirect_uri, &[("code", &code)], Some(state));
+        self.codes.insert(code, Code { grant, ends: end(now.ms, lifetime), family: None });
+        Ok(shown)
+    }
+
+    /// What the person has said on a page. One that is decided on is done with; a new one waits.
+    fn decision_on(&mut self, state: &str, grant: &Grant) -> Decision {
+        let known = self.pages.iter().position(|page| page.state == state && page.grant == *grant);
+        let Some(known) = known else {
+            let (state, grant) = (state.to_owned(), grant.clone());
+            self.pages.push(Page { state, grant, decision: Decision::Pending });
+            return Decision::Pending;
+        };
+        match self.pages[known].decision {
+            Decision::Pending => Decision::Pending,
+            _ => self.pages.remove(known).decision,
         }
     }
 
-    /// Tokens for a code.
+    /// Tokens for a code. One that is refused for another mistake than having served stays good.
     pub(crate) fn exchange(
         &mut self,
         mint: &Mint,
@@ -173,29 +192,27 @@ impl SignIns {
         redirect_uri: &str,
         now: Moment,
     ) -> Result<SignIn, Refusal> {
-        let registered = self.client(client.0, client.1, now)?;
-        if !registered.may(CODE_GRANT) || registered.grants.is_empty() {
+        if !self.client(client.0, client.1, now)?.may(CODE_GRANT) {
             return refuse(400, "UnauthorizedClientException", "Client is not authorized to use this flow");
         }
-        let refreshes = registered.refreshes();
-        let Some(known) = self.codes.get(code).filter(|known| known.client == client.0) else {
+        let Some(known) = self.codes.get(code).filter(|known| known.grant.client == client.0) else {
             return refuse(400, "InvalidGrantException", "Invalid authorization code provided");
         };
         if let Some(family) = known.family {
             // RFC 6749 §4.1.2: what a code that is used twice has given is taken back.
-            self.end_family(family);
+            self.end_reused(family);
             return refuse(400, "InvalidGrantException", "Authorization code was used before");
         }
         if now.ms >= known.ends {
             return refuse(400, "InvalidGrantException", "Authorization code has expired");
         }
-        if !is_of_pkce(verifier) || challenge_of(verifier) != known.challenge {
+        if !is_verifier(verifier) || challenge_of(verifier) != known.grant.challenge {
             return refuse(400, "InvalidGrantException", "Invalid code verifier provided");
         }
-        if known.redirect_uri != redirect_uri {
+        if known.grant.redirect_uri != redirect_uri {
             return refuse(400, "InvalidGrantException", "Redirect URI differs from the authorization's");
         }
-        let session = known.session;
+        let (session, refreshes) = (known.grant.session, known.grant.refreshes);
         let ends = self.sign_in_end(now);
         let made = self.sign_in(mint, session, refreshes.then_some(client.0), ends, now);
         if let Some(known) = self.codes.get_mut(code) {
@@ -217,22 +234,18 @@ mod tests {
     }
 
     #[test]
-    fn redirects_go_to_this_machine_at_any_port() {
-        let registered = ["http://127.0.0.1/oauth/callback".to_owned()];
-        for good in ["http://127.0.0.1/oauth/callback", "http://127.0.0.1:4000/oauth/callback"] {
-            assert!(is_registered(&registered, good), "{good}");
-        }
-        for bad in [
-            "http://127.0.0.1:4000/oauth/callback/",
-            "http://127.0.0.1:4000/",
-            "https://127.0.0.1/oauth/callback",
-            "http://127.0.0.1.evil.example/oauth/callback",
-            "http://evil.example:80/oauth/callback",
-            "http://localhost/oauth/callback",
+    fn verifiers_and_challenges_have_their_length_and_letters() {
+        for (text, verifier, challenge) in [
+            ("a".repeat(42), false, false),
+            ("a".repeat(43), true, true),
+            ("-".repeat(128), true, true),
+            ("a".repeat(129), false, false),
+            (".~".repeat(30), true, false),
+            ("+".repeat(43), false, false),
+            ("=".repeat(43), false, false),
+            ("é".repeat(43), false, false),
         ] {
-            assert!(!is_registered(&registered, bad), "{bad}");
+            assert_eq!((is_verifier(&text), is_challenge(&text)), (verifier, challenge), "{text}");
         }
-        assert!(may_register("http://127.0.0.1/oauth/callback") && may_register("http://[::1]/x"));
-        assert!(!may_register("http://127.0.0.1.evil.example/") && !may_register("https://evil.example/"));
     }
 }

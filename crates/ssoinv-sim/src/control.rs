@@ -85,21 +85,21 @@ pub enum Control {
         /// On or off.
         enabled: bool,
     },
-    /// What becomes of device authorisations from now on.
+    /// What becomes of sign-ins from now on.
     Approval(Approval),
-    /// Agrees to a pending device authorisation, or to all.
+    /// Agrees to a sign-in that waits, or to all.
     Approve {
-        /// Which.
+        /// Which: a device's user code, or the `state` of a page.
         #[serde(default)]
         user_code: Option<String>,
     },
-    /// Declines a pending device authorisation, or all.
+    /// Declines a sign-in that waits, or all.
     Deny {
-        /// Which.
+        /// Which: a device's user code, or the `state` of a page.
         #[serde(default)]
         user_code: Option<String>,
     },
-    /// Ends all pending device codes.
+    /// Ends all device codes that wait; a page that waits gives a code that has ended.
     ExpireDevices {},
     /// Forgets all client registrations.
     ExpireRegistrations {},
@@ -117,7 +117,7 @@ pub enum Control {
     },
     /// Sets the rate limits.
     Limits(Limits),
-    /// Starts counts, log and peaks anew.
+    /// Starts counts, log, peaks and reuses anew.
     ResetCounters {},
 }
 
@@ -130,8 +130,7 @@ pub(crate) fn apply(state: &State, control: Control) -> Result<(), String> {
             found.map(Some).ok_or_else(|| format!("there is no sso-session `{name}`"))
         }
     };
-    let waited =
-        |there: bool| if there { Ok(()) } else { Err("no device authorisation is pending".to_owned()) };
+    let waited = |there: bool| if there { Ok(()) } else { Err("no sign-in is pending".to_owned()) };
     match control {
         Control::Fault(fault) => state.add_fault(fault)?,
         Control::ClearFaults {} => state.clear_faults(),
@@ -175,7 +174,10 @@ pub(crate) fn apply(state: &State, control: Control) -> Result<(), String> {
             None => return Err("there is no proxy".to_owned()),
         },
         Control::Limits(limits) => state.set_limits(limits),
-        Control::ResetCounters {} => state.calls.reset(),
+        Control::ResetCounters {} => {
+            state.calls.reset();
+            lock(&state.oidc).forget_reuses();
+        }
     }
     Ok(())
 }
@@ -198,6 +200,7 @@ pub(crate) fn answer(state: &State, request: &Request) -> Reply {
             "counts" => Reply::json(200, &json!(state.calls.counts())),
             "peaks" => Reply::json(200, &json!(state.calls.peaks())),
             "secrets" => Reply::json(200, &json!(secrets(state))),
+            "reuses" => Reply::json(200, &json!(lock(&state.oidc).reuses())),
             "pending" => Reply::json(200, &json!(lock(&state.oidc).pending())),
             "organisation" => Reply::json(200, &organisation(state)),
             _ => trouble(404, &format!("nothing to ask under `{verb}`")),

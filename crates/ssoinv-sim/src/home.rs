@@ -9,10 +9,10 @@ use std::{fs, io};
 use serde_json::json;
 use sha1::{Digest, Sha1};
 
+use crate::clients::{ACCESS_SCOPE, Asked, CODE_GRANT, REFRESH_GRANT};
 use crate::clock;
 use crate::lock;
 use crate::organisation::Session;
-use crate::sign_ins::Asked;
 use crate::sigv4::hex;
 use crate::state::State;
 
@@ -26,6 +26,19 @@ pub enum Format {
     Legacy,
 }
 
+/// The flow that a token came from, and so what its client is registered for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Flow {
+    /// Without grant types and redirect URIs, as the AWS CLI registers for device codes.
+    #[default]
+    DeviceCode,
+    /// For authorization codes and refresh tokens.
+    AuthorizationCode,
+}
+
+/// How long [`Token::Ending`] lives, in milliseconds: clients refresh from fifteen minutes before the end.
+const ENDING: i64 = 10 * 60 * 1000;
+
 /// A token to lay into the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Token {
@@ -36,6 +49,8 @@ pub enum Token {
     Good,
     /// One that is good and can't be refreshed.
     WithoutRefresh,
+    /// One with ten minutes left, which can be refreshed where the format is `SsoSession`.
+    Ending,
     /// One whose time is over by its file, which can be refreshed.
     Expired,
     /// One whose time is over by its file, which can't be refreshed.
@@ -48,6 +63,7 @@ pub struct Home<'a> {
     state: &'a State,
     format: Format,
     token: Token,
+    flow: Flow,
     roles: Option<Vec<String>>,
     every_role: bool,
     accounts: Option<Vec<String>>,
@@ -62,6 +78,7 @@ impl<'a> Home<'a> {
             state,
             format: Format::default(),
             token: Token::default(),
+            flow: Flow::default(),
             roles: None,
             every_role: false,
             accounts: None,
@@ -82,6 +99,13 @@ impl<'a> Home<'a> {
     #[must_use]
     pub fn token(mut self, token: Token) -> Self {
         self.token = token;
+        self
+    }
+
+    /// The flow that the tokens came from.
+    #[must_use]
+    pub fn flow(mut self, flow: Flow) -> Self {
+        self.flow = flow;
         self
     }
 
@@ -211,21 +235,35 @@ impl<'a> Home<'a> {
     /// A token as the AWS CLI caches it.
     fn token_file(&self, number: usize, session: &Session) -> String {
         let (state, now) = (self.state, self.state.now());
-        let refreshable =
-            self.format == Format::SsoSession && matches!(self.token, Token::Good | Token::Expired);
+        let refreshable = self.format == Format::SsoSession
+            && matches!(self.token, Token::Good | Token::Ending | Token::Expired);
         let mut oidc = lock(&state.oidc);
         let scopes = match self.format {
-            Format::SsoSession => vec!["sso:account:access".to_owned()],
+            Format::SsoSession => vec![ACCESS_SCOPE.to_owned()],
             Format::Legacy => Vec::new(),
         };
-        let asked = Asked { scopes, ..Asked::default() };
+        let asked = match self.flow {
+            Flow::DeviceCode => Asked { scopes, ..Asked::default() },
+            Flow::AuthorizationCode => Asked {
+                scopes,
+                grants: [CODE_GRANT, REFRESH_GRANT].map(str::to_owned).into(),
+                redirect_uris: vec!["http://127.0.0.1/oauth/callback".to_owned()],
+                issuer: Some(number),
+            },
+        };
         let client = oidc.register(&state.mint, &session.region, asked, now);
         let ends = oidc.sign_in_end(now);
         let made =
             oidc.sign_in(&state.mint, number, refreshable.then_some(client.client_id.as_str()), ends, now);
+        let lifetime = match self.token {
+            Token::Expired | Token::ExpiredWithoutRefresh => -60,
+            Token::Ending => {
+                oidc.shorten(&made.access_token, now.ms + ENDING);
+                i64::from(made.expires_in).min(ENDING / 1000)
+            }
+            Token::None | Token::Good | Token::WithoutRefresh => i64::from(made.expires_in),
+        };
         drop(oidc);
-        let expired = matches!(self.token, Token::Expired | Token::ExpiredWithoutRefresh);
-        let lifetime = if expired { -60 } else { i64::from(made.expires_in) };
         let mut file = json!({
             "startUrl": session.start_url,
             "region": session.region,

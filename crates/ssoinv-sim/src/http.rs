@@ -72,6 +72,11 @@ impl Params {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Whether a name comes twice, which OAuth forbids (RFC 6749 §3.1).
+    pub(crate) fn has_repeated(&self) -> bool {
+        self.0.iter().enumerate().any(|(at, (name, _))| self.0[..at].iter().any(|(before, _)| before == name))
+    }
+
     /// Values of `Name.1`, `Name.2`, … (the query protocol's lists).
     pub(crate) fn list(&self, name: &str) -> Vec<&str> {
         let numbered = self.0.iter().filter_map(|(key, value)| {
@@ -199,6 +204,7 @@ mod tests {
         assert_eq!(params.list("V"), ["a +", "b", "c"]);
         assert_eq!(params.filters(), [("x", vec!["1", "2"])]);
         assert_eq!(params.get("none"), None);
+        assert!(!params.has_repeated() && Params::parse("a=1&b=2&a=1").has_repeated());
     }
 
     #[test]

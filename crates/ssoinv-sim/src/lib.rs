@@ -4,13 +4,14 @@
 //! Start with [`Simulator::start`]: an [`Organisation`] says what is there, [`Options`] how it behaves, [`Control`]
 //! and [`Fault`] change that later, [`Home`] writes an `~/.aws` for it.
 //!
-//! Inside: `server.rs` (sockets) → `dispatch.rs` (who calls, limits, faults) → one file a service (`oidc.rs`,
-//! `portal.rs`, `sts.rs`, `s3.rs`, `ec2.rs`, `lambda.rs`), which answer from `organisation.rs` and `state.rs`.
+//! Inside: `server.rs` (sockets) → `dispatch.rs` (who calls, limits, faults) → one file a service (`oidc.rs`
+//! with `authorize.rs`, `portal.rs`, `sts.rs`, `s3.rs`, `ec2.rs`, `lambda.rs`), which answer from `organisation.rs` and `state.rs`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 mod authorize;
 mod calls;
+mod clients;
 mod clock;
 mod control;
 mod dispatch;
@@ -49,7 +50,7 @@ mod upstream;
 pub use calls::{Call, Count};
 pub use control::Control;
 pub use faults::{Effect, Fault, RetryHeader};
-pub use home::{Format, Home, Token, profile_name};
+pub use home::{Flow, Format, Home, Token, profile_name};
 pub use limits::{Limits, Rate};
 pub use metadata::MACHINE_ROLE;
 pub use options::{Approval, Options};
@@ -60,8 +61,8 @@ pub use seeded::Seeded;
 pub use service::Service;
 pub use simulator::Simulator;
 
-/// What every secret of the simulator holds: tokens, keys, client secrets, device codes and planted environment
-/// variables. No output and no file outside the AWS caches may.
+/// What every secret of the simulator holds: tokens, keys, client secrets, device and authorization codes, and
+/// planted environment variables. No output and no file outside the AWS caches may.
 pub const SECRET_MARKER: &str = "SIMSECRET";
 
 /// Locks. A panic in another call doesn't spoil what is locked: all changes are single steps.

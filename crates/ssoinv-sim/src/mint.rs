@@ -125,14 +125,15 @@ mod tests {
             mint.refresh_token(),
             mint.client_secret(),
             mint.device_code(),
+            mint.authorization_code(),
             mint.secret_access_key(),
             mint.session_token(),
             mint.secret_access_key(),
         ];
         assert!(made.iter().all(|secret| secret.contains(SECRET_MARKER)));
         assert_eq!(mint.issued(), made);
-        assert_eq!(made[4].len(), 40);
-        assert_ne!(made[4], made[6]);
+        assert_eq!(made[5].len(), 40);
+        assert_ne!(made[5], made[7]);
         assert_ne!(Mint::new().session_token(), Mint::new().session_token());
     }
 

@@ -1,14 +1,16 @@
 //! The OIDC service of IAM Identity Center: RegisterClient, StartDeviceAuthorization, CreateToken (device code,
-//! authorization code and refresh token). Shapes: the service model of `sso-oidc`. What happens to codes and tokens is in `sign_ins.rs`.
+//! authorization code and refresh token). Shapes: the service model of `sso-oidc`. What happens to codes and tokens
+//! is in `sign_ins.rs` and `authorize.rs`.
 
 use serde_json::{Value, json};
 
-use crate::authorize::may_register;
+use crate::authorize::is_verifier;
+use crate::clients::{ACCESS_SCOPE, Asked, CODE_GRANT, DEVICE_GRANT, REFRESH_GRANT, may_register};
 use crate::http::{Reply, Request};
 use crate::lock;
 use crate::organisation::Session;
 use crate::refusal::Refusal;
-use crate::sign_ins::{ACCESS_SCOPE, Asked, CODE_GRANT, DEVICE_GRANT, REFRESH_GRANT, refuse};
+use crate::sign_ins::refuse;
 use crate::state::State;
 
 fn text<'a>(body: &'a Value, name: &str) -> Result<&'a str, Refusal> {
@@ -130,7 +132,10 @@ fn create_token(state: &State, body: &Value) -> Result<Reply, Refusal> {
         DEVICE_GRANT => oidc.poll(&state.mint, client, text(body, "deviceCode")?, now)?,
         CODE_GRANT => {
             let verifier = text(body, "codeVerifier")?;
-            state.mint.note(verifier);
+            // What can be none is no secret either, and could be found anywhere.
+            if is_verifier(verifier) {
+                state.mint.note(verifier);
+            }
             let (code, redirect_uri) = (text(body, "code")?, text(body, "redirectUri")?);
             oidc.exchange(&state.mint, client, code, verifier, redirect_uri, now)?
         }

@@ -7,17 +7,19 @@ use crate::control::Control;
 use crate::faults::{Effect, Fault};
 use crate::limits::Limits;
 
-/// What becomes of device authorisations, and of pages (authorization code): a page counts as the first poll.
+/// What becomes of device authorisations, and of the pages of authorization codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Approval {
-    /// The person agrees before the n-th poll; 1 is at once. A page is agreed to at once.
+    /// The person agrees before the n-th poll; 1 is at once. A page, which nobody polls, sends back at once.
     AtPoll(u32),
-    /// Only when [`Control::Approve`] or [`Control::Deny`] says so, or the page that the sign-in opens.
+    /// Only when [`Control::Approve`] or [`Control::Deny`] says so, or the page that a device sign-in opens. The page
+    /// of an authorization code waits (200), pending under its `state`; once it is decided on, the next request of
+    /// the same address is sent back (302), and one after that waits anew.
     Manual,
     /// The person declines.
     Denied,
-    /// The code ends before the person agrees.
+    /// The code ends before the person agrees; a page gives one that has ended.
     Expires,
 }
 
@@ -30,13 +32,13 @@ pub struct Options {
     pub threads: usize,
     /// AWS's rate limits; off by default.
     pub limits: Limits,
-    /// What becomes of device authorisations; agreed at the first poll by default.
+    /// What becomes of sign-ins; agreed at the first poll by default.
     pub approval: Approval,
     /// Seconds between two polls.
     pub device_interval: u32,
     /// Seconds that a device code lives.
     pub device_lifetime: u32,
-    /// Seconds that the code of a page lives.
+    /// Seconds that an authorization code lives.
     pub code_lifetime: u32,
     /// Seconds that an access token lives; an hour where it can be refreshed, else eight, where not said.
     pub token_lifetime: Option<u32>,

@@ -46,7 +46,7 @@ pub(crate) async fn answer(
         "GetRoleCredentials" => role_credentials(state, session, params).await,
         _ => {
             if let Some(token) = request.header("x-amz-sso_bearer_token") {
-                lock(&state.oidc).sign_out(token, session);
+                lock(&state.oidc).sign_out(token);
             }
             Ok(Reply::json(200, &json!({})))
         }

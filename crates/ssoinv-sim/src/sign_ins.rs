@@ -1,18 +1,16 @@
-//! Registrations, device codes and tokens: what a sign-in goes through and when each of them ends. Flow: RFC 8628
-//! and RFC 6749 §6; the other one is in `authorize.rs`. The moment is handed in. On the wire: `oidc.rs`; who uses the tokens: `portal.rs`.
+//! Device codes and tokens: what a sign-in goes through and when each of them ends. Flow: RFC 8628 and RFC 6749 §6;
+//! the other one is in `authorize.rs`, clients are in `clients.rs`. The moment is handed in. On the wire: `oidc.rs`;
+//! who uses the tokens: `portal.rs`.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::authorize::{Code, Page};
+use crate::clients::{Asked, Client, DEVICE_GRANT};
 use crate::mint::Mint;
 use crate::options::{Approval, Options};
 use crate::refusal::Refusal;
 
-pub(crate) const ACCESS_SCOPE: &str = "sso:account:access";
-pub(crate) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
-pub(crate) const CODE_GRANT: &str = "authorization_code";
-pub(crate) const REFRESH_GRANT: &str = "refresh_token";
 /// What a poll may come too early by: timers aren't exact.
 const POLL_TOLERANCE: Duration = Duration::from_millis(100);
 
@@ -23,37 +21,6 @@ pub(crate) struct Moment {
     pub(crate) ms: i64,
     /// Time since the start.
     pub(crate) running: Duration,
-}
-
-/// A registered client.
-#[derive(Debug)]
-pub(crate) struct Client {
-    secret: String,
-    pub(crate) scopes: Vec<String>,
-    pub(crate) grants: Vec<String>,
-    pub(crate) redirect_uris: Vec<String>,
-    /// The session whose page it may open.
-    pub(crate) issuer: Option<usize>,
-    pub(crate) ends: i64,
-}
-
-/// What a client asks to be registered with.
-#[derive(Debug, Default)]
-pub(crate) struct Asked {
-    pub(crate) scopes: Vec<String>,
-    pub(crate) grants: Vec<String>,
-    pub(crate) redirect_uris: Vec<String>,
-    pub(crate) issuer: Option<usize>,
-}
-
-impl Client {
-    pub(crate) fn may(&self, grant: &str) -> bool {
-        self.grants.is_empty() || self.grants.iter().any(|own| own == grant)
-    }
-
-    pub(crate) fn refreshes(&self) -> bool {
-        self.scopes.iter().any(|scope| scope == ACCESS_SCOPE) && self.may(REFRESH_GRANT)
-    }
 }
 
 /// What a person has said.
@@ -117,7 +84,7 @@ pub(crate) struct SignIns {
     families: u64,
     /// Refresh tokens that have served, with their family.
     spent: HashMap<String, u64>,
-    /// How often one of them came again.
+    /// How often one of them, or a code that had served, came again.
     reuses: u64,
     devices: HashMap<String, Device>,
     tokens: HashMap<String, Token>,
@@ -150,7 +117,8 @@ pub(crate) struct Registration {
     pub(crate) ends: i64,
 }
 
-fn end(now: i64, seconds: u32) -> i64 {
+/// The end of what lives so long from now on.
+pub(crate) fn end(now: i64, seconds: u32) -> i64 {
     now + i64::from(seconds) * 1000
 }
 
@@ -184,9 +152,7 @@ impl SignIns {
     pub(crate) fn register(&mut self, mint: &Mint, region: &str, asked: Asked, now: Moment) -> Registration {
         let (client_id, client_secret) = (mint.client_id(region), mint.client_secret());
         let ends = end(now.ms, self.registration_lifetime);
-        let Asked { scopes, grants, redirect_uris, issuer } = asked;
-        let client = Client { secret: client_secret.clone(), scopes, grants, redirect_uris, issuer, ends };
-        self.clients.insert(client_id.clone(), client);
+        self.clients.insert(client_id.clone(), Client::new(client_secret.clone(), asked, ends));
         Registration { client_id, client_secret, ends }
     }
 
@@ -224,12 +190,12 @@ impl SignIns {
         Ok((code, user_code))
     }
 
-    /// Decides for a pending authorisation, or for all. True when there was one.
+    /// Decides for a device authorisation or a page that waits, or for all. True when there was one.
     pub(crate) fn decide(&mut self, user_code: Option<&str>, approve: bool) -> bool {
         self.decide_as(user_code, if approve { Decision::Approved } else { Decision::Denied })
     }
 
-    /// Ends pending codes.
+    /// Ends device codes that wait; pages that do will give a code that has ended.
     pub(crate) fn expire_devices(&mut self) -> bool {
         self.decide_as(None, Decision::Expired)
     }
@@ -251,13 +217,23 @@ impl SignIns {
         codes.chain(pages.map(|page| page.state.clone())).collect()
     }
 
-    /// How often a refresh token came that had served before.
+    /// How often a refresh token or a code came that had served before.
     pub(crate) fn reuses(&self) -> u64 {
         self.reuses
     }
 
+    pub(crate) fn forget_reuses(&mut self) {
+        self.reuses = 0;
+    }
+
+    /// Ends a sign-in of which somebody has a copy (RFC 9700 §4.14.2).
+    pub(crate) fn end_reused(&mut self, family: u64) {
+        self.reuses += 1;
+        self.end_family(family);
+    }
+
     /// Ends all that one sign-in has led to.
-    pub(crate) fn end_family(&mut self, family: u64) {
+    fn end_family(&mut self, family: u64) {
         self.tokens.retain(|_, token| token.family != family);
         self.refreshes.retain(|_, refresh| refresh.family != family);
     }
@@ -316,9 +292,7 @@ impl SignIns {
     ) -> Result<SignIn, Refusal> {
         let refreshes = self.client(client.0, client.1, now)?.refreshes();
         if let Some(&family) = self.spent.get(token) {
-            // Somebody has a copy: the whole sign-in ends (RFC 9700 §4.14.2).
-            self.reuses += 1;
-            self.end_family(family);
+            self.end_reused(family);
         }
         let known = self.refreshes.get(token).filter(|refresh| {
             let refused = self.sessions[refresh.session].refuse_refresh;
@@ -425,16 +399,25 @@ impl SignIns {
         self.clients.clear();
     }
 
-    /// Signs out: the token and whatever could refresh it.
-    pub(crate) fn sign_out(&mut self, token: &str, session: usize) {
-        self.tokens.remove(token);
-        self.refreshes.retain(|_, refresh| refresh.session != session);
+    /// Ends an access token sooner.
+    pub(crate) fn shorten(&mut self, token: &str, ends: i64) {
+        if let Some(token) = self.tokens.get_mut(token) {
+            token.ends = token.ends.min(ends);
+        }
+    }
+
+    /// Signs out: the sign-in that the token is of, with its other tokens and whatever could refresh them.
+    pub(crate) fn sign_out(&mut self, token: &str) {
+        if let Some(family) = self.tokens.get(token).map(|token| token.family) {
+            self.end_family(family);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::ACCESS_SCOPE;
 
     fn at(seconds: u64) -> Moment {
         Moment { ms: i64::try_from(seconds).unwrap() * 1000, running: Duration::from_secs(seconds) }

@@ -158,7 +158,7 @@ impl Simulator {
     }
 
     /// Every secret that was issued or is planted in the organisation; each holds [`crate::SECRET_MARKER`], except
-    /// those that come from an upstream STS or stand in a fixture without it.
+    /// those that come from an upstream STS or stand in a fixture without it, and PKCE verifiers, which clients make.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
         control::secrets(&self.state)
@@ -170,13 +170,13 @@ impl Simulator {
         &self.state.container_token
     }
 
-    /// How often a refresh token came that had served before, which ends its sign-in.
+    /// How often a refresh token or an authorization code came that had served before, which ends its sign-in.
     #[must_use]
     pub fn reuses(&self) -> u64 {
         crate::lock(&self.state.oidc).reuses()
     }
 
-    /// User codes of device authorisations, and the `state` of pages, that wait for a person.
+    /// What waits for a person: user codes of device authorisations, and the `state` of authorization pages.
     #[must_use]
     pub fn pending(&self) -> Vec<String> {
         crate::lock(&self.state.oidc).pending()

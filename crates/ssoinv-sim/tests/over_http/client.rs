@@ -284,9 +284,13 @@ pub(crate) fn keys_of(simulator: &Simulator, account: usize) -> Keys {
     let session = (0..simulator.organisation().sessions().len())
         .find(|session| simulator.organisation().reaches(*session, account))
         .unwrap();
-    let token = sign_in(simulator, session);
+    keys_by(simulator, &sign_in(simulator, session), account)
+}
+
+/// The same by a token.
+pub(crate) fn keys_by(simulator: &Simulator, token: &str, account: usize) -> Keys {
     let account = simulator.organisation().account(account);
-    let made = role_credentials(simulator, &token, &account.id, &account.roles[0]).json();
+    let made = role_credentials(simulator, token, &account.id, &account.roles[0]).json();
     let text = |name: &str| made["roleCredentials"][name].as_str().expect("credentials").to_owned();
     Keys { id: text("accessKeyId"), secret: text("secretAccessKey"), token: Some(text("sessionToken")) }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use ssoinv_sim::{Format, Organisation, Seeded, Simulator, Token};
+use ssoinv_sim::{Control, Flow, Format, Organisation, Seeded, Simulator, Token};
 
 use crate::client::*;
 
@@ -59,23 +59,54 @@ fn the_legacy_format_has_no_session_and_no_refresh_token() {
 }
 
 #[test]
-fn tokens_that_have_ended_say_so() {
+fn tokens_say_how_long_they_are_good_for() {
     let simulator = start(Organisation::demo());
     let home = tempfile::tempdir().unwrap();
-    let written = |token: Token| {
+    let now = || {
+        let date = ask(&simulator, &Ask::get("/_sim/peaks")).header("date").unwrap().to_owned();
+        chrono::DateTime::parse_from_rfc2822(&date).unwrap().timestamp()
+    };
+    for (token, lifetime, refreshable) in [
+        (Token::Good, 3600, true),
+        (Token::WithoutRefresh, 8 * 3600, false),
+        (Token::Ending, 600, true),
+        (Token::Expired, -60, true),
+        (Token::ExpiredWithoutRefresh, -60, false),
+    ] {
+        let before = now();
         simulator.home().token(token).write(home.path()).unwrap();
+        let written = before..=now();
         let file = cached(home.path(), OF_NAME);
         let ends = chrono::DateTime::parse_from_rfc3339(file["expiresAt"].as_str().unwrap()).unwrap();
-        let now = chrono::DateTime::parse_from_rfc2822(
-            ask(&simulator, &Ask::get("/_sim/peaks")).header("date").unwrap(),
-        )
-        .unwrap();
-        (ends > now, file.get("refreshToken").is_some())
-    };
-    assert_eq!(written(Token::Good), (true, true));
-    assert_eq!(written(Token::WithoutRefresh), (true, false));
-    assert_eq!(written(Token::Expired), (false, true));
-    assert_eq!(written(Token::ExpiredWithoutRefresh), (false, false));
+        assert!(written.contains(&(ends.timestamp() - lifetime)), "{token:?}: {ends}, {written:?}");
+        assert_eq!(file.get("refreshToken").is_some(), refreshable, "{token:?}");
+    }
+}
+
+#[test]
+fn a_token_that_is_ending_ends_with_the_portal_when_its_file_says_so() {
+    let simulator = start(Organisation::demo());
+    let home = tempfile::tempdir().unwrap();
+    simulator.home().token(Token::Ending).write(home.path()).unwrap();
+    let file = cached(home.path(), OF_NAME);
+    simulator.control(Control::Skew { seconds: 9 * 60 }).unwrap();
+    assert_eq!(accepted(&simulator, &file), 200);
+    simulator.control(Control::Skew { seconds: 10 * 60 }).unwrap();
+    assert_eq!(accepted(&simulator, &file), 401);
+}
+
+#[test]
+fn a_token_comes_with_the_registration_of_its_flow() {
+    let simulator = start(Organisation::demo());
+    let home = tempfile::tempdir().unwrap();
+    for (flow, device) in [(Flow::DeviceCode, 200), (Flow::AuthorizationCode, 400)] {
+        simulator.home().flow(flow).token(Token::Expired).write(home.path()).unwrap();
+        let file = cached(home.path(), OF_NAME);
+        let client = Client { id: file["clientId"].clone(), secret: file["clientSecret"].clone() };
+        let start_url = file["startUrl"].as_str().unwrap();
+        assert_eq!(start_device(&simulator, &client, start_url).status, device, "{flow:?}");
+        assert_eq!(refresh(&simulator, &client, &file["refreshToken"]).status, 200, "{flow:?}");
+    }
 }
 
 #[cfg(unix)]

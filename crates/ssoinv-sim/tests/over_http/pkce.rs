@@ -1,7 +1,9 @@
 //! The authorization code flow with PKCE, step by step, and each mistake in it.
+//!
+//! The browser's part is two requests: the page, and the address that it sends back to, which a test reads.
 
 use serde_json::{Value, json};
-use ssoinv_sim::{Approval, Control, Options, Organisation, Simulator};
+use ssoinv_sim::{Approval, Control, Options, Organisation, SECRET_MARKER, Simulator};
 
 use crate::client::*;
 
@@ -39,9 +41,15 @@ fn registration(start_url: &str) -> Value {
 
 impl Flow {
     fn new(options: Options) -> Self {
+        Self::of_client(options, |_| {})
+    }
+
+    /// The flow of a client whose registration differs.
+    fn of_client(options: Options, change: impl Fn(&mut Value)) -> Self {
         let simulator = Simulator::start(Organisation::demo(), options).unwrap();
-        let start_url = simulator.organisation().sessions()[0].start_url.clone();
-        let client = post(&simulator, "/client/register", &registration(&start_url)).json();
+        let mut body = registration(&simulator.organisation().sessions()[0].start_url);
+        change(&mut body);
+        let client = post(&simulator, "/client/register", &body).json();
         let page = vec![
             ("response_type", "code".to_owned()),
             ("client_id", client["clientId"].as_str().unwrap().to_owned()),
@@ -73,6 +81,15 @@ impl Flow {
         code.replace("%2D", "-")
     }
 
+    fn registered(&self) -> Client {
+        Client { id: self.client["clientId"].clone(), secret: self.client["clientSecret"].clone() }
+    }
+
+    fn works(&self, tokens: &Value) -> bool {
+        let token = tokens["accessToken"].as_str().expect("a token");
+        portal(&self.simulator, token, "/assignment/accounts").status == 200
+    }
+
     fn exchange(&self, change: Option<(&str, &str)>, code: &str) -> Answer {
         let mut body = json!({
             "grantType": "authorization_code",
@@ -90,69 +107,180 @@ impl Flow {
 }
 
 #[test]
-fn a_page_leads_to_a_code_and_the_code_to_tokens_once() {
+fn a_page_leads_to_a_code_and_the_code_to_tokens() {
     let flow = Flow::new(Options::default());
     let code = flow.code();
-    let tokens = flow.exchange(None, &code);
-    assert_eq!(tokens.status, 200, "{}", tokens.text());
-    let token = tokens.json()["accessToken"].as_str().unwrap().to_owned();
-    assert!(tokens.json()["refreshToken"].is_string());
-    assert_eq!(portal(&flow.simulator, &token, "/assignment/accounts").status, 200);
-    let secrets = flow.simulator.secrets();
-    assert!(secrets.contains(&code) && secrets.iter().any(|secret| secret == VERIFIER));
-    // Twice, and what it gave is taken back.
-    assert_eq!(refused(&flow.exchange(None, &code)), (400, "InvalidGrantException".into()));
-    assert_eq!(portal(&flow.simulator, &token, "/assignment/accounts").status, 401);
+    let made = flow.exchange(None, &code);
+    assert_eq!(made.status, 200, "{}", made.text());
+    let tokens = made.json();
+    assert_eq!((&tokens["tokenType"], &tokens["expiresIn"]), (&json!("Bearer"), &json!(3600)));
+    assert!(flow.works(&tokens));
+    let next = refresh(&flow.simulator, &flow.registered(), &tokens["refreshToken"]).json();
+    assert!(flow.works(&next));
+    assert_eq!(flow.simulator.reuses(), 0);
 }
 
 #[test]
-fn what_a_browser_must_not_be_sent_back_with_stays_on_the_page() {
+fn a_code_that_comes_twice_takes_back_what_it_gave_and_what_came_of_it() {
+    let flow = Flow::new(Options::default());
+    let code = flow.code();
+    let first = flow.exchange(None, &code).json();
+    let next = refresh(&flow.simulator, &flow.registered(), &first["refreshToken"]).json();
+    let other = flow.exchange(None, &flow.code()).json();
+    assert_eq!(refused(&flow.exchange(None, &code)), (400, "InvalidGrantException".into()));
+    assert_eq!([&first, &next, &other].map(|tokens| flow.works(tokens)), [false, false, true]);
+    let answer = refresh(&flow.simulator, &flow.registered(), &next["refreshToken"]);
+    assert_eq!(refused(&answer), (400, "InvalidGrantException".into()));
+    assert_eq!(flow.simulator.reuses(), 1);
+    assert_eq!(ask(&flow.simulator, &Ask::get("/_sim/reuses")).json(), json!(1));
+    flow.simulator.control(Control::ResetCounters {}).unwrap();
+    assert_eq!(flow.simulator.reuses(), 0);
+}
+
+#[test]
+fn codes_and_verifiers_are_among_the_secrets() {
+    let flow = Flow::new(Options::default());
+    let code = flow.code();
+    flow.exchange(Some(("codeVerifier", "short")), &code);
+    flow.exchange(None, &code);
+    let secrets = flow.simulator.secrets();
+    assert!(secrets.contains(&code) && secrets.iter().any(|secret| secret == VERIFIER));
+    let unmarked = secrets.iter().filter(|secret| !secret.contains(SECRET_MARKER));
+    assert_eq!(unmarked.collect::<Vec<_>>(), [VERIFIER], "what is no verifier could be found anywhere");
+}
+
+#[test]
+fn a_browser_is_not_sent_to_where_it_may_not_go() {
     let flow = Flow::new(Options::default());
     for change in [
         ("client_id", None),
         ("client_id", Some("other")),
         ("redirect_uri", None),
         ("redirect_uri", Some("http://127.0.0.1:4000/other")),
+        ("redirect_uri", Some("http://localhost:4000/oauth/callback")),
+        ("redirect_uri", Some("http://127.0.0.1:80@evil.example/oauth/callback")),
         ("redirect_uri", Some("https://evil.example/oauth/callback")),
-        ("state", None),
     ] {
         let answer = flow.open(Some(change));
         assert_eq!((answer.status, answer.header("location")), (400, None), "{change:?}");
+        assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
     }
+    let mut twice = Flow::new(Options::default());
+    twice.page.push(("state", "another".to_owned()));
+    assert_eq!((twice.open(None).status, twice.open(None).header("location")), (400, None));
+    flow.simulator.control(Control::ExpireRegistrations {}).unwrap();
+    assert_eq!((flow.open(None).status, flow.open(None).header("location")), (400, None));
 }
 
 #[test]
 fn other_mistakes_are_told_to_the_client() {
     let flow = Flow::new(Options::default());
+    let long = "a".repeat(129);
     for (change, error) in [
         (("response_type", None), "unsupported%5Fresponse%5Ftype"),
         (("response_type", Some("token")), "unsupported%5Fresponse%5Ftype"),
+        (("state", None), "invalid%5Frequest"),
         (("code_challenge", None), "invalid%5Frequest"),
         (("code_challenge", Some("short")), "invalid%5Frequest"),
+        (("code_challenge", Some(&long)), "invalid%5Frequest"),
+        (("code_challenge", Some("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw~cM")), "invalid%5Frequest"),
+        (("code_challenge_method", None), "invalid%5Frequest"),
         (("code_challenge_method", Some("plain")), "invalid%5Frequest"),
+        (("scopes", None), "invalid%5Frequest"),
         (("scopes", Some("sso:account:access openid")), "invalid%5Fscope"),
     ] {
         let answer = flow.open(Some(change));
-        let location = answer.header("location").expect("sent back");
+        let location = answer.header("location").unwrap_or_else(|| panic!("not sent back: {change:?}"));
         assert!(location.starts_with(&format!("{CALLBACK}?error={error}&")), "{change:?}: {location}");
+        assert_eq!(location.ends_with("&state=a%20state"), change.0 != "state", "{change:?}: {location}");
+        assert_eq!(answer.status, 302);
+    }
+    assert_eq!(ask(&flow.simulator, &Ask::post("/authorize", "")).status, 405);
+}
+
+#[test]
+fn the_port_is_the_browsers_but_the_same_to_the_end() {
+    let flow = Flow::new(Options::default());
+    for port in ["", ":1", ":65535"] {
+        let callback = format!("http://127.0.0.1{port}/oauth/callback");
+        let location =
+            flow.open(Some(("redirect_uri", Some(&callback)))).header("location").unwrap().to_owned();
+        let code = location.strip_prefix(&format!("{callback}?code=")).expect("a code");
+        let code = code.split('&').next().unwrap().replace("%2D", "-");
+        assert_eq!(
+            refused(&flow.exchange(None, &code)),
+            (400, "InvalidGrantException".into()),
+            "another port"
+        );
+        assert_eq!(flow.exchange(Some(("redirectUri", &callback)), &code).status, 200, "{port}");
     }
 }
 
 #[test]
-fn a_code_is_its_clients_its_verifiers_and_its_redirects() {
+fn each_mistake_with_a_code_is_refused_and_the_code_stays_good() {
     let flow = Flow::new(Options::default());
+    let code = flow.code();
     let other_verifier = VERIFIER.replace('d', "e");
     for change in [
         ("codeVerifier", other_verifier.as_str()),
         ("codeVerifier", CHALLENGE),
+        ("codeVerifier", &VERIFIER[..42]),
         ("redirectUri", "http://127.0.0.1:4001/oauth/callback"),
+        ("redirectUri", "http://127.0.0.1/oauth/callback"),
         ("code", "other"),
     ] {
-        let answer = flow.exchange(Some(change), &flow.code());
+        let answer = flow.exchange(Some(change), &code);
         assert_eq!(refused(&answer), (400, "InvalidGrantException".into()), "{change:?}");
     }
-    let secret = flow.exchange(Some(("clientSecret", "other")), &flow.code());
+    for missing in ["codeVerifier", "redirectUri", "code"] {
+        let answer = flow.exchange(Some((missing, "")), &code);
+        assert_eq!(refused(&answer), (400, "InvalidRequestException".into()), "{missing}");
+    }
+    let secret = flow.exchange(Some(("clientSecret", "other")), &code);
     assert_eq!(refused(&secret), (401, "InvalidClientException".into()));
+    // Another client's.
+    let start_url = &flow.simulator.organisation().sessions()[0].start_url;
+    let other = post(&flow.simulator, "/client/register", &registration(start_url)).json();
+    let mut body = json!({"grantType": "authorization_code", "code": code, "codeVerifier": VERIFIER});
+    body["redirectUri"] = json!(CALLBACK);
+    body["clientId"] = other["clientId"].clone();
+    body["clientSecret"] = other["clientSecret"].clone();
+    assert_eq!(refused(&post(&flow.simulator, "/token", &body)), (400, "InvalidGrantException".into()));
+
+    assert_eq!(flow.exchange(None, &code).status, 200);
+    assert_eq!(flow.simulator.reuses(), 0);
+}
+
+#[test]
+fn a_code_ends_after_ten_minutes_or_what_is_said() {
+    for (options, lives) in
+        [(Options::default(), 600), (Options { code_lifetime: 60, ..Options::default() }, 60)]
+    {
+        let flow = Flow::new(options);
+        let (early, late) = (flow.code(), flow.code());
+        flow.simulator.control(Control::Skew { seconds: lives - 30 }).unwrap();
+        assert_eq!(flow.exchange(None, &early).status, 200, "{lives}");
+        flow.simulator.control(Control::Skew { seconds: lives }).unwrap();
+        assert_eq!(refused(&flow.exchange(None, &late)), (400, "InvalidGrantException".into()), "{lives}");
+    }
+}
+
+#[test]
+fn a_refresh_token_needs_its_scope_and_its_grant() {
+    let refreshes = |flow: &Flow, change| {
+        let location = flow.open(change).header("location").unwrap().to_owned();
+        let code = location.strip_prefix(&format!("{CALLBACK}?code=")).expect("a code").to_owned();
+        let tokens = flow.exchange(None, &code.split('&').next().unwrap().replace("%2D", "-")).json();
+        assert!(flow.works(&tokens));
+        tokens["refreshToken"].is_string()
+    };
+    let both = ["sso:account:access", "openid"];
+    let flow = Flow::of_client(Options::default(), |body| body["scopes"] = json!(both));
+    assert!(refreshes(&flow, None));
+    assert!(refreshes(&flow, Some(("scopes", Some("openid sso:account:access")))));
+    assert!(!refreshes(&flow, Some(("scopes", Some("openid")))));
+    let once = Flow::of_client(Options::default(), |body| body["grantTypes"] = json!(["authorization_code"]));
+    assert!(!refreshes(&once, None));
 }
 
 #[test]
@@ -160,19 +288,42 @@ fn persons_decide() {
     let denied = Flow::new(Options { approval: Approval::Denied, ..Options::default() });
     let location = denied.open(None).header("location").unwrap().to_owned();
     assert!(
-        location.contains("error=access%5Fdenied") && location.ends_with("state=a%20state"),
+        location.starts_with(&format!("{CALLBACK}?error=access%5Fdenied&error_description="))
+            && location.ends_with("state=a%20state"),
         "{location}"
     );
 
     let late = Flow::new(Options { approval: Approval::Expires, ..Options::default() });
     assert_eq!(refused(&late.exchange(None, &late.code())), (400, "InvalidGrantException".into()));
 
-    let manual = Flow::new(Options { approval: Approval::Manual, ..Options::default() });
-    assert_eq!(manual.open(None).status, 200);
-    assert_eq!(manual.open(None).status, 200, "it waits");
-    assert_eq!(manual.simulator.pending(), ["a state"]);
-    manual.simulator.control(Control::Approve { user_code: Some("a state".to_owned()) }).unwrap();
-    assert_eq!(manual.exchange(None, &manual.code()).status, 200);
+    let polled = Flow::new(Options { approval: Approval::AtPoll(3), ..Options::default() });
+    assert_eq!(polled.exchange(None, &polled.code()).status, 200);
+}
+
+#[test]
+fn a_page_waits_for_its_person_and_is_sent_back_once() {
+    let flow = Flow::new(Options { approval: Approval::Manual, ..Options::default() });
+    let approve =
+        |state: &str| flow.simulator.control(Control::Approve { user_code: Some(state.to_owned()) });
+    assert!(approve("a state").is_err(), "nobody has opened it");
+    assert!(flow.open(None).text().contains("request a state waits"));
+    assert_eq!(flow.open(None).status, 200, "it waits");
+    assert!(flow.open(Some(("state", Some("<i>")))).text().contains("request &lt;i&gt; waits"));
+    assert_eq!(flow.simulator.pending(), ["a state", "<i>"]);
+    assert!(approve("another").is_err());
+    approve("a state").unwrap();
+    assert_eq!(flow.simulator.pending(), ["<i>"]);
+    // Approved for this challenge, not for another one under the same state.
+    let other = CHALLENGE.replace('E', "F");
+    assert_eq!(flow.open(Some(("code_challenge", Some(&other)))).status, 200);
+    assert_eq!(flow.exchange(None, &flow.code()).status, 200);
+    assert_eq!(flow.open(None).status, 200, "it waits anew");
+
+    flow.simulator.control(Control::Deny { user_code: None }).unwrap();
+    assert!(flow.open(None).header("location").unwrap().contains("error=access%5Fdenied&"));
+    assert_eq!(flow.open(None).status, 200);
+    flow.simulator.control(Control::ExpireDevices {}).unwrap();
+    assert_eq!(refused(&flow.exchange(None, &flow.code())), (400, "InvalidGrantException".into()));
 }
 
 #[test]
@@ -180,20 +331,43 @@ fn registrations_are_for_this_machine_and_a_known_start_url() {
     let flow = Flow::new(Options::default());
     let start_url = flow.simulator.organisation().sessions()[0].start_url.clone();
     let good = registration(&start_url);
+    let registered = |name: &str, value: Value| {
+        let mut body = good.clone();
+        body[name] = value;
+        post(&flow.simulator, "/client/register", &body)
+    };
     for (name, value, code) in [
         ("redirectUris", json!([]), "InvalidRedirectUriException"),
+        ("redirectUris", json!(null), "InvalidRedirectUriException"),
         ("redirectUris", json!(["https://evil.example/"]), "InvalidRedirectUriException"),
+        ("redirectUris", json!(["http://127.0.0.1:4000/oauth/callback"]), "InvalidRedirectUriException"),
+        (
+            "redirectUris",
+            json!(["http://127.0.0.1/x", "http://evil.example/"]),
+            "InvalidRedirectUriException",
+        ),
         ("issuerUrl", json!("https://other.awsapps.com/start"), "InvalidRequestException"),
         ("issuerUrl", json!(null), "InvalidRequestException"),
         ("grantTypes", json!(["password"]), "UnsupportedGrantTypeException"),
     ] {
-        let mut body = good.clone();
-        body[name] = value;
-        let answer = post(&flow.simulator, "/client/register", &body);
-        assert_eq!(refused(&answer), (400, code.into()), "{name}");
+        let answer = registered(name, value.clone());
+        assert_eq!(refused(&answer), (400, code.into()), "{name}: {value}");
     }
-    // One for device codes can't open the page.
-    let body = json!({"clientName": "x", "clientType": "public", "scopes": ["sso:account:access"]});
-    let device = post(&flow.simulator, "/client/register", &body).json();
-    assert_eq!(flow.open(Some(("client_id", device["clientId"].as_str()))).status, 400);
+    assert_eq!(registered("issuerUrl", json!(format!("{start_url}/#/"))).status, 200);
+    assert_eq!(registered("redirectUris", json!(["http://[::1]/x", "http://localhost"])).status, 200);
+}
+
+#[test]
+fn a_client_keeps_to_the_flow_that_it_is_registered_for() {
+    let unauthorized = (400, "UnauthorizedClientException".to_owned());
+    // One for device codes: even with a redirect URI it can't open the page, nor exchange a code.
+    let device = Flow::of_client(Options::default(), |body| body["grantTypes"] = json!(null));
+    let location = device.open(None).header("location").unwrap().to_owned();
+    assert!(location.starts_with(&format!("{CALLBACK}?error=unauthorized%5Fclient&")), "{location}");
+    assert_eq!(refused(&device.exchange(None, "any")), unauthorized);
+    let start_url = device.simulator.organisation().sessions()[0].start_url.clone();
+    assert_eq!(start_device(&device.simulator, &device.registered(), &start_url).status, 200);
+    // And one for codes gets no device code.
+    let page = Flow::new(Options::default());
+    assert_eq!(refused(&start_device(&page.simulator, &page.registered(), &start_url)), unauthorized);
 }

@@ -1,6 +1,6 @@
 //! OIDC and the portal.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use ssoinv_sim::{Approval, Control, Options, Organisation, Seeded, Service, Simulator};
 
 use crate::client::*;
@@ -189,6 +189,33 @@ fn refreshing_rotates_and_can_be_refused() {
     assert_eq!(refresh(&simulator, &client, &third["refreshToken"]).status, 400);
 }
 
+fn sign_out(simulator: &Simulator, token: &str) -> u16 {
+    ask(simulator, &Ask::post("/logout", "").with("x-amz-sso_bearer_token", token)).status
+}
+
+#[test]
+fn signing_out_ends_the_whole_sign_in_and_neither_role_credentials_nor_other_sign_ins() {
+    let simulator = start(Organisation::seeded(small()));
+    let client = register(&simulator, &["sso:account:access"]);
+    let signed_in = || {
+        let device = start_device(&simulator, &client, "https://acme0.awsapps.com/start").json();
+        poll(&simulator, &client, &device["deviceCode"]).json()
+    };
+    let (first, other) = (signed_in(), signed_in());
+    let next = refresh(&simulator, &client, &first["refreshToken"]).json();
+    let token = |made: &Value| made["accessToken"].as_str().unwrap().to_owned();
+    let keys = keys_by(&simulator, &token(&next), 0);
+    assert_eq!(sign_out(&simulator, &token(&next)), 200);
+
+    let statuses =
+        [&first, &next, &other].map(|made| portal(&simulator, &token(made), "/assignment/accounts").status);
+    assert_eq!(statuses, [401, 401, 200]);
+    assert_eq!(code(&refresh(&simulator, &client, &next["refreshToken"])), "InvalidGrantException");
+    assert_eq!(refresh(&simulator, &client, &other["refreshToken"]).status, 200);
+    assert_eq!(caller_identity(&simulator, &keys).status, 200);
+    assert_eq!(simulator.reuses(), 0);
+}
+
 #[test]
 fn a_token_ends_now_with_a_later_call_or_by_signing_out() {
     let simulator = start(Organisation::seeded(small()));
@@ -199,9 +226,7 @@ fn a_token_ends_now_with_a_later_call_or_by_signing_out() {
     assert_eq!(statuses, [200, 200, 401, 401, 401]);
 
     let token = sign_in(&simulator, 0);
-    let logout = Ask::post("/logout", "").with("x-amz-sso_bearer_token", &token);
-    assert_eq!(ask(&simulator, &logout).status, 200);
-    assert_eq!(ask(&simulator, &logout).status, 401);
+    assert_eq!([sign_out(&simulator, &token), sign_out(&simulator, &token)], [200, 401]);
 
     simulator.control(Control::TokenLifetime { seconds: Some(0) }).unwrap();
     let token = sign_in(&simulator, 0);
