@@ -8,13 +8,17 @@ It is told things through `/_sim/`, and its role credentials are ended at last: 
 Prints `ok`; otherwise says what is wrong, exit 1.
 """
 
+import base64
 import datetime
 import hashlib
 import json
 import os
 import pathlib
 import re
+import secrets
 import sys
+import urllib.error
+import urllib.parse
 import urllib.request
 import xml.etree.ElementTree
 
@@ -216,11 +220,7 @@ def oidc():
     check(token["expiresIn"] > 0 and token["refreshToken"], "no refresh token, or no lifetime")
     fresh = sso_oidc.create_token(**who, grantType="refresh_token", refreshToken=token["refreshToken"])
     check(fresh["accessToken"] != token["accessToken"], "refreshing gave the same token")
-    refused(
-        lambda: sso_oidc.create_token(**who, grantType="refresh_token", refreshToken=token["refreshToken"]),
-        "InvalidGrantException",
-        400,
-    )
+    refresh_token_reused(sso_oidc, who, grant)
     refused(
         lambda: sso_oidc.create_token(
             clientId=who["clientId"], clientSecret="x", grantType=grant, deviceCode=device["deviceCode"]
@@ -241,6 +241,82 @@ def oidc():
     )
     device = sso_oidc.start_device_authorization(**who, startUrl=SESSION["start_url"])
     return poll()["accessToken"]
+
+
+def refresh_token_reused(sso_oidc, who, grant):
+    """A refresh token that comes twice ends its sign-in, and no other."""
+    device = sso_oidc.start_device_authorization(**who, startUrl=SESSION["start_url"])
+    token = sso_oidc.create_token(**who, grantType=grant, deviceCode=device["deviceCode"])
+    refresh = lambda of: sso_oidc.create_token(  # noqa: E731
+        **who, grantType="refresh_token", refreshToken=of["refreshToken"]
+    )
+    fresh = refresh(token)
+    before = ask("reuses")
+    refused(lambda: refresh(token), "InvalidGrantException", 400)
+    equal(ask("reuses"), before + 1, "reuses")
+    refused(lambda: refresh(fresh), "InvalidGrantException", 400)
+    listed = lambda: client("sso", SESSION["region"]).list_accounts(accessToken=fresh["accessToken"])  # noqa: E731
+    refused(listed, "UnauthorizedException", 401)
+
+
+class NotFollowed(urllib.request.HTTPRedirectHandler):
+    """A browser that stops where it is sent."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+def sent_to(page):
+    """The address that a page sends the browser to, and what is said in it."""
+    try:
+        urllib.request.build_opener(NotFollowed).open(page)
+    except urllib.error.HTTPError as answer:
+        address, _, query = answer.headers["Location"].partition("?")
+        return address, dict(urllib.parse.parse_qsl(query, strict_parsing=True))
+    raise AssertionError(f"not sent anywhere: {page}")
+
+
+def authorization_code():
+    sso_oidc = client("sso-oidc", SESSION["region"])
+    scope, callback = "sso:account:access", "http://127.0.0.1:{}/oauth/callback"
+    registered = sso_oidc.register_client(
+        clientName="boto3",
+        clientType="public",
+        scopes=[scope],
+        grantTypes=["authorization_code", "refresh_token"],
+        redirectUris=["http://127.0.0.1/oauth/callback"],
+        issuerUrl=SESSION["start_url"],
+    )
+    who = {"clientId": registered["clientId"], "clientSecret": registered["clientSecret"]}
+    verifier = secrets.token_urlsafe(48)
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    asked = {
+        "response_type": "code",
+        "client_id": registered["clientId"],
+        "redirect_uri": callback.format(4000),
+        "state": "a state/+&",
+        "code_challenge_method": "S256",
+        "code_challenge": challenge,
+        "scopes": scope,
+    }
+    address, said = sent_to(f"{URL}/authorize?{urllib.parse.urlencode(asked)}")
+    equal((address, said.get("state")), (asked["redirect_uri"], asked["state"]), "where the browser is sent")
+    good = {"code": said["code"], "codeVerifier": verifier, "redirectUri": asked["redirect_uri"]}
+    exchange = lambda **other: sso_oidc.create_token(  # noqa: E731
+        **who, grantType="authorization_code", **(good | other)
+    )
+    refused(lambda: exchange(codeVerifier=verifier[::-1]), "InvalidGrantException", 400)
+    refused(lambda: exchange(redirectUri=callback.format(4001)), "InvalidGrantException", 400)
+    token = exchange()
+    equal(token["tokenType"], "Bearer", "token type")
+    check(token["refreshToken"], "no refresh token")
+    listed = lambda: client("sso", SESSION["region"]).list_accounts(accessToken=token["accessToken"])  # noqa: E731
+    check(listed()["accountList"], "no accounts by an authorization code")
+    refused(exchange, "InvalidGrantException", 400)
+    refused(listed, "UnauthorizedException", 401)
+    _, said = sent_to(f"{URL}/authorize?{urllib.parse.urlencode(asked | {'code_challenge_method': 'plain'})}")
+    equal(said.get("error"), "invalid_request", "OAuth error")
+    check({good["code"], verifier} <= set(ask("secrets")), "codes and verifiers aren't remembered")
 
 
 def portal(token):
@@ -534,6 +610,7 @@ def legacy(token):
 
 def main():
     token = oidc()
+    authorization_code()
     credentials = portal(token)
     by_account = {}
     for name in new_session().available_profiles:
