@@ -29,7 +29,7 @@ use crate::summary::Summary;
 use crate::{signals, station, warnings};
 
 pub(crate) fn run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<ExitCode, CommandError> {
-    let settings = CollectSettings::new(args, &app.environment)?;
+    let settings = CollectSettings::new(args, &app.layers, &app.environment)?;
     let tables = find_tables(tables)?;
     let profiles = app.load_profiles()?;
     let Chosen { profiles: chosen, unless_instance } = identity::choose(&profiles, &settings, app)?;
@@ -108,7 +108,7 @@ impl Run<'_> {
         };
 
         let regions = match &settings.regions {
-            RegionSource::Flag(regions) => Regions::Same(regions.clone()),
+            RegionSource::Named { regions, .. } => Regions::Same(regions.clone()),
             RegionSource::Variable { region, .. } => Regions::Same(vec![Arc::clone(region)]),
             RegionSource::Profiles => Regions::OfProfile,
         };
@@ -135,7 +135,7 @@ impl Run<'_> {
             })
         };
         let only_regions = match &settings.regions {
-            RegionSource::Flag(regions) => Some(regions.iter().cloned().collect::<HashSet<_>>()),
+            RegionSource::Named { regions, .. } => Some(regions.iter().cloned().collect::<HashSet<_>>()),
             _ => None,
         };
         let context = RunContext {
