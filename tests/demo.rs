@@ -5,7 +5,7 @@ use std::fs;
 
 use expect_test::expect;
 
-use crate::support::{column, run, ssoinv};
+use crate::support::{column, run, ssoinv, walk};
 
 crate::tests![
     plain_is_complete_and_the_same_each_time,
@@ -66,20 +66,4 @@ fn any_command_can_be_shown() {
     assert_eq!(profiles.len(), 12);
     assert!(column(&profiles, "kind").iter().all(|kind| *kind == "sso-session"));
     run(ssoinv("tables --demo")).ended(0).said("demo: made-up data");
-}
-
-/// All files below a folder.
-fn walk(folder: &std::path::Path) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).expect("a folder").map(|entry| entry.expect("an entry").path()) {
-            if entry.is_dir() {
-                folders.push(entry);
-            } else {
-                found.push(entry.strip_prefix(folder).expect("below").display().to_string());
-            }
-        }
-    }
-    found
 }

@@ -16,6 +16,7 @@ mod manners;
 mod partitions;
 mod profiles;
 mod secrets;
+mod settings;
 mod sharing;
 mod sign_in;
 mod support;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         partitions::tests(),
         profiles::tests(),
         secrets::tests(),
+        settings::tests(),
         sharing::tests(),
         sign_in::tests(),
     ]

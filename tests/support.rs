@@ -131,6 +131,8 @@ pub(crate) fn ssoinv(arguments: &str) -> Command {
     command.args(arguments.split_whitespace()).env_clear();
     // What this machine is, is nobody's business; and no test speaks to anything but this machine.
     command.env("AWS_EC2_METADATA_DISABLED", "true");
+    // Without `HOME` the home would be the one that this machine's user database knows, with its settings.
+    command.env("HOME", "/nonexistent/home");
     // Programs that `credential_process` names, and Windows' own libraries.
     for name in ["PATH", "SystemRoot"] {
         if let Some(value) = std::env::var_os(name) {
@@ -215,6 +217,22 @@ impl Run {
         assert!(self.stderr.contains(text), "nowhere `{text}`: {self:#?}");
         self
     }
+}
+
+/// All files below a folder.
+pub(crate) fn walk(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else {
+                found.push(entry.strip_prefix(folder).expect("below").display().to_string());
+            }
+        }
+    }
+    found
 }
 
 /// The values of a column, as text.

@@ -1,18 +1,18 @@
-//! What every command is handed: environment, terminal, clock, and the demonstration's simulator where there is one.
-
-use std::path::Path;
+//! What every command is handed: environment, settings, terminal, clock, and the demonstration's simulator where there is one.
 
 use ssoinv_core::clock::Clock;
 use ssoinv_sso::profile::Profiles;
 
 use crate::command_error::CommandError;
 use crate::env_vars::Environment;
+use crate::settings::Layers;
 use crate::terminal::Terminal;
 
 /// What a command works with.
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) environment: Environment,
+    pub(crate) layers: Layers,
     pub(crate) terminal: Terminal,
     pub(crate) clock: Clock,
     /// Everything asked is simulated, and so is the person who signs in.
@@ -38,8 +38,6 @@ impl App {
 
     /// A path with the home folder as `~`.
     pub(crate) fn shown(&self, path: &str) -> String {
-        let inside =
-            self.environment.home.as_deref().and_then(|home| Path::new(path).strip_prefix(home).ok());
-        inside.map_or_else(|| path.to_owned(), |inside| format!("~/{}", inside.display()))
+        self.environment.shown(path)
     }
 }

@@ -1,4 +1,7 @@
 //! Station 1: the command line. clap only: what is asked, not what it means. [`crate::settings`] resolves it.
+//!
+//! A flag that can be set elsewhere has no default here, so that it is known whether it was typed; a switch has a hidden
+//! opposite, which takes back what is set.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +10,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit_codes;
+use crate::settings::values;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -16,7 +20,8 @@ const STYLES: Styles = Styles::styled()
 
 /// Lists and audits every AWS account that one IAM Identity Center sign-in reaches
 ///
-/// ssoinv reads; it changes nothing in AWS. Rows go to stdout, everything else to stderr.
+/// ssoinv reads; it changes nothing in AWS. Rows go to stdout, everything else to stderr. Flags that you would type each
+/// time can be set: see `ssoinv settings`.
 #[derive(Debug, Parser)]
 #[command(name = "ssoinv", version, styles = STYLES, after_help = exit_codes::HELP, max_term_width = 110)]
 pub(crate) struct Cli {
@@ -46,6 +51,8 @@ pub(crate) enum Command {
     Profiles(ProfilesArgs),
     /// Show the tables, or the columns of one
     Tables(TablesArgs),
+    /// Show what is set in config.toml and in variables, and what can be
+    Settings(SettingsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -167,19 +174,28 @@ pub(crate) struct IdentityArgs {
 #[command(next_help_heading = "Sign-in")]
 pub(crate) struct SignInArgs {
     /// Never ask anybody to sign in; `CI=true` says the same
-    #[arg(long)]
+    #[arg(long, overrides_with = "input")]
     pub(crate) no_input: bool,
 
+    #[arg(long, hide = true, overrides_with = "no_input")]
+    pub(crate) input: bool,
+
     /// Show a code to approve in any browser, instead of a page that comes back to this machine
-    #[arg(long)]
+    #[arg(long, overrides_with = "no_use_device_code")]
     pub(crate) use_device_code: bool,
 
+    #[arg(long, hide = true, overrides_with = "use_device_code")]
+    pub(crate) no_use_device_code: bool,
+
     /// Print the address to sign in at, open no browser
-    #[arg(long)]
+    #[arg(long, overrides_with = "browser")]
     pub(crate) no_browser: bool,
 
+    #[arg(long, hide = true, overrides_with = "no_browser")]
+    pub(crate) browser: bool,
+
     /// Let the browser come back to this port of this machine, as through `ssh -L` [default: any free one]
-    #[arg(long, value_name = "PORT", conflicts_with = "use_device_code", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", conflicts_with = "use_device_code", value_parser = values::port)]
     pub(crate) redirect_port: Option<u16>,
 }
 
@@ -187,12 +203,18 @@ pub(crate) struct SignInArgs {
 #[command(next_help_heading = "Sign-in")]
 pub(crate) struct CredentialArgs {
     /// Run no `credential_process`
-    #[arg(long)]
+    #[arg(long, overrides_with = "credential_process")]
     pub(crate) no_credential_process: bool,
 
+    #[arg(long, hide = true, overrides_with = "no_credential_process")]
+    pub(crate) credential_process: bool,
+
     /// Share no role credentials with the AWS CLI and later runs: neither read nor write `~/.aws/cli/cache`
-    #[arg(long)]
+    #[arg(long, overrides_with = "credential_cache")]
     pub(crate) no_credential_cache: bool,
+
+    #[arg(long, hide = true, overrides_with = "no_credential_cache")]
+    pub(crate) credential_cache: bool,
 }
 
 #[derive(Debug, Args)]
@@ -211,16 +233,22 @@ pub(crate) struct OutputArgs {
     pub(crate) columns: Vec<String>,
 
     /// Show all columns in tables, too
-    #[arg(long)]
+    #[arg(long, overrides_with = "no_wide")]
     pub(crate) wide: bool,
+
+    #[arg(long, hide = true, overrides_with = "wide")]
+    pub(crate) no_wide: bool,
 
     /// Leave out the header
     #[arg(long)]
     pub(crate) no_header: bool,
 
     /// Make CSV that spreadsheets read as it is meant: BOM, CRLF, no formulas, IDs as text
-    #[arg(long)]
+    #[arg(long, overrides_with = "no_spreadsheet")]
     pub(crate) spreadsheet: bool,
+
+    #[arg(long, hide = true, overrides_with = "spreadsheet")]
+    pub(crate) no_spreadsheet: bool,
 }
 
 #[derive(Debug, Args)]
@@ -238,12 +266,12 @@ pub(crate) struct CollectOutputArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Run")]
 pub(crate) struct RunArgs {
-    /// Calls under way at once
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = concurrency)]
-    pub(crate) concurrency: usize,
+    /// Calls under way at once [default: 64]
+    #[arg(long, value_name = "N", value_parser = values::concurrency)]
+    pub(crate) concurrency: Option<usize>,
 
     /// Stop after this time, like 45m, and write what is there
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
     pub(crate) max_time: Option<Duration>,
 
     #[command(flatten)]
@@ -253,17 +281,17 @@ pub(crate) struct RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Run")]
 pub(crate) struct LimitArgs {
-    /// How long a throttled call is tried again, in all
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
-    pub(crate) retry_time: Duration,
+    /// How long a throttled call is tried again, in all [default: 5m]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    pub(crate) retry_time: Option<Duration>,
 
-    /// How long connecting may take
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
-    pub(crate) connect_timeout: Duration,
+    /// How long connecting may take [default: 5s]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    pub(crate) connect_timeout: Option<Duration>,
 
-    /// How long one attempt at a call may take
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
-    pub(crate) attempt_timeout: Duration,
+    /// How long one attempt at a call may take [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    pub(crate) attempt_timeout: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
@@ -346,19 +374,10 @@ pub(crate) struct TablesArgs {
     pub(crate) output: OutputArgs,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(duration) if duration.is_zero() => Err("must be more than nothing".to_owned()),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error}; write it like 90s, 45m or 1h 30m")),
-    }
-}
-
-fn concurrency(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number @ 1..=1024) => Ok(number),
-        _ => Err("must be a number from 1 to 1024".to_owned()),
-    }
+#[derive(Debug, Args)]
+pub(crate) struct SettingsArgs {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The environment, read once and handed down. The only module that asks the operating system for variables.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The variables and the home folder that a command works with.
 #[derive(Clone, Debug, Default)]
@@ -40,11 +40,11 @@ impl Environment {
         self.get("CI").is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
-    /// The same environment for a demonstration in `home`: nothing of the user's AWS settings, no proxy.
+    /// The same environment for a demonstration in `home`: nothing of the user's settings, AWS's or ssoinv's; no proxy.
     pub(crate) fn for_demo(&self, home: PathBuf) -> Self {
         let foreign = |name: &str| {
-            name.starts_with("AWS_")
-                || name.starts_with("XDG_")
+            ["AWS_", "XDG_", "SSOINV_"].iter().any(|prefix| name.starts_with(prefix))
+                || name == "APPDATA"
                 || name.to_ascii_lowercase().ends_with("_proxy")
         };
         let vars = self.vars.iter().filter(|(name, _)| !foreign(name));
@@ -70,6 +70,30 @@ impl Environment {
         };
         Some(base.join("ssoinv"))
     }
+
+    /// Where ssoinv's settings lie: the platform's folder for configuration.
+    ///
+    /// XDG Base Directory Specification on Linux and the like; `Application Support` on macOS; `%APPDATA%` on Windows.
+    /// None where there is no home, nor where it is relative: that would be the current folder's.
+    pub(crate) fn config_folder(&self) -> Option<PathBuf> {
+        let absolute = |path: PathBuf| path.is_absolute().then_some(path);
+        let home = || self.home.clone().and_then(absolute);
+        let base = if cfg!(windows) {
+            self.get("APPDATA").map(PathBuf::from).and_then(absolute)?
+        } else if cfg!(target_os = "macos") {
+            home()?.join("Library/Application Support")
+        } else {
+            let xdg = self.get("XDG_CONFIG_HOME").map(PathBuf::from).and_then(absolute);
+            xdg.or_else(|| Some(home()?.join(".config")))?
+        };
+        Some(base.join("ssoinv"))
+    }
+
+    /// A path with the home folder as `~`.
+    pub(crate) fn shown(&self, path: &str) -> String {
+        let inside = self.home.as_deref().and_then(|home| Path::new(path).strip_prefix(home).ok());
+        inside.map_or_else(|| path.to_owned(), |inside| format!("~/{}", inside.display()))
+    }
 }
 
 #[cfg(test)]
@@ -92,12 +116,34 @@ mod tests {
     }
 
     #[test]
-    fn a_demonstration_sees_nothing_of_the_users_aws_settings() {
-        let vars =
-            [("AWS_PROFILE", "prod"), ("https_proxy", "http://proxy"), ("NO_COLOR", "1"), ("HOME", "/h")];
+    fn a_demonstration_sees_nothing_of_the_users_settings() {
+        let vars = [
+            ("AWS_PROFILE", "prod"),
+            ("SSOINV_OUTPUT", "csv"),
+            ("SSOINV_CONFIG_FILE", "/h/mine.toml"),
+            ("XDG_CONFIG_HOME", "/h/config"),
+            ("APPDATA", "/h/roaming"),
+            ("https_proxy", "http://proxy"),
+            ("NO_COLOR", "1"),
+            ("HOME", "/h"),
+        ];
         let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let demo = Environment { vars, home: Some("/h".into()) }.for_demo("/d".into());
         let shown: Vec<_> = demo.vars.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(shown, ["AWS_EC2_METADATA_DISABLED=true", "HOME=/d", "NO_COLOR=1"]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn settings_lie_in_no_relative_folder() {
+        let folder = |home: Option<&str>, xdg: &str| {
+            let vars = [("XDG_CONFIG_HOME".to_owned(), xdg.to_owned())].into();
+            Environment { vars, home: home.map(PathBuf::from) }.config_folder()
+        };
+        assert_eq!(folder(Some("/h"), "/x"), Some("/x/ssoinv".into()));
+        assert_eq!(folder(None, "/x"), Some("/x/ssoinv".into()));
+        assert_eq!(folder(Some("/h"), "x"), Some("/h/.config/ssoinv".into()));
+        assert_eq!(folder(Some("."), "x"), None);
+        assert_eq!(folder(None, "x"), None);
     }
 }

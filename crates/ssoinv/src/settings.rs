@@ -1,14 +1,19 @@
 //! Station 2: flag > environment > file, resolved once, into plain structs. Nothing behind this module reads a flag or a
 //! variable of ssoinv's own.
+//!
+//! What can be set at all: [`list`]. What counts for more: [`layers`]. How values are written: [`values`], [`file`].
+
+pub(crate) mod file;
+mod layers;
+pub(crate) mod list;
+pub(crate) mod values;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ssoinv_core::retry::RetryPolicy;
-use ssoinv_core::scope::{KNOWN_REGIONS, is_region_name};
 use ssoinv_output::Format;
-use ssoinv_sso::profile::nearest;
 use ssoinv_sso::session::{Flow, Interaction};
 
 use crate::account_list::AccountList;
@@ -19,6 +24,18 @@ use crate::cli::{
 };
 use crate::command_error::CommandError;
 use crate::env_vars::Environment;
+
+pub(crate) use layers::{Layers, Resolved, Source};
+use list::{
+    ATTEMPT_TIMEOUT, CONCURRENCY, CONNECT_TIMEOUT, MAX_TIME, NO_BROWSER, NO_CREDENTIAL_CACHE,
+    NO_CREDENTIAL_PROCESS, NO_INPUT, OUTPUT, REDIRECT_PORT, REGION, RETRY_TIME, SPREADSHEET, USE_DEVICE_CODE,
+    WIDE,
+};
+
+/// What a switch says, where it or its opposite was typed.
+fn switch(on: bool, off: bool) -> Option<bool> {
+    (on || off).then_some(on)
+}
 
 /// Which profiles are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,56 +69,35 @@ impl ProfileChoice {
 /// Where the regions to look in come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RegionSource {
-    /// `--region`.
-    Flag(Vec<Arc<str>>),
-    /// A variable with one region.
+    /// `--region`, or the setting of that name.
+    Named { regions: Vec<Arc<str>>, source: Source },
+    /// A variable of AWS's with one region.
     Variable { name: &'static str, region: Arc<str> },
     /// Each profile's own.
     Profiles,
 }
 
 impl RegionSource {
-    fn new(args: &SelectionArgs, environment: &Environment) -> Result<Self, CommandError> {
-        let mut regions: Vec<Arc<str>> = Vec::new();
-        for region in args.region.iter().map(|region| region.trim()).filter(|region| !region.is_empty()) {
-            check_region(region, "--region")?;
-            if !regions.iter().any(|known| **known == *region) {
-                regions.push(region.into());
-            }
-        }
-        if !regions.is_empty() {
-            return Ok(Self::Flag(regions));
-        }
-        for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
-            if let Some(region) = environment.get(name) {
-                check_region(region, name)?;
-                return Ok(Self::Variable { name, region: region.into() });
-            }
-        }
-        Ok(Self::Profiles)
+    fn new(args: &SelectionArgs, layers: &Layers) -> Result<Self, CommandError> {
+        let texts: Vec<&str> =
+            args.region.iter().map(|region| region.trim()).filter(|region| !region.is_empty()).collect();
+        let flag = if texts.is_empty() { None } else { Some(layers::typed(&REGION, &texts)?) };
+        let Resolved { value: regions, source } = layers.resolve(&REGION, flag)?;
+        Ok(match (source, regions.as_slice()) {
+            (_, []) => Self::Profiles,
+            (Source::StandIn(name), [region, ..]) => Self::Variable { name, region: Arc::clone(region) },
+            (source, _) => Self::Named { regions, source },
+        })
     }
 
     /// For the summary.
     pub(crate) fn in_words(&self) -> String {
         match self {
-            Self::Flag(_) => "from `--region`".to_owned(),
+            Self::Named { source, .. } => format!("from `{source}`"),
             Self::Variable { name, .. } => format!("from `{name}`"),
             Self::Profiles => "from the profiles".to_owned(),
         }
     }
-}
-
-/// A region becomes part of host names, so anything else is refused; so is a word that no region looks like.
-fn check_region(region: &str, source: &str) -> Result<(), CommandError> {
-    let looks_like_one = region.matches('-').count() >= 2 && region.ends_with(|c: char| c.is_ascii_digit());
-    if is_region_name(region) && looks_like_one {
-        return Ok(());
-    }
-    let error = CommandError::usage(format!("`{region}` (from {source}) is not the name of a region"));
-    Err(match nearest(region, KNOWN_REGIONS.iter().copied()) {
-        Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-        None => error.with_hint("a region's name looks like `eu-central-1`"),
-    })
 }
 
 /// How rows are shown, and where.
@@ -116,52 +112,44 @@ pub(crate) struct OutputSettings {
 }
 
 impl OutputSettings {
-    pub(crate) fn new(args: &OutputArgs) -> Result<Self, CommandError> {
-        let settings = Self {
-            format: format(args)?,
-            out: args.out.clone(),
-            columns: args.columns.clone(),
-            wide: args.wide,
-            header: !args.no_header,
-            spreadsheet: args.spreadsheet,
-        };
-        if settings.spreadsheet && settings.format != Format::Csv {
+    pub(crate) fn new(args: &OutputArgs, layers: &Layers) -> Result<Self, CommandError> {
+        let format = format(args, layers)?;
+        let spreadsheet = layers.resolve(&SPREADSHEET, switch(args.spreadsheet, args.no_spreadsheet))?;
+        if spreadsheet.value && spreadsheet.source.is_flag() && format != Format::Csv {
             return Err(
                 CommandError::usage("`--spreadsheet` is for CSV").with_hint("say `-o csv --spreadsheet`")
             );
         }
-        Ok(settings)
+        Ok(Self {
+            format,
+            out: args.out.clone(),
+            columns: args.columns.clone(),
+            wide: layers.value(&WIDE, switch(args.wide, args.no_wide))?,
+            header: !args.no_header,
+            // Set for all commands, it is for those that write CSV.
+            spreadsheet: spreadsheet.value && format == Format::Csv,
+        })
     }
 }
 
-fn format(args: &OutputArgs) -> Result<Format, CommandError> {
-    let by_ending = args.out.as_deref().and_then(format_of);
-    let Some(name) = &args.output else {
-        return match (&args.out, by_ending) {
-            (None, _) => Ok(Format::Table),
-            (Some(_), Some(format)) => Ok(format),
-            // `--out DIR/`, a device, or an ending that says nothing: only a known other format is a mistake.
-            (Some(out), None) => match unknown_ending(out) {
-                Some(ending) => Err(CommandError::usage(format!("no format has the ending `.{ending}`"))
-                    .with_hint("say the format with `-o table`, `-o csv`, `-o json` or `-o ndjson`")),
-                None => Ok(Format::Table),
-            },
-        };
-    };
-    let Some(format) = Format::from_name(name) else {
-        let error = CommandError::usage(format!("`{name}` is not a format"));
-        return Err(if name.contains(['.', '/', '\\']) {
-            error.with_hint(format!("to write to a file, say `--out {}`", crate::summary::quoted(name)))
-        } else {
-            error.with_hint("the formats are table, csv, json and ndjson")
-        });
-    };
-    match (&args.out, by_ending) {
-        (Some(out), Some(other)) if other != format => {
-            let message = format!("`-o {name}` contradicts the ending of `--out {}`", out.display());
+/// The format: `-o`, else what the ending of `--out` says, which is typed and so counts for more than what is set.
+fn format(args: &OutputArgs, layers: &Layers) -> Result<Format, CommandError> {
+    let flag = args.output.as_deref().map(|name| layers::typed(&OUTPUT, &[name])).transpose()?;
+    let Resolved { value: asked, source } = layers.resolve(&OUTPUT, flag)?;
+    let Some(out) = &args.out else { return Ok(asked.unwrap_or(Format::Table)) };
+    match (asked.filter(|_| source.is_flag()), format_of(out)) {
+        (Some(typed), Some(other)) if typed != other => {
+            let message =
+                format!("`-o {}` contradicts the ending of `--out {}`", typed.name(), out.display());
             Err(CommandError::usage(message).with_hint("leave out `-o`, or give the file another ending"))
         }
-        _ => Ok(format),
+        (Some(format), _) | (None, Some(format)) => Ok(format),
+        // `--out DIR/`, a device, or an ending that says nothing: only a known other format is a mistake.
+        (None, None) => match unknown_ending(out) {
+            Some(ending) => Err(CommandError::usage(format!("no format has the ending `.{ending}`"))
+                .with_hint("say the format with `-o table`, `-o csv`, `-o json` or `-o ndjson`")),
+            None => Ok(asked.unwrap_or(Format::Table)),
+        },
     }
 }
 
@@ -179,10 +167,10 @@ fn unknown_ending(out: &Path) -> Option<String> {
 }
 
 /// Who is asked to sign in, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SignInSettings {
-    /// Nobody is to be asked, said by the flag.
-    pub(crate) no_input: bool,
+    /// Nobody is to be asked, and who said so.
+    pub(crate) no_input: Resolved<bool>,
     /// This is a job of a CI service.
     pub(crate) is_ci: bool,
     /// Somebody reads what is said, and approves the code.
@@ -192,29 +180,40 @@ pub(crate) struct SignInSettings {
 }
 
 impl SignInSettings {
-    pub(crate) fn new(args: &SignInArgs, environment: &Environment) -> Self {
+    pub(crate) fn new(
+        args: &SignInArgs,
+        layers: &Layers,
+        environment: &Environment,
+    ) -> Result<Self, CommandError> {
+        let device_code =
+            layers.resolve(&USE_DEVICE_CODE, switch(args.use_device_code, args.no_use_device_code))?;
+        let port = layers.resolve(&REDIRECT_PORT, args.redirect_port.map(Some))?;
+        // A port is for the page, so whoever names one above a set `use_device_code` means the page.
+        let means_page = port.value.is_some() && port.source.is_above(&device_code.source);
+        let use_device_code = device_code.value && !means_page;
         // Whoever names a port has seen to it that the browser can come back to it.
-        let comes_back = args.redirect_port.is_some() || environment.browser_comes_back();
-        Self {
-            no_input: args.no_input,
+        let comes_back = port.value.is_some() || environment.browser_comes_back();
+        let no_browser = layers.value(&NO_BROWSER, switch(args.no_browser, args.browser))?;
+        Ok(Self {
+            no_input: layers.resolve(&NO_INPUT, switch(args.no_input, args.input))?,
             is_ci: environment.is_ci(),
-            use_device_code: args.use_device_code,
-            flow: if comes_back && !args.use_device_code {
-                Flow::Page { redirect_port: args.redirect_port }
+            use_device_code,
+            flow: if comes_back && !use_device_code {
+                Flow::Page { redirect_port: port.value }
             } else {
                 Flow::DeviceCode
             },
-            browser: if args.no_browser { Browser::None } else { Browser::System },
-        }
+            browser: if no_browser { Browser::None } else { Browser::System },
+        })
     }
 
     /// Whether a collecting command may ask somebody. Whoever wants a code reads it, even where no terminal is.
-    pub(crate) fn asking(self, app: &App) -> Asking {
+    pub(crate) fn asking(&self, app: &App) -> Asking {
         if app.demo {
             return Asking::DEMO;
         }
         let somebody = self.use_device_code || (app.terminal.on_stderr && !self.is_ci);
-        let asked = somebody && !self.no_input;
+        let asked = somebody && !self.no_input.value;
         let interaction = if asked { Interaction::Person } else { Interaction::Nobody };
         Asking { interaction, flow: self.flow }
     }
@@ -253,14 +252,19 @@ const FEW: usize = 16;
 
 impl StationSettings {
     /// For commands that are about the sign-in itself.
-    pub(crate) fn of_sign_in(limits: &LimitArgs, environment: &Environment) -> Result<Self, CommandError> {
-        Self::new(&CredentialArgs::default(), limits, FEW, environment)
+    pub(crate) fn of_sign_in(
+        limits: &LimitArgs,
+        layers: &Layers,
+        environment: &Environment,
+    ) -> Result<Self, CommandError> {
+        Self::new(&CredentialArgs::default(), limits, FEW, layers, environment)
     }
 
     pub(crate) fn new(
         args: &CredentialArgs,
         limits: &LimitArgs,
         concurrency: usize,
+        layers: &Layers,
         environment: &Environment,
     ) -> Result<Self, CommandError> {
         let max_attempts = match environment.get("AWS_MAX_ATTEMPTS") {
@@ -269,13 +273,18 @@ impl StationSettings {
                 CommandError::usage(format!("`AWS_MAX_ATTEMPTS` is `{text}`, which is not a number above 0"))
             })?,
         };
+        let no_processes = switch(args.no_credential_process, args.credential_process);
+        let no_cache = switch(args.no_credential_cache, args.credential_cache);
         Ok(Self {
-            run_processes: !args.no_credential_process,
-            credential_cache: !args.no_credential_cache,
+            run_processes: !layers.value(&NO_CREDENTIAL_PROCESS, no_processes)?,
+            credential_cache: !layers.value(&NO_CREDENTIAL_CACHE, no_cache)?,
             concurrency,
-            policy: RetryPolicy { max_attempts, throttle_budget: limits.retry_time },
-            connect_timeout: limits.connect_timeout,
-            attempt_timeout: limits.attempt_timeout,
+            policy: RetryPolicy {
+                max_attempts,
+                throttle_budget: layers.value(&RETRY_TIME, limits.retry_time)?,
+            },
+            connect_timeout: layers.value(&CONNECT_TIMEOUT, limits.connect_timeout)?,
+            attempt_timeout: layers.value(&ATTEMPT_TIMEOUT, limits.attempt_timeout)?,
         })
     }
 }
@@ -315,24 +324,29 @@ pub(crate) struct CollectSettings {
 }
 
 impl CollectSettings {
-    pub(crate) fn new(args: &CollectArgs, environment: &Environment) -> Result<Self, CommandError> {
+    pub(crate) fn new(
+        args: &CollectArgs,
+        layers: &Layers,
+        environment: &Environment,
+    ) -> Result<Self, CommandError> {
         Ok(Self {
             profiles: ProfileChoice::new(&args.selection.profiles, environment),
             ambient: args.selection.identity.ambient,
             assume: AssumeSettings::new(&args.selection.identity)?,
-            regions: RegionSource::new(&args.selection, environment)?,
+            regions: RegionSource::new(&args.selection, layers)?,
             every_role: args.selection.every_role,
-            sign_in: SignInSettings::new(&args.sign_in, environment),
+            sign_in: SignInSettings::new(&args.sign_in, layers, environment)?,
             station: StationSettings::new(
                 &args.credentials,
                 &args.run.limits,
-                args.run.concurrency,
+                layers.value(&CONCURRENCY, args.run.concurrency)?,
+                layers,
                 environment,
             )?,
-            output: OutputSettings::new(&args.output)?,
+            output: OutputSettings::new(&args.output, layers)?,
             coverage: args.collect_output.coverage.clone().map(coverage).transpose()?,
             include_secrets: args.collect_output.include_secrets,
-            max_time: args.run.max_time,
+            max_time: layers.value(&MAX_TIME, args.run.max_time.map(Some))?,
         })
     }
 }
@@ -359,7 +373,12 @@ mod tests {
             panic!("not buckets")
         };
         let vars = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        CollectSettings::new(&args, &Environment { vars, home: None })
+        let environment = Environment { vars, home: None };
+        CollectSettings::new(&args, &Layers::new(&environment)?, &environment)
+    }
+
+    fn named(regions: &[&str], source: Source) -> RegionSource {
+        RegionSource::Named { regions: regions.iter().map(|&region| region.into()).collect(), source }
     }
 
     fn refused(arguments: &str) -> String {
@@ -372,7 +391,7 @@ mod tests {
     fn flags_come_before_variables_and_variables_in_the_cli_s_order() {
         let both = [("AWS_REGION", "eu-west-1"), ("AWS_DEFAULT_REGION", "eu-west-2")];
         let found = settings("--region us-east-1,us-east-2 --region us-east-1", &both).expect("valid");
-        assert_eq!(found.regions, RegionSource::Flag(vec!["us-east-1".into(), "us-east-2".into()]));
+        assert_eq!(found.regions, named(&["us-east-1", "us-east-2"], Source::Flag("region")));
         let found = settings("", &both).expect("valid");
         assert_eq!(found.regions, RegionSource::Variable { name: "AWS_REGION", region: "eu-west-1".into() });
         assert_eq!(settings("", &[]).expect("valid").regions, RegionSource::Profiles);
@@ -405,6 +424,44 @@ mod tests {
     }
 
     #[test]
+    fn a_port_above_a_set_device_code_means_the_page() {
+        let flow = |arguments, variables: &[(&str, &str)]| {
+            let found = settings(arguments, variables).expect("valid").sign_in;
+            (found.flow, found.use_device_code)
+        };
+        let (page, code) = (Flow::Page { redirect_port: Some(4000) }, Flow::DeviceCode);
+        let set = ("SSOINV_USE_DEVICE_CODE", "1");
+        let port = ("SSOINV_REDIRECT_PORT", "4000");
+        assert_eq!(flow("", &[set]), (code, true));
+        assert_eq!(flow("", &[port]), (page, false));
+        assert_eq!(flow("--redirect-port 4000", &[set]), (page, false));
+        assert_eq!(flow("--use-device-code", &[port]), (code, true));
+        assert_eq!(flow("--no-use-device-code", &[set, port]), (page, false));
+        // Said in one place, the port is for when it is the page.
+        assert_eq!(flow("", &[set, port]), (code, true));
+    }
+
+    #[test]
+    fn what_is_typed_counts_for_more_than_what_is_set() {
+        let output = |arguments| {
+            let set = [("SSOINV_OUTPUT", "csv"), ("SSOINV_SPREADSHEET", "true"), ("SSOINV_WIDE", "true")];
+            let found =
+                settings(arguments, &set).unwrap_or_else(|error| panic!("{arguments}: {error:?}")).output;
+            (found.format, found.spreadsheet, found.wide)
+        };
+        assert_eq!(output(""), (Format::Csv, true, true));
+        assert_eq!(output("-o json"), (Format::Json, false, true));
+        assert_eq!(output("--out x.json"), (Format::Json, false, true));
+        assert_eq!(output("--out x"), (Format::Csv, true, true));
+        assert_eq!(output("--no-spreadsheet --no-wide"), (Format::Csv, false, false));
+        assert_eq!(output("--no-wide --wide"), (Format::Csv, true, true), "the last counts");
+        let found =
+            settings("--concurrency 3 --input", &[("SSOINV_CONCURRENCY", "4"), ("SSOINV_NO_INPUT", "1")]);
+        let found = found.expect("valid");
+        assert_eq!((found.station.concurrency, found.sign_in.no_input.value), (3, false));
+    }
+
+    #[test]
     fn the_format_follows_the_ending() {
         let format = |arguments| settings(arguments, &[]).expect(arguments).output.format;
         assert_eq!(format(""), Format::Table);
@@ -419,9 +476,12 @@ mod tests {
     fn mistakes_are_named_with_what_to_do() {
         assert_eq!(
             refused("-o report.csv"),
-            "`report.csv` is not a format; to write to a file, say `--out report.csv`"
+            "`report.csv` (from --output) is not a format; to write to a file, say `--out report.csv`"
         );
-        assert_eq!(refused("-o yaml"), "`yaml` is not a format; the formats are table, csv, json and ndjson");
+        assert_eq!(
+            refused("-o yaml"),
+            "`yaml` (from --output) is not a format; the formats are table, csv, json and ndjson"
+        );
         assert_eq!(
             refused("-o json --out x.csv"),
             "`-o json` contradicts the ending of `--out x.csv`; leave out `-o`, or give the file another ending"

@@ -271,7 +271,7 @@ impl Summary<'_> {
         let source = self.region_source.in_words();
         if !regional {
             return match self.region_source {
-                RegionSource::Flag(regions) => {
+                RegionSource::Named { regions, .. } => {
                     format!(", in {} ({source})", count(regions.len(), "region"))
                 }
                 _ if self.ledger.cells.iter().any(|cell| cell.scope.place == Place::Global) => {

@@ -42,6 +42,18 @@ pub(crate) fn no_credentials(profile: &Profile, app: &App) -> CommandError {
         .with_hint("name another with `--profile NAME`; `ssoinv profiles` shows what kind each is")
 }
 
+/// Variables that look like settings and are none. They may be another version's, so they end nothing.
+pub(crate) fn unknown_variables(app: &App) {
+    for unknown in &app.layers.unknown_variables {
+        let message = format!("`{}` is no variable of ssoinv's: ignored", unknown.name);
+        let hint = match &unknown.nearest {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`ssoinv settings` shows what can be set".to_owned(),
+        };
+        terminal::say(&app.terminal.warning(&message, Some(&hint)));
+    }
+}
+
 /// Warnings about the selected profiles and the environment, each kind once.
 pub(crate) fn before_the_run(
     profiles: &Profiles,
@@ -84,7 +96,7 @@ pub(crate) fn before_the_run(
         let message = format!("`{names}` of the environment: ignored, since profiles are used");
         terminal::say(&app.terminal.warning(&message, Some("unset them to be rid of this warning")));
     }
-    if let RegionSource::Flag(regions) = &settings.regions {
+    if let RegionSource::Named { regions, .. } = &settings.regions {
         for hint in regions.iter().filter_map(|region| region_hint(region)) {
             // It may be a new one, so it is asked all the same.
             terminal::say(&app.terminal.warning(&hint, None));

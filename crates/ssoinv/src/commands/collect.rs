@@ -31,7 +31,7 @@ use crate::summary::Summary;
 use crate::{signals, station, warnings};
 
 pub(crate) fn run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<ExitCode, CommandError> {
-    let settings = CollectSettings::new(args, &app.environment)?;
+    let settings = CollectSettings::new(args, &app.layers, &app.environment)?;
     let tables = find_tables(tables)?;
     let profiles = app.load_profiles()?;
     let Chosen { profiles: chosen, unless_instance } = identity::choose(&profiles, &settings, app)?;
@@ -110,7 +110,7 @@ impl Run<'_> {
         };
 
         let regions = match &settings.regions {
-            RegionSource::Flag(regions) => RegionChoice::Same(Regions::In(regions.clone())),
+            RegionSource::Named { regions, .. } => RegionChoice::Same(Regions::In(regions.clone())),
             RegionSource::Variable { region, .. } => {
                 RegionChoice::Same(Regions::In(vec![Arc::clone(region)]))
             }
@@ -139,7 +139,7 @@ impl Run<'_> {
             })
         };
         let only_regions = match &settings.regions {
-            RegionSource::Flag(regions) => {
+            RegionSource::Named { regions, .. } => {
                 RegionPatterns::new(regions.iter().map(|region| &**region)).ok().map(Arc::new)
             }
             _ => None,

@@ -18,12 +18,12 @@ use crate::terminal;
 use crate::{sign_in_errors, warnings};
 
 pub(crate) fn run(args: &LoginArgs, app: &App) -> Result<ExitCode, CommandError> {
-    let sign_in = SignInSettings::new(&args.sign_in, &app.environment);
-    refuse_without_somebody(sign_in)?;
-    let settings = StationSettings::of_sign_in(&args.limits, &app.environment)?;
+    let sign_in = SignInSettings::new(&args.sign_in, &app.layers, &app.environment)?;
+    refuse_without_somebody(&sign_in)?;
+    let settings = StationSettings::of_sign_in(&args.limits, &app.layers, &app.environment)?;
     if let (Some(start_url), Some(sso_region)) = (&args.start_url, &args.sso_region) {
         let new = NewSession::new(args.sso_session.as_deref(), start_url, sso_region, app)?;
-        let code = super::runtime()?.block_on(sign_in_to(&[new.known()], &settings, sign_in, app))?;
+        let code = super::runtime()?.block_on(sign_in_to(&[new.known()], &settings, &sign_in, app))?;
         return if code == ExitCode::Complete { new.keep(args.write, app) } else { Ok(code) };
     }
     let profiles = app.load_profiles()?;
@@ -34,15 +34,15 @@ pub(crate) fn run(args: &LoginArgs, app: &App) -> Result<ExitCode, CommandError>
         (None, None) => SessionChoice::Default,
     };
     let sessions = sessions::select(choice, &profiles, app)?;
-    super::runtime()?.block_on(sign_in_to(&sessions, &settings, sign_in, app))
+    super::runtime()?.block_on(sign_in_to(&sessions, &settings, &sign_in, app))
 }
 
 /// `--no-input` and `CI=true` say that nobody is there; who says `--use-device-code` reads the code somewhere.
-fn refuse_without_somebody(sign_in: SignInSettings) -> Result<(), CommandError> {
-    let why = match (sign_in.no_input, sign_in.is_ci) {
+fn refuse_without_somebody(sign_in: &SignInSettings) -> Result<(), CommandError> {
+    let why = match (sign_in.no_input.value, sign_in.is_ci) {
         _ if sign_in.use_device_code => return Ok(()),
-        (true, _) => "`--no-input`",
-        (false, true) => "`CI=true`",
+        (true, _) => format!("`{}`", sign_in.no_input.source),
+        (false, true) => "`CI=true`".to_owned(),
         (false, false) => return Ok(()),
     };
     let message = format!("a sign-in needs somebody, and {why} says that nobody is there");
@@ -54,7 +54,7 @@ fn refuse_without_somebody(sign_in: SignInSettings) -> Result<(), CommandError> 
 async fn sign_in_to(
     sessions: &[KnownSession],
     settings: &StationSettings,
-    sign_in: SignInSettings,
+    sign_in: &SignInSettings,
     app: &App,
 ) -> Result<ExitCode, CommandError> {
     let browser = if app.demo { Browser::None } else { sign_in.browser };

@@ -29,7 +29,7 @@ struct Ending {
 }
 
 pub(crate) fn run(args: &LogoutArgs, app: &App) -> Result<ExitCode, CommandError> {
-    let settings = StationSettings::of_sign_in(&args.limits, &app.environment)?;
+    let settings = StationSettings::of_sign_in(&args.limits, &app.layers, &app.environment)?;
     let profiles = app.load_profiles()?;
     let sessions = match &args.sso_session {
         Some(name) => sessions::select(SessionChoice::Named(name), &profiles, app)?,

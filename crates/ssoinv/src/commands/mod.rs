@@ -4,6 +4,7 @@ mod collect;
 mod login;
 mod logout;
 mod profiles;
+mod settings;
 mod tables;
 mod whoami;
 
@@ -17,7 +18,9 @@ use crate::command_error::CommandError;
 use crate::demo::Demo;
 use crate::env_vars::Environment;
 use crate::exit_codes::ExitCode;
+use crate::settings::Layers;
 use crate::terminal::{self, Terminal, Verbosity};
+use crate::warnings;
 
 /// Runs a command. A panic is a bug, and ends as one.
 pub(crate) fn run(cli: &Cli, environment: &Environment) -> ExitCode {
@@ -51,12 +54,15 @@ fn begin(cli: &Cli, environment: &Environment, terminal: &Terminal) -> Result<Ex
             "demo: made-up data of a simulated organisation; nothing of yours is read, asked or changed\n",
         );
     }
+    let environment = demo.as_ref().map_or(environment, |demo| &demo.environment);
     let app = App {
-        environment: demo.as_ref().map_or_else(|| environment.clone(), |demo| demo.environment.clone()),
+        environment: environment.clone(),
+        layers: Layers::new(environment)?,
         terminal: terminal.clone(),
         clock: Clock::system(),
         demo: demo.is_some(),
     };
+    warnings::unknown_variables(&app);
     match &cli.command {
         Command::Buckets(args) => collect::run(&["aws_s3_bucket"], args, &app),
         Command::Instances(args) => collect::run(&["aws_ec2_instance"], args, &app),
@@ -70,6 +76,7 @@ fn begin(cli: &Cli, environment: &Environment, terminal: &Terminal) -> Result<Ex
         Command::Whoami(args) => whoami::run(args, &app),
         Command::Profiles(args) => profiles::run(args, &app),
         Command::Tables(args) => tables::run(args, &app),
+        Command::Settings(args) => settings::run(args, &app),
     }
 }
 

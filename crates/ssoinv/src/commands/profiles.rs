@@ -17,7 +17,7 @@ use crate::settings::OutputSettings;
 use crate::terminal::{self, Verbosity};
 
 pub(crate) fn run(args: &ProfilesArgs, app: &App) -> Result<ExitCode, CommandError> {
-    let settings = OutputSettings::new(&args.output)?;
+    let settings = OutputSettings::new(&args.output, &app.layers)?;
     let profiles = app.load_profiles()?;
     let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
     let chosen = if args.names.is_empty() {

@@ -14,7 +14,7 @@ use crate::output;
 use crate::settings::OutputSettings;
 
 pub(crate) fn run(args: &TablesArgs, app: &App) -> Result<ExitCode, CommandError> {
-    let settings = OutputSettings::new(&args.output)?;
+    let settings = OutputSettings::new(&args.output, &app.layers)?;
     match &args.table {
         None => output::write_all(&all_tables(), tables::TABLES, &settings, app),
         Some(name) => output::write_all(&columns(), &find(name)?.schema().columns, &settings, app),

@@ -38,8 +38,9 @@ struct Row {
 }
 
 pub(crate) fn run(args: &WhoamiArgs, app: &App) -> Result<ExitCode, CommandError> {
-    let output = OutputSettings::new(&args.output)?;
-    let settings = StationSettings::new(&args.credentials, &args.limits, AT_ONCE, &app.environment)?;
+    let output = OutputSettings::new(&args.output, &app.layers)?;
+    let settings =
+        StationSettings::new(&args.credentials, &args.limits, AT_ONCE, &app.layers, &app.environment)?;
     let profiles = app.load_profiles()?;
     let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
     let choice = ProfileChoice::new(&args.profiles, &app.environment);

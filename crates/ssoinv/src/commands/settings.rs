@@ -1,0 +1,60 @@
+//! `ssoinv settings`: what is set, where, and what can be. Reads files only.
+
+use std::borrow::Cow;
+
+use clap::{Arg, CommandFactory};
+use ssoinv_core::table::{Column, Table};
+
+use crate::app::App;
+use crate::cli::{Cli, SettingsArgs};
+use crate::command_error::CommandError;
+use crate::exit_codes::ExitCode;
+use crate::output;
+use crate::settings::{OutputSettings, list};
+
+/// A setting as it counts where its flag isn't typed.
+#[derive(Debug)]
+struct Row {
+    key: &'static str,
+    value: Option<String>,
+    source: String,
+    description: String,
+}
+
+pub(crate) fn run(args: &SettingsArgs, app: &App) -> Result<ExitCode, CommandError> {
+    let settings = OutputSettings::new(&args.output, &app.layers)?;
+    let command = Cli::command();
+    let flags: Vec<&Arg> = command.get_subcommands().flat_map(clap::Command::get_arguments).collect();
+    let rows: Vec<Row> = list::ALL
+        .iter()
+        .map(|setting| {
+            let (value, source) = app.layers.shown(*setting);
+            let long = list::flag_of(setting.key());
+            let flag = flags.iter().find(|flag| flag.get_long() == long.strip_prefix("--"));
+            let help = flag.and_then(|flag| flag.get_help());
+            let description = help.map(ToString::to_string).unwrap_or_default();
+            Row { key: setting.key(), value, source: source.to_string(), description }
+        })
+        .collect();
+    let code = output::write_all(&table(), &rows, &settings, app)?;
+    if let Some(place) = app.layers.file.place.as_ref().filter(|_| !app.demo) {
+        let there = if app.layers.file.found { "" } else { ", which is not there" };
+        app.terminal.note(&format!("settings are read from `{place}`{there}, and from variables `SSOINV_…`"));
+    }
+    Ok(code)
+}
+
+fn table() -> Table<Row> {
+    Table::plain(
+        "settings",
+        "The settings",
+        vec![
+            Column::text("key", "Its name in config.toml", |row: &Row, _| Some(Cow::from(row.key))),
+            Column::text("value", "The value; a list with commas", |row, _| {
+                row.value.as_deref().map(Cow::from)
+            }),
+            Column::text("source", "Where the value comes from", |row, _| Some(Cow::from(&row.source))),
+            Column::text("description", "What it is for", |row, _| Some(Cow::from(&row.description))),
+        ],
+    )
+}

@@ -1,0 +1,329 @@
+//! Flag > `SSOINV_*` > `config.toml` > AWS's own variable > default, decided for each setting in one place.
+//!
+//! A setting of ssoinv's counts for more than a variable that all of AWS's tools read, as git's `core.editor` counts for
+//! more than `EDITOR`: who wrote it meant this program.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use ssoinv_sso::profile::nearest;
+
+use super::file::{self, ConfigFile};
+use super::list::{self, AnySetting, Form, PREFIX, Setting, flag_of, variable_of};
+use super::values::Refused;
+use crate::command_error::CommandError;
+use crate::env_vars::Environment;
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Nobody said anything.
+    Default,
+    /// A variable that isn't ssoinv's own.
+    StandIn(&'static str),
+    /// A line of the file: `~/.config/ssoinv/config.toml:7`.
+    File(String),
+    /// A variable of ssoinv's.
+    Variable(String),
+    /// The flag of this setting.
+    Flag(&'static str),
+}
+
+impl Source {
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::StandIn(_) => 1,
+            Self::File(_) => 2,
+            Self::Variable(_) => 3,
+            Self::Flag(_) => 4,
+        }
+    }
+
+    /// Whether what comes from here counts for more than what comes from there.
+    pub(super) fn is_above(&self, other: &Self) -> bool {
+        self.rank() > other.rank()
+    }
+
+    pub(super) fn is_flag(&self) -> bool {
+        matches!(self, Self::Flag(_))
+    }
+
+    /// Says that this is where a wrong value of a setting comes from.
+    fn refuse(&self, key: &str, refused: Refused) -> CommandError {
+        let Refused { text, wanted, hint } = refused;
+        let error = CommandError::usage(match self {
+            Self::File(place) => format!("{place}: `{key}` is `{text}`, which is not {wanted}"),
+            _ => format!("`{text}` (from {self}) is not {wanted}"),
+        });
+        match hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => formatter.write_str("default"),
+            Self::StandIn(name) => formatter.write_str(name),
+            Self::File(name) | Self::Variable(name) => formatter.write_str(name),
+            Self::Flag(key) => formatter.write_str(&flag_of(key)),
+        }
+    }
+}
+
+/// What a setting is given, outside the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Given {
+    /// The texts of a list; of anything else the one.
+    pub(crate) texts: Vec<String>,
+    pub(crate) source: Source,
+}
+
+/// The value of a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Resolved<T> {
+    pub(crate) value: T,
+    pub(crate) source: Source,
+}
+
+/// A variable that looks like a setting and is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnknownVariable {
+    pub(crate) name: String,
+    pub(crate) nearest: Option<String>,
+}
+
+/// What the environment and the file say, read once. Flags come at each [`Layers::resolve`].
+#[derive(Debug, Default)]
+pub(crate) struct Layers {
+    /// What counts for each setting that is given at all.
+    given: BTreeMap<&'static str, Given>,
+    pub(crate) file: ConfigFile,
+    pub(crate) unknown_variables: Vec<UnknownVariable>,
+}
+
+impl Layers {
+    /// Reads the file, and checks all that it and ssoinv's variables say: a value that something above it hides is as
+    /// wrong as any.
+    pub(crate) fn new(environment: &Environment) -> Result<Self, CommandError> {
+        let file = ConfigFile::read(environment)?;
+        let mut given = BTreeMap::new();
+        for setting in list::ALL {
+            let key = setting.key();
+            let of_file = file.given.get(key).cloned();
+            let of_variable = given_by_variable(*setting, environment);
+            for given in of_file.iter().chain(&of_variable) {
+                check(*setting, given)?;
+            }
+            // AWS's variables are the business of the commands that need them.
+            let stand_in = || {
+                setting.stand_ins().iter().find_map(|name| {
+                    let texts = vec![environment.get(name)?.to_owned()];
+                    Some(Given { texts, source: Source::StandIn(name) })
+                })
+            };
+            if let Some(winner) = of_variable.or(of_file).or_else(stand_in) {
+                given.insert(key, winner);
+            }
+        }
+        Ok(Self { given, file, unknown_variables: unknown_variables(environment) })
+    }
+
+    /// The value that counts: the flag's where it was typed.
+    pub(super) fn resolve<T: Clone>(
+        &self,
+        setting: &Setting<T>,
+        flag: Option<T>,
+    ) -> Result<Resolved<T>, CommandError> {
+        if let Some(value) = flag {
+            return Ok(Resolved { value, source: Source::Flag(setting.key) });
+        }
+        let Some(Given { texts, source }) = self.given.get(setting.key) else {
+            return Ok(Resolved { value: setting.default.clone(), source: Source::Default });
+        };
+        let value = setting.parse(&borrowed(texts)).map_err(|refused| source.refuse(setting.key, refused))?;
+        Ok(Resolved { value, source: source.clone() })
+    }
+
+    /// The value alone.
+    pub(super) fn value<T: Clone>(&self, setting: &Setting<T>, flag: Option<T>) -> Result<T, CommandError> {
+        self.resolve(setting, flag).map(|resolved| resolved.value)
+    }
+
+    /// What a setting is given where no flag is typed, as text, and where that comes from.
+    pub(crate) fn shown(&self, setting: &dyn AnySetting) -> (Option<String>, Source) {
+        match self.given.get(setting.key()) {
+            Some(given) => (Some(given.texts.join(",")), given.source.clone()),
+            None => (setting.default_text(), Source::Default),
+        }
+    }
+}
+
+/// The value of a flag that clap hands on as it was typed.
+pub(super) fn typed<T>(setting: &Setting<T>, texts: &[&str]) -> Result<T, CommandError> {
+    setting.parse(texts).map_err(|refused| Source::Flag(setting.key).refuse(setting.key, refused))
+}
+
+/// The parts of a list that is written with commas.
+pub(super) fn split(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+fn given_by_variable(setting: &dyn AnySetting, environment: &Environment) -> Option<Given> {
+    let name = variable_of(setting.key());
+    let text = environment.get(&name)?;
+    let texts = if setting.form() == Form::List { split(text) } else { vec![text.to_owned()] };
+    Some(Given { texts, source: Source::Variable(name) })
+}
+
+fn check(setting: &dyn AnySetting, given: &Given) -> Result<(), CommandError> {
+    if given.texts.is_empty() {
+        let message = match &given.source {
+            Source::File(place) => format!("{place}: `{}` names nothing", setting.key()),
+            other => format!("`{other}` names nothing"),
+        };
+        return Err(CommandError::usage(message).with_hint("name one or more, or leave it out"));
+    }
+    setting.check(&borrowed(&given.texts)).map_err(|refused| given.source.refuse(setting.key(), refused))
+}
+
+fn borrowed(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
+}
+
+fn unknown_variables(environment: &Environment) -> Vec<UnknownVariable> {
+    let known =
+        || list::ALL.iter().map(|setting| variable_of(setting.key())).chain([file::VARIABLE.to_owned()]);
+    let ours = environment.vars.keys().filter(|name| name.starts_with(PREFIX));
+    ours.filter(|name| !known().any(|known| known == **name))
+        .map(|name| {
+            // Without what all begin with, which would make any two alike.
+            let known: Vec<String> = known().collect();
+            let rests = known.iter().map(|known| &known[PREFIX.len()..]);
+            let near = nearest(&name[PREFIX.len()..], rests);
+            UnknownVariable { name: name.clone(), nearest: near.map(|rest| format!("{PREFIX}{rest}")) }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::settings::list::{MAX_TIME, REGION, RETRY_TIME, WIDE};
+
+    /// A file of these lines, with these variables.
+    fn layers(lines: &str, variables: &[(&str, &str)]) -> Result<Layers, CommandError> {
+        let folder = TempDir::new().expect("a folder");
+        let file = folder.path().join("c.toml");
+        fs::write(&file, lines).expect("written");
+        let mut vars: BTreeMap<String, String> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        vars.insert(file::VARIABLE.to_owned(), file.display().to_string());
+        Layers::new(&Environment { vars, home: Some(folder.path().to_owned()) })
+    }
+
+    fn refused(lines: &str, variables: &[(&str, &str)]) -> String {
+        let error = layers(lines, variables).expect_err("a mistake");
+        assert_eq!(error.exit.number(), 2);
+        format!("{}; {}", error.message, error.hint.unwrap_or_default())
+    }
+
+    /// Takes away layer after layer, from above.
+    #[test]
+    fn each_layer_counts_for_more_than_those_below() {
+        let region = |flag: Option<&str>, lines: &str, variables: &[(&str, &str)]| {
+            let flag = flag.map(|flag| vec![flag.into()]);
+            let found = layers(lines, variables).expect("valid").resolve(&REGION, flag).expect("valid");
+            format!("{} {}", found.value.join(","), found.source)
+        };
+        let all = [
+            ("SSOINV_REGION", "eu-west-2, eu-west-3"),
+            ("AWS_REGION", "eu-north-1"),
+            ("AWS_DEFAULT_REGION", "eu-south-1"),
+        ];
+        let lines = "region = ['eu-west-1']";
+        assert_eq!(region(Some("us-east-1"), lines, &all), "us-east-1 --region");
+        assert_eq!(region(None, lines, &all), "eu-west-2,eu-west-3 SSOINV_REGION");
+        assert_eq!(region(None, lines, &all[1..]), "eu-west-1 ~/c.toml:1");
+        assert_eq!(region(None, "", &all[1..]), "eu-north-1 AWS_REGION");
+        assert_eq!(region(None, "", &all[2..]), "eu-south-1 AWS_DEFAULT_REGION");
+        assert_eq!(region(None, "", &[]), " default");
+    }
+
+    #[test]
+    fn a_switch_is_switched_off_from_above() {
+        let wide = |flag, lines: &str, variables: &[(&str, &str)]| {
+            layers(lines, variables).expect("valid").value(&WIDE, flag).expect("valid")
+        };
+        assert!(wide(None, "wide = true", &[]));
+        assert!(!wide(None, "wide = true", &[("SSOINV_WIDE", "0")]));
+        assert!(!wide(Some(false), "wide = true", &[("SSOINV_WIDE", "TRUE")]));
+        assert!(wide(Some(true), "wide = false", &[("SSOINV_WIDE", "false")]));
+    }
+
+    #[test]
+    fn defaults_and_what_has_none() {
+        let layers = Layers::default();
+        assert_eq!(layers.value(&RETRY_TIME, None).expect("valid"), Duration::from_mins(5));
+        assert_eq!(layers.value(&MAX_TIME, None).expect("valid"), None);
+        assert_eq!(layers.shown(&RETRY_TIME), (Some("5m".to_owned()), Source::Default));
+        assert_eq!(layers.shown(&MAX_TIME), (None, Source::Default));
+    }
+
+    #[test]
+    fn wrong_values_are_told_with_their_place() {
+        assert_eq!(
+            refused("\nconcurrency = 0", &[]),
+            "~/c.toml:2: `concurrency` is `0`, which is not a number from 1 to 1024; "
+        );
+        assert_eq!(
+            refused("region = ['eu-west-1', 'us-esat-1']", &[]),
+            "~/c.toml:1: `region` is `us-esat-1`, which is not the name of a region; did you mean `us-east-1`?"
+        );
+        assert_eq!(
+            refused("", &[("SSOINV_MAX_TIME", "soon")]),
+            "`soon` (from SSOINV_MAX_TIME) is not a time above zero, like 90s, 45m or 1h 30m; "
+        );
+        assert_eq!(
+            refused("", &[("SSOINV_WIDE", "maybe")]),
+            "`maybe` (from SSOINV_WIDE) is not true or false; "
+        );
+        assert_eq!(
+            refused("", &[("SSOINV_REGION", ",")]),
+            "`SSOINV_REGION` names nothing; name one or more, or leave it out"
+        );
+        assert_eq!(
+            refused("region = []", &[]),
+            "~/c.toml:1: `region` names nothing; name one or more, or leave it out"
+        );
+        // What something above it hides is told all the same.
+        assert!(
+            refused("wide = true\noutput = 'yaml'", &[("SSOINV_OUTPUT", "csv")]).starts_with("~/c.toml:2:")
+        );
+        // AWS's variables are not ssoinv's to check for every command.
+        assert!(layers("", &[("AWS_REGION", "nowhere")]).is_ok());
+    }
+
+    #[test]
+    fn variables_that_are_no_settings_are_found() {
+        let found = layers(
+            "",
+            &[("SSOINV_CONCURENCY", "1"), ("SSOINV_X", "1"), ("SSOINV_wide", "1"), ("NOT_SSOINV_WIDE", "1")],
+        );
+        let told: Vec<String> = found
+            .expect("valid")
+            .unknown_variables
+            .into_iter()
+            .map(|unknown| format!("{} {}", unknown.name, unknown.nearest.unwrap_or_default()))
+            .collect();
+        assert_eq!(told, ["SSOINV_CONCURENCY SSOINV_CONCURRENCY", "SSOINV_X ", "SSOINV_wide SSOINV_WIDE"]);
+    }
+}

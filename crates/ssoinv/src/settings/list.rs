@@ -1,0 +1,240 @@
+//! The one list of settings. A line here is all that a setting needs: its variable, its key in the file, its row in
+//! `ssoinv settings` and the "did you mean" of what is misspelt come from it; what it does is said at its flag.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ssoinv_output::Format;
+
+use super::values::{self, Refused};
+
+/// What a variable of a setting begins with.
+pub(crate) const PREFIX: &str = "SSOINV_";
+
+/// What a setting looks like in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `true` or `false`. Its flag has a hidden opposite, which takes back what is set.
+    Switch,
+    /// A whole number.
+    Number,
+    /// A text.
+    Text,
+    /// Texts, in a list; elsewhere with commas.
+    List,
+}
+
+/// A setting with values of type `T`.
+#[derive(Debug)]
+pub(crate) struct Setting<T: 'static> {
+    /// Its name in the file.
+    pub(super) key: &'static str,
+    form: Form,
+    parse: fn(&[&str]) -> Result<T, Refused>,
+    pub(super) default: T,
+    show: fn(&T) -> Option<String>,
+    /// AWS's own variables that say it where nothing of ssoinv's does, the first that is set.
+    stand_ins: &'static [&'static str],
+}
+
+/// Declares the settings, and the list of them all.
+macro_rules! settings {
+    ($($name:ident: $type:ty = $setting:expr;)*) => {
+        $(pub(super) static $name: Setting<$type> = $setting;)*
+
+        /// Every setting, by key.
+        pub(crate) static ALL: &[&dyn AnySetting] = &[$(&$name),*];
+    };
+}
+
+settings! {
+    ATTEMPT_TIMEOUT: Duration = time("attempt_timeout", Duration::from_secs(30));
+    CONCURRENCY: usize = number("concurrency", 64, |texts| values::concurrency(the_one(texts)));
+    CONNECT_TIMEOUT: Duration = time("connect_timeout", Duration::from_secs(5));
+    MAX_TIME: Option<Duration> = optional("max_time", Form::Text, |texts| values::time(the_one(texts)).map(Some));
+    NO_BROWSER: bool = switch("no_browser");
+    NO_CREDENTIAL_CACHE: bool = switch("no_credential_cache");
+    NO_CREDENTIAL_PROCESS: bool = switch("no_credential_process");
+    NO_INPUT: bool = switch("no_input");
+    OUTPUT: Option<Format> = optional("output", Form::Text, |texts| values::format(the_one(texts)).map(Some));
+    REDIRECT_PORT: Option<u16> = optional("redirect_port", Form::Number, |texts| values::port(the_one(texts)).map(Some));
+    REGION: Vec<Arc<str>> = list("region", values::regions).or_from(&["AWS_REGION", "AWS_DEFAULT_REGION"]);
+    RETRY_TIME: Duration = time("retry_time", Duration::from_mins(5));
+    SPREADSHEET: bool = switch("spreadsheet");
+    USE_DEVICE_CODE: bool = switch("use_device_code");
+    WIDE: bool = switch("wide");
+}
+
+const fn switch(key: &'static str) -> Setting<bool> {
+    let parse = |texts: &[&str]| values::switch(the_one(texts));
+    Setting {
+        key,
+        form: Form::Switch,
+        parse,
+        default: false,
+        show: |on| Some(on.to_string()),
+        stand_ins: &[],
+    }
+}
+
+const fn number(
+    key: &'static str,
+    default: usize,
+    parse: fn(&[&str]) -> Result<usize, Refused>,
+) -> Setting<usize> {
+    Setting {
+        key,
+        form: Form::Number,
+        parse,
+        default,
+        show: |number| Some(number.to_string()),
+        stand_ins: &[],
+    }
+}
+
+const fn time(key: &'static str, default: Duration) -> Setting<Duration> {
+    let parse = |texts: &[&str]| values::time(the_one(texts));
+    let show = |time: &Duration| Some(humantime::format_duration(*time).to_string());
+    Setting { key, form: Form::Text, parse, default, show, stand_ins: &[] }
+}
+
+/// One without a default.
+const fn optional<T>(
+    key: &'static str,
+    form: Form,
+    parse: fn(&[&str]) -> Result<Option<T>, Refused>,
+) -> Setting<Option<T>> {
+    Setting { key, form, parse, default: None, show: |_| None, stand_ins: &[] }
+}
+
+const fn list<T>(key: &'static str, parse: fn(&[&str]) -> Result<Vec<T>, Refused>) -> Setting<Vec<T>> {
+    Setting { key, form: Form::List, parse, default: Vec::new(), show: |_| None, stand_ins: &[] }
+}
+
+/// The text of what is no list.
+fn the_one<'a>(texts: &[&'a str]) -> &'a str {
+    texts.first().copied().unwrap_or_default()
+}
+
+impl<T> Setting<T> {
+    const fn or_from(mut self, stand_ins: &'static [&'static str]) -> Self {
+        self.stand_ins = stand_ins;
+        self
+    }
+
+    pub(super) fn parse(&self, texts: &[&str]) -> Result<T, Refused> {
+        (self.parse)(texts)
+    }
+}
+
+/// A setting, whatever its type.
+pub(crate) trait AnySetting: Sync {
+    fn key(&self) -> &'static str;
+    fn form(&self) -> Form;
+    fn stand_ins(&self) -> &'static [&'static str];
+    /// The default, as the file would have it.
+    fn default_text(&self) -> Option<String>;
+    /// Refuses what is no value of it.
+    fn check(&self, texts: &[&str]) -> Result<(), Refused>;
+}
+
+impl<T: Sync> AnySetting for Setting<T> {
+    fn key(&self) -> &'static str {
+        self.key
+    }
+
+    fn form(&self) -> Form {
+        self.form
+    }
+
+    fn stand_ins(&self) -> &'static [&'static str] {
+        self.stand_ins
+    }
+
+    fn default_text(&self) -> Option<String> {
+        (self.show)(&self.default)
+    }
+
+    fn check(&self, texts: &[&str]) -> Result<(), Refused> {
+        self.parse(texts).map(drop)
+    }
+}
+
+/// The flag of a setting: `--max-time`.
+pub(crate) fn flag_of(key: &str) -> String {
+    format!("--{}", key.replace('_', "-"))
+}
+
+/// The variable of a setting: `SSOINV_MAX_TIME`.
+pub(crate) fn variable_of(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_ascii_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use clap::{Arg, CommandFactory};
+
+    use super::*;
+    use crate::cli::Cli;
+
+    /// The flags of all commands, by their long names.
+    fn flags() -> BTreeMap<String, Arg> {
+        let command = Cli::command();
+        let of_commands = command.get_subcommands().flat_map(clap::Command::get_arguments);
+        let named = of_commands.filter_map(|flag| Some((format!("--{}", flag.get_long()?), flag.clone())));
+        named.collect()
+    }
+
+    #[test]
+    fn each_setting_is_a_flag_that_says_the_default() {
+        let flags = flags();
+        for setting in ALL {
+            let flag =
+                flags.get(&flag_of(setting.key())).unwrap_or_else(|| panic!("no flag for {}", setting.key()));
+            assert!(!flag.is_hide_set());
+            assert_eq!(flag.get_action().takes_values(), setting.form() != Form::Switch, "{}", setting.key());
+            // clap must not know defaults: it would hide whether the flag was typed.
+            assert!(flag.get_default_values().iter().all(|value| value == "false"), "{}", setting.key());
+            let help = flag.get_help().expect("help").to_string();
+            if let Some(default) = setting.default_text().filter(|_| setting.form() != Form::Switch) {
+                assert!(help.contains(&format!("[default: {default}]")), "{help}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_switch_can_be_taken_back() {
+        let flags = flags();
+        for setting in ALL.iter().filter(|setting| setting.form() == Form::Switch) {
+            let opposite = match setting.key().strip_prefix("no_") {
+                Some(rest) => flag_of(rest),
+                None => flag_of(&format!("no_{}", setting.key())),
+            };
+            assert!(flags.get(&opposite).is_some_and(Arg::is_hide_set), "{opposite}");
+        }
+    }
+
+    #[test]
+    fn the_list_is_in_order_and_its_defaults_are_values() {
+        let keys: Vec<&str> = ALL.iter().map(|setting| setting.key()).collect();
+        assert!(keys.is_sorted(), "{keys:?}");
+        for setting in ALL {
+            if let Some(default) = setting.default_text() {
+                assert_eq!(setting.check(&[&default]), Ok(()), "{}", setting.key());
+            }
+        }
+    }
+
+    #[test]
+    fn readme_names_each() {
+        let readme = include_str!("../../../../README.md");
+        let rows = readme.lines().skip_while(|line| !line.starts_with("| setting |")).skip(2);
+        let named: Vec<&str> = rows
+            .take_while(|line| line.starts_with('|'))
+            .filter_map(|line| line.trim_start_matches("| `").split('`').next())
+            .collect();
+        assert_eq!(named, ALL.iter().map(|setting| setting.key()).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,131 @@
+//! How values are written: the same in flags, variables and the file.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ssoinv_core::scope::{KNOWN_REGIONS, is_region_name};
+use ssoinv_output::Format;
+use ssoinv_sso::profile::nearest;
+
+/// A text that is no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) text: String,
+    /// What it should be, as in "a number from 1 to 1024".
+    pub(crate) wanted: &'static str,
+    pub(crate) hint: Option<String>,
+}
+
+impl Refused {
+    fn new(text: &str, wanted: &'static str) -> Self {
+        Self { text: text.to_owned(), wanted, hint: None }
+    }
+}
+
+/// What follows clap's `invalid value '0' for '--concurrency <N>': `.
+impl fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "must be {}", self.wanted)
+    }
+}
+
+impl Error for Refused {}
+
+/// `true` or `false`; `1` and `0` are what variables often have.
+pub(super) fn switch(text: &str) -> Result<bool, Refused> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(Refused::new(text, "true or false")),
+    }
+}
+
+/// A time, like `45m`.
+pub(crate) fn time(text: &str) -> Result<Duration, Refused> {
+    let time = humantime::parse_duration(text).ok().filter(|time| !time.is_zero());
+    time.ok_or_else(|| Refused::new(text, "a time above zero, like 90s, 45m or 1h 30m"))
+}
+
+/// How many calls are under way at once.
+pub(crate) fn concurrency(text: &str) -> Result<usize, Refused> {
+    let number = text.parse().ok().filter(|number| (1..=1024).contains(number));
+    number.ok_or_else(|| Refused::new(text, "a number from 1 to 1024"))
+}
+
+/// A TCP port of this machine.
+pub(crate) fn port(text: &str) -> Result<u16, Refused> {
+    let port = text.parse().ok().filter(|&port| port > 0);
+    port.ok_or_else(|| Refused::new(text, "a port from 1 to 65535"))
+}
+
+/// The name of a format.
+pub(super) fn format(text: &str) -> Result<Format, Refused> {
+    Format::from_name(text).ok_or_else(|| {
+        let hint = if text.contains(['.', '/', '\\']) {
+            format!("to write to a file, say `--out {}`", crate::summary::quoted(text))
+        } else {
+            "the formats are table, csv, json and ndjson".to_owned()
+        };
+        Refused { hint: Some(hint), ..Refused::new(text, "a format") }
+    })
+}
+
+/// Regions, each once.
+pub(super) fn regions(texts: &[&str]) -> Result<Vec<Arc<str>>, Refused> {
+    let mut regions: Vec<Arc<str>> = Vec::new();
+    for text in texts {
+        let region = region(text)?;
+        if !regions.contains(&region) {
+            regions.push(region);
+        }
+    }
+    Ok(regions)
+}
+
+/// A region becomes part of host names, so anything else is refused; so is a word that no region looks like.
+fn region(text: &str) -> Result<Arc<str>, Refused> {
+    let looks_like_one = text.matches('-').count() >= 2 && text.ends_with(|c: char| c.is_ascii_digit());
+    if is_region_name(text) && looks_like_one {
+        return Ok(text.into());
+    }
+    let hint = match nearest(text, KNOWN_REGIONS.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "a region's name looks like `eu-central-1`".to_owned(),
+    };
+    Err(Refused { hint: Some(hint), ..Refused::new(text, "the name of a region") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ends_of_ranges() {
+        assert_eq!(
+            ["true", "FALSE", "1", "0"].map(|text| switch(text).ok()),
+            [true, false, true, false].map(Some)
+        );
+        assert_eq!(["", "yes", "10", "-1"].map(|text| switch(text).ok()), [None; 4]);
+        assert_eq!(["1", "1024"].map(|text| concurrency(text).ok()), [Some(1), Some(1024)]);
+        assert_eq!(
+            ["0", "1025", "-1", "", "1.5", "99999999999999999999"].map(|text| concurrency(text).ok()),
+            [None; 6]
+        );
+        assert_eq!(["1", "65535"].map(|text| port(text).ok()), [Some(1), Some(u16::MAX)]);
+        assert_eq!(["0", "65536", "http"].map(|text| port(text).ok()), [None; 3]);
+        assert_eq!(time("1h 30m"), Ok(Duration::from_mins(90)));
+        assert_eq!(["0s", "45", "soon", ""].map(|text| time(text).ok()), [None; 4]);
+    }
+
+    #[test]
+    fn regions_are_names_each_once() {
+        let texts = ["us-east-1", "eu-west-1", "us-east-1"];
+        assert_eq!(regions(&texts), Ok(vec!["us-east-1".into(), "eu-west-1".into()]));
+        for hostile in ["", "x.evil.example/", "us-east-1.evil.example", "us-east-1\n", "us east 1", "global"]
+        {
+            assert!(regions(&[hostile]).is_err(), "{hostile:?}");
+        }
+    }
+}

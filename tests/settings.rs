@@ -1,0 +1,326 @@
+//! `config.toml`, `SSOINV_*` and flags, through the binary.
+
+#![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes the snapshots so")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use expect_test::expect;
+use tempfile::TempDir;
+
+use crate::support::{Run, World, column, run, seeded, ssoinv, walk};
+
+crate::tests![
+    defaults_are_shown,
+    each_value_is_shown_with_its_source,
+    the_file_is_where_the_platform_keeps_such,
+    another_file_can_be_named,
+    the_current_folder_says_nothing,
+    a_demonstration_has_no_settings,
+    regions_from_each_layer,
+    the_format_from_each_layer,
+    limits_are_heeded,
+    nobody_is_asked_where_it_is_set,
+    mistakes_in_the_file,
+    a_file_that_cannot_be_read,
+    mistakes_in_variables,
+    names_that_control_terminals_do_not,
+];
+
+/// A home with this in `config.toml`.
+struct Home {
+    folder: TempDir,
+}
+
+impl Home {
+    fn new(config: &str) -> Self {
+        let home = Self { folder: tempfile::tempdir().expect("a folder") };
+        home.write(config);
+        home
+    }
+
+    fn write(&self, config: impl AsRef<[u8]>) {
+        write_config(self.folder.path(), config);
+    }
+
+    fn command(&self, arguments: &str, variables: &[(&str, &str)]) -> Command {
+        let mut command = ssoinv(arguments);
+        command.env("HOME", self.folder.path()).envs(variables.iter().copied());
+        command
+    }
+
+    /// stdout, stderr and exit code as one text.
+    fn told(&self, arguments: &str, variables: &[(&str, &str)]) -> String {
+        told(&self.shown(run(self.command(arguments, variables))))
+    }
+
+    fn shown(&self, run: Run) -> Run {
+        let home = self.folder.path().display().to_string();
+        Run { stdout: run.stdout.replace(&home, "~"), stderr: run.stderr.replace(&home, "~"), ..run }
+    }
+}
+
+/// The folder of settings in a home.
+fn config_folder(home: &Path) -> PathBuf {
+    let folder = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".config" };
+    home.join(folder).join("ssoinv")
+}
+
+fn write_config(home: &Path, config: impl AsRef<[u8]>) {
+    let folder = config_folder(home);
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("config.toml"), config).expect("written");
+}
+
+fn told(run: &Run) -> String {
+    format!("{}-- stderr\n{}-- exit {}\n", run.stdout, run.stderr, run.code.expect("no signal"))
+}
+
+/// Key, value and source of what isn't at its default.
+fn set(run: &Run) -> String {
+    let rows = run.rows();
+    let set = rows.iter().filter(|row| row["source"] != "default");
+    let told =
+        set.map(|row| format!("{} = {} ({})\n", row["key"], row["value"], row["source"]).replace('"', ""));
+    told.collect()
+}
+
+fn defaults_are_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = ssoinv("settings");
+    command.env("HOME", folder.path());
+    let mut run = run(command);
+    run.stderr = run.stderr.replace(&folder.path().display().to_string(), "~");
+    expect![[r#""#]].assert_eq(&told(&run));
+}
+
+fn each_value_is_shown_with_its_source() {
+    let home = Home::new(
+        "# for the nightly job\nregion = [\"eu-west-1\", \"us-east-1\"]\n\nmax_time = \"45m\"\nconcurrency = 0x10\n\
+         wide = true\noutput = \"ndjson\"\n",
+    );
+    let variables = [("SSOINV_CONCURRENCY", "8"), ("SSOINV_NO_INPUT", "1"), ("AWS_REGION", "eu-north-1")];
+    let shown = home.shown(run(home.command("settings -o json", &variables))).ended(0);
+    expect![[r#""#]].assert_eq(&set(&shown));
+    expect![[r#""#]].assert_eq(&shown.stderr);
+    // What is set is heeded by this command, too; an empty variable says nothing.
+    let lines = run(home.command("settings -q", &[("SSOINV_CONCURRENCY", "")])).ended(0);
+    assert_eq!(lines.stderr, "");
+    assert!(
+        lines.stdout.starts_with(r#"{"key":"attempt_timeout","value":"30s","source":"default","#),
+        "{lines:?}"
+    );
+    assert!(lines.stdout.contains(r#"{"key":"concurrency","value":"16","#), "{lines:?}");
+    let others = Home::new("");
+    let region = others.shown(run(others.command("settings -o json", &[("AWS_REGION", "eu-north-1")])));
+    expect![[r#""#]].assert_eq(&set(&region));
+}
+
+fn the_file_is_where_the_platform_keeps_such() {
+    let home = Home::new("wide = true");
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    fs::create_dir(elsewhere.path().join("ssoinv")).expect("a folder");
+    fs::write(elsewhere.path().join("ssoinv/config.toml"), "concurrency = 2").expect("written");
+    if cfg!(not(target_os = "macos")) {
+        let xdg = elsewhere.path().display().to_string();
+        let found = run(home.command("settings -o json", &[("XDG_CONFIG_HOME", &xdg)])).ended(0);
+        assert_eq!(set(&found), format!("concurrency = 2 ({xdg}/ssoinv/config.toml:1)\n"));
+        // The specification says that a relative one is to be ignored; it would be in the current folder.
+        let mut relative = home.command("settings -o json", &[("XDG_CONFIG_HOME", ".")]);
+        relative.current_dir(elsewhere.path());
+        assert_eq!(
+            set(&home.shown(run(relative).ended(0))),
+            "wide = true (~/.config/ssoinv/config.toml:1)\n"
+        );
+    }
+    // No home, or one that is none: nothing is set.
+    for nowhere in ["/dev/null", "/nonexistent/home", "."] {
+        let mut command = ssoinv("settings -o json");
+        command.env("HOME", nowhere).current_dir(home.folder.path());
+        assert_eq!(set(&run(command).ended(0)), "", "{nowhere}");
+    }
+}
+
+fn another_file_can_be_named() {
+    let home = Home::new("wide = true");
+    let other = home.folder.path().join("other.toml");
+    fs::write(&other, "no_browser = true").expect("written");
+    let named =
+        |file: &str| home.shown(run(home.command("settings -o json", &[("SSOINV_CONFIG_FILE", file)])));
+    assert_eq!(set(&named(&other.display().to_string())), "no_browser = true (~/other.toml:1)\n");
+    assert_eq!(set(&named("/dev/null")), "");
+    let missing = home.folder.path().join("missing.toml");
+    expect![[r#""#]].assert_eq(&told(&named(&missing.display().to_string())));
+    // A file without end is not read to its end.
+    if Path::new("/dev/zero").exists() {
+        expect![[r#""#]].assert_eq(&told(&named("/dev/zero")));
+    }
+}
+
+fn the_current_folder_says_nothing() {
+    let home = Home::new("");
+    let checkout = tempfile::tempdir().expect("a folder");
+    write_config(checkout.path(), "wide = true");
+    for name in ["config.toml", "ssoinv.toml", ".ssoinv.toml"] {
+        fs::write(checkout.path().join(name), "no such setting").expect("written");
+    }
+    let mut command = home.command("settings -o json", &[]);
+    command.current_dir(checkout.path());
+    assert_eq!(set(&run(command).ended(0)), "");
+}
+
+fn a_demonstration_has_no_settings() {
+    let home = Home::new("this would end any command");
+    let variables =
+        [("SSOINV_OUTPUT", "no format"), ("SSOINV_CONFIG_FILE", "/missing"), ("SSOINV_NONE", "1")];
+    let mut command = home.command("--demo settings -o json", &variables);
+    command.env("XDG_CONFIG_HOME", home.folder.path().join(".config"));
+    let shown = run(command).ended(0);
+    assert_eq!(set(&shown), "");
+    expect![[r#""#]].assert_eq(&shown.stderr);
+    assert_eq!(walk(home.folder.path()).len(), 1, "something was written");
+}
+
+/// Where instances are looked for, by which layers say so.
+fn regions_from_each_layer() {
+    let world = World::new(seeded(1));
+    let mut all = String::new();
+    let mut ask = |world: &World, arguments: &str| {
+        let (run, ledger) = world.with_ledger(&format!("instances --all-profiles {arguments}"));
+        let regions = column(&ledger, "region").join(" ");
+        all += &format!("{regions}: {}", world.said_of(&run.ended(0).stderr));
+    };
+    ask(&world, "");
+    let world = world.variable("AWS_REGION", "eu-central-1");
+    ask(&world, "");
+    // A setting is ssoinv's own, and counts for more than what all of AWS's tools read.
+    write_config(world.home.path(), "region = ['us-east-1', 'us-west-2']");
+    ask(&world, "");
+    let world = world.variable("SSOINV_REGION", "eu-west-1,us-east-1");
+    ask(&world, "");
+    ask(&world, "--region us-west-2");
+    expect![[r#""#]].assert_eq(&all);
+}
+
+fn the_format_from_each_layer() {
+    let home = Home::new("output = 'csv'\nspreadsheet = true");
+    let first = |arguments: &str, variables: &[(&str, &str)]| {
+        let run = run(home.command(&format!("tables {arguments}"), variables)).ended(0);
+        run.stdout.lines().next().unwrap_or_default().to_owned()
+    };
+    let json = [("SSOINV_OUTPUT", "json")];
+    assert_eq!(first("", &[]), "\u{feff}table,asked,columns,description");
+    assert_eq!(first("--no-spreadsheet", &[]), "table,asked,columns,description");
+    assert_eq!(first("", &[("SSOINV_SPREADSHEET", "false")]), "table,asked,columns,description");
+    assert!(first("", &json).starts_with('['));
+    assert!(first("-o table", &json).starts_with("table "));
+    // The ending of a file is typed, and so counts for more than what is set.
+    let out = home.folder.path().join("tables.ndjson");
+    run(home.command(&format!("tables --out {}", out.display()), &json)).ended(0);
+    assert!(fs::read_to_string(&out).expect("a file").starts_with("{\"table\""));
+    // Typed, a switch that doesn't fit is a mistake; set, it is for where it fits.
+    run(home.command("tables --spreadsheet -o json", &[])).ended(2).said("`--spreadsheet` is for CSV");
+}
+
+fn limits_are_heeded() {
+    let world = World::new(seeded(4));
+    write_config(world.home.path(), "concurrency = 1\nmax_time = '1ns'");
+    // No time at all: nothing is tried, whatever the machine.
+    world.run("buckets --all-profiles").ended(4);
+    world.run("buckets --all-profiles --max-time 10m").ended(0);
+    let world = world.variable("SSOINV_MAX_TIME", "10m");
+    world.run("buckets --all-profiles").ended(0);
+}
+
+fn nobody_is_asked_where_it_is_set() {
+    let home = Home::new("\nno_input = true");
+    expect![[r#""#]].assert_eq(&home.told("login", &[]));
+    expect![[r#""#]].assert_eq(&home.told("login", &[("SSOINV_NO_INPUT", "true")]));
+    expect![[r#""#]].assert_eq(&home.told("login --no-input", &[]));
+    // Taken back, it goes on to the next question: which sso-session?
+    let asked = home.told("login --input", &[]);
+    assert!(!asked.contains("nobody is there"), "{asked}");
+    assert_eq!(home.told("login", &[("SSOINV_NO_INPUT", "false")]), asked);
+}
+
+fn mistakes_in_the_file() {
+    let home = Home::new("");
+    let mut all = String::new();
+    for config in [
+        "wide = true\nconcurency = 64",
+        "[profile.dev]\nregion = 'eu-west-1'",
+        "wide = 'true'",
+        "concurrency = '64'",
+        "concurrency = 4096",
+        "max_time = 45",
+        "max_time = 'soon'",
+        "redirect_port = 0",
+        "\n\nregion = 'us-esat-1'",
+        "region = ['eu-west-1', 1]",
+        "region = []",
+        "output = 'rows.csv'",
+        "include_secrets = true",
+        "wide = true\nwide = true",
+        "wide = yes",
+        "output = 'csv\nwide = true",
+    ] {
+        home.write(config);
+        // Every command, though it needs none of them.
+        let told = home.told("tables", &[]);
+        assert_eq!(told, home.told("settings", &[]));
+        all += &format!("{config}\n{told}\n");
+    }
+    home.write(b"wide = true\n# \xff");
+    all += &home.told("tables", &[]);
+    expect![[r#""#]].assert_eq(&all);
+    // Not what asks nothing of it.
+    run(home.command("--help", &[])).ended(0);
+    run(home.command("--version", &[])).ended(0);
+}
+
+fn a_file_that_cannot_be_read() {
+    let home = Home::new("");
+    let file = config_folder(home.folder.path()).join("config.toml");
+    fs::remove_file(&file).expect("removed");
+    fs::create_dir(&file).expect("a folder");
+    expect![[r#""#]].assert_eq(&home.told("tables", &[]));
+}
+
+fn mistakes_in_variables() {
+    let home = Home::new("");
+    let mut all = String::new();
+    for (name, value) in [
+        ("SSOINV_CONCURRENCY", "many"),
+        ("SSOINV_WIDE", "maybe"),
+        ("SSOINV_OUTPUT", "yaml"),
+        ("SSOINV_REGION", "eu-west-1,nowhere"),
+        ("SSOINV_REGION", ","),
+        ("SSOINV_CONCURENCY", "64"),
+        ("SSOINV_CONFIG", "~/mine.toml"),
+        ("SSOINV_INCLUDE_SECRETS", "true"),
+    ] {
+        all += &format!(
+            "$ {name}={value}\n{}\n",
+            home.told("tables --no-header --columns table", &[(name, value)])
+        );
+    }
+    expect![[r#""#]].assert_eq(&all);
+}
+
+/// Keys and values are untrusted text.
+fn names_that_control_terminals_do_not() {
+    let home = Home::new("\"\\u001b[2J\" = 1");
+    for (arguments, variables) in [
+        ("tables", [("X", "1")]),
+        ("settings", [("SSOINV_OUTPUT", "\u{1b}[2J")]),
+        ("tables", [("SSOINV_\u{1b}", "1")]),
+    ] {
+        if arguments == "settings" {
+            home.write("");
+        }
+        let run = run(home.command(arguments, &variables));
+        assert!(!run.stderr.contains('\u{1b}'), "{run:?}");
+        assert!(run.stderr.contains("error: ") || run.stderr.contains("warning: "), "{run:?}");
+    }
+}
