@@ -10,7 +10,6 @@ use globset::{Error, Glob, GlobMatcher};
 use ssoinv_core::event::{Event, Notice};
 use ssoinv_core::failure::Failure;
 use ssoinv_core::scope::AccountId;
-use ssoinv_sso::attempt;
 use ssoinv_sso::classify::classify;
 use ssoinv_sso::whole_xml::WholeXml;
 use tokio::sync::OnceCell;
@@ -163,7 +162,9 @@ async fn ask(
         let request = client.describe_regions().filters(filter.clone()).customize().interceptor(WholeXml);
         request.send().await.map_err(|error| classify(&error, &means.context.clock))
     };
-    let (answer, _) = attempt::call(&pace, Some(&means.slots), means.context.policy, |_, _| (), call).await;
+    let host = means.hosts.of(means.context.clients.host(Service::Ec2, region, &reach.access)?);
+    let passage = host.passage().await?;
+    let (answer, _) = passage.call(&pace, &means.slots, means.context.policy, |_, _| (), call).await;
     let enabled: BTreeSet<String> =
         answer?.regions().iter().filter_map(|region| region.region_name.clone()).collect();
     // The region that answered is enabled at least.
