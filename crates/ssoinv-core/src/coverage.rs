@@ -44,6 +44,22 @@ pub enum Status {
     NotTried,
 }
 
+/// Every status.
+const STATUSES: [Status; 12] = [
+    Status::Ok,
+    Status::Skipped,
+    Status::RegionDisabled,
+    Status::Denied,
+    Status::DeniedByScp,
+    Status::Throttled,
+    Status::SignInExpired,
+    Status::Unreachable,
+    Status::Misconfigured,
+    Status::NotOffered,
+    Status::Failed,
+    Status::NotTried,
+];
+
 impl Status {
     /// The word in the ledger.
     #[must_use]
@@ -62,6 +78,12 @@ impl Status {
             Self::Failed => "failed",
             Self::NotTried => "not_tried",
         }
+    }
+
+    /// The status with this word, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        STATUSES.into_iter().find(|status| status.as_str() == name)
     }
 
     /// Whether nothing is missing that was there to be collected.
