@@ -21,6 +21,7 @@ use ssoinv_core::coverage::{Cell, Status};
 use ssoinv_core::event::Event;
 use ssoinv_core::event::Events;
 use ssoinv_core::failure::{Failure, FailureKind, Remedy};
+use ssoinv_core::journal::Journal;
 use ssoinv_core::retry::RetryPolicy;
 use ssoinv_core::rows::{RowStore, TaskId, TaskRows};
 use ssoinv_core::scope::Place;
@@ -58,6 +59,8 @@ pub struct RunContext {
     pub include_secrets: bool,
     /// Where set, rows of account-wide tables that are known to lie in other regions are left out.
     pub only_regions: Option<Arc<RegionPatterns>>,
+    /// What the run did before, and what it remembers, where it is to.
+    pub journal: Option<Arc<dyn Journal>>,
     /// Who hears what happens.
     pub events: Events,
     /// The time of day.
@@ -153,6 +156,10 @@ impl Runner {
                     }
                     Entry::Task(task) => task,
                 };
+                if let Some(cells) = self.recall(id, task) {
+                    self.means.context.events.say(Event::Finished { task: id, cells });
+                    continue;
+                }
                 let permit = tokio::select! {
                     biased;
                     _ = stop.stopped() => None,
@@ -195,12 +202,23 @@ impl Runner {
         let regional = self.plan.tables.iter().any(|table| !table.global);
         let task = TaskId { slot: self.plan.slot(0, visit), part: 0 };
         let on_park = |parked: bool| self.tell_parked(task, parked);
-        let groups = tokio::select! {
-            biased;
-            reason = stop.stopped() => survey::given_up(planned, &reason.failure()),
-            groups = survey::survey(planned, &self.means, regional, on_park) => groups,
+        let journal = self.means.context.journal.as_ref().map(|journal| (journal, planned.key()));
+        let known = journal.as_ref().and_then(|(journal, key)| journal.recall_survey(key));
+        let (groups, found) = match known.and_then(|words| survey::of_words(planned, &words)) {
+            Some(groups) => (groups, None),
+            None => tokio::select! {
+                biased;
+                reason = stop.stopped() => (survey::given_up(planned, &reason.failure()), None),
+                groups = survey::survey(planned, &self.means, regional, on_park) => {
+                    let found = journal.as_ref().and_then(|_| survey::in_words(planned, &groups));
+                    (groups, found)
+                }
+            },
         };
         let layout = self.plan.lay_out(visit, groups);
+        if let Some((journal, key)) = journal {
+            journal.note_survey(&key, layout.tasks(), found);
+        }
         let tasks = layout.entries.iter().map(Vec::len).sum();
         self.means.context.events.say(Event::Surveyed { visit, tasks });
         layout
@@ -211,7 +229,23 @@ impl Runner {
         self.means.context.events.say(event);
     }
 
+    /// The cells of a task that the run has done before; its rows are there already.
+    fn recall(&self, id: TaskId, task: &Task) -> Option<Vec<Cell>> {
+        let journal = self.means.context.journal.as_ref()?;
+        let key = self.key(id)?;
+        // It reads the rows once, to see that they are whole.
+        tokio::task::block_in_place(|| journal.recall(id, &key, &self.plan.tables[task.table].schema))
+    }
+
+    /// A task's key, where somebody wants to know it.
+    fn key(&self, task: TaskId) -> Option<String> {
+        self.means.context.journal.as_ref().and_then(|_| self.plan.key(task))
+    }
+
     fn finish(&self, task: TaskId, outcome: Outcome) {
+        if let (Some(journal), Some(key)) = (&self.means.context.journal, self.key(task)) {
+            journal.note(task, &key, &outcome.cells);
+        }
         match outcome.rows {
             Some(rows) => rows.finish(),
             None => self.store.skip(task),

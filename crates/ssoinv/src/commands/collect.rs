@@ -150,6 +150,7 @@ impl Run<'_> {
             concurrency: settings.station.concurrency,
             include_secrets: settings.include_secrets,
             only_regions: settings.regions.only(),
+            journal: None,
             events: display.events(),
             clock: app.clock.clone(),
         };
