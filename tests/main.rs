@@ -15,6 +15,7 @@ mod login;
 mod manners;
 mod partitions;
 mod profiles;
+mod resume;
 mod secrets;
 mod settings;
 mod sharing;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         manners::tests(),
         partitions::tests(),
         profiles::tests(),
+        resume::tests(),
         secrets::tests(),
         settings::tests(),
         sharing::tests(),

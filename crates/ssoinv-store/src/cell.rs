@@ -75,6 +75,18 @@ impl StoredCell {
         &self.table
     }
 
+    /// What tells accounts apart: the ID, or the profile where it isn't known.
+    #[must_use]
+    pub fn account_key(&self) -> &str {
+        self.account_id.as_deref().or(self.profile.as_deref()).unwrap_or_default()
+    }
+
+    /// The account's name.
+    #[must_use]
+    pub fn account_name(&self) -> Option<&str> {
+        self.account_name.as_deref()
+    }
+
     /// The cell, if it is one of `table`'s and has words that this version knows.
     #[must_use]
     pub fn cell(self, table: &'static str) -> Option<Cell> {

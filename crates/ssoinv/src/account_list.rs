@@ -32,6 +32,16 @@ pub(crate) struct NamedAccount {
 }
 
 impl AccountList {
+    /// The accounts' IDs with commas, or `all`.
+    pub(crate) fn in_words(&self) -> String {
+        match self {
+            Self::All => "all".to_owned(),
+            Self::Named { accounts, .. } => {
+                accounts.iter().map(|account| account.id.to_string()).collect::<Vec<_>>().join(",")
+            }
+        }
+    }
+
     /// Reads what `--account` was given.
     pub(crate) fn parse(words: &[String]) -> Result<Self, CommandError> {
         // A file's name may have a comma.
@@ -237,6 +247,18 @@ impl AccountSelection {
             wanted: patterns(wanted.iter().copied(), "--account")?,
             excluded: patterns(without, &excluded.source.to_string())?,
         })
+    }
+
+    /// What is wanted, and what isn't, with commas.
+    pub(crate) fn in_words(&self) -> (String, String) {
+        let words = |patterns: &[AccountPattern]| {
+            let word = |pattern: &AccountPattern| match pattern {
+                AccountPattern::Id(account) => account.id.to_string(),
+                AccountPattern::Name(glob) => glob.glob().glob().to_owned(),
+            };
+            patterns.iter().map(word).collect::<Vec<_>>().join(",")
+        };
+        (words(&self.wanted), words(&self.excluded))
     }
 
     /// Whether everything that the sign-in reaches is meant.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::exit_codes;
 use crate::settings::values;
@@ -41,6 +41,10 @@ pub(crate) enum Command {
     Functions(CollectArgs),
     /// List the rows of any tables
     List(ListArgs),
+    /// Go on with a run that was kept by --run: collect what is missing, failed or too old, and write the whole output
+    Resume(ResumeArgs),
+    /// Show or remove the runs that are kept
+    Runs(RunsArgs),
     /// Sign in: to an sso-session on a page in a browser, else with a code
     Login(LoginArgs),
     /// Sign out: end the token, and remove it and the cached role credentials
@@ -57,6 +61,30 @@ pub(crate) enum Command {
     Tables(TablesArgs),
     /// Show what is set in config.toml and in variables, and what can be
     Settings(SettingsArgs),
+}
+
+impl Command {
+    /// The tables that the command collects.
+    pub(crate) fn tables(&self) -> Vec<&str> {
+        match self {
+            Self::Buckets(_) => vec!["aws_s3_bucket"],
+            Self::Instances(_) => vec!["aws_ec2_instance"],
+            Self::Functions(_) => vec!["aws_lambda_function"],
+            Self::List(args) => args.tables.iter().map(String::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The command line. What of `resume` must be as it was is known there, so that it can be told from what it was, and not
+/// shown.
+pub(crate) fn command() -> clap::Command {
+    Cli::command().mut_subcommand("resume", |resume| {
+        resume.mut_args(|arg| {
+            let selects = arg.get_help_heading() == Some("Selection");
+            if selects { arg.hide(true) } else { arg }
+        })
+    })
 }
 
 #[derive(Debug, Args)]
@@ -120,6 +148,89 @@ pub(crate) struct CollectArgs {
     pub(crate) collect_output: CollectOutputArgs,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) keep: KeepArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Run")]
+pub(crate) struct KeepArgs {
+    /// Keep the run on disk under this name, so that `ssoinv resume NAME` can go on with it, however it ends
+    #[arg(long, value_name = "NAME")]
+    pub(crate) run: Option<String>,
+}
+
+/// The flags of the first command can be said again, and mean something else then. Which rows there are (accounts,
+/// regions, columns, ...) must stay as it was.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The run [default: the last one]
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    /// Collect anew what is older than this [default: 24h]
+    #[arg(long, value_name = "TIME", value_parser = values::age)]
+    pub(crate) max_age: Option<Duration>,
+
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) sign_in: SignInArgs,
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) collect_output: CollectOutputArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    #[command(subcommand)]
+    pub(crate) command: RunsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// List the runs: how each stands, and what it takes of the disk
+    List(RunsListArgs),
+    /// Show what the tasks of a run have ended with so far
+    Show(RunsShowArgs),
+    /// Remove runs and all that they have collected; never one that is under way
+    Prune(PruneArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsListArgs {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsShowArgs {
+    /// The run
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true)]
+pub(crate) struct PruneArgs {
+    /// The runs
+    #[arg(value_name = "NAME", conflicts_with_all = ["older_than", "all"])]
+    pub(crate) names: Vec<String>,
+
+    /// Those that have done nothing for this time, like 30d
+    #[arg(long, value_name = "TIME", value_parser = values::time, conflicts_with = "all")]
+    pub(crate) older_than: Option<Duration>,
+
+    /// All
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]
@@ -427,12 +538,10 @@ pub(crate) struct SettingsArgs {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -5,6 +5,7 @@
 
 mod account_list;
 mod app;
+mod arguments;
 mod browser;
 mod cli;
 mod command_error;
@@ -15,6 +16,7 @@ mod display;
 mod env_vars;
 mod exit_codes;
 mod identity;
+mod kept_run;
 mod new_session;
 mod output;
 mod selection;
@@ -29,8 +31,7 @@ mod warnings;
 
 use std::process;
 
-use clap::Parser;
-
 fn main() -> process::ExitCode {
-    commands::run(&cli::Cli::parse(), &env_vars::Environment::of_process()).into()
+    let (cli, typed) = arguments::parse();
+    commands::run(&cli, typed, &env_vars::Environment::of_process()).into()
 }

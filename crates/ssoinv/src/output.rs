@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use indicatif::ProgressBar;
-use ssoinv_aws::plan::Plan;
 use ssoinv_core::coverage::Ledger;
 use ssoinv_core::rows::TaskId;
 use ssoinv_core::scope::{Partition, Place, Scope};
@@ -13,11 +12,12 @@ use ssoinv_core::table::{RowContext, Table, TableSchema};
 use ssoinv_output::{
     Choice, ColumnError, Destination, Format, Options, Output, OutputError, Selection, Target, TargetError,
 };
-use ssoinv_store::{RowQueue, Rows, RunFolder, StoreError};
+use ssoinv_store::{Replay, RowQueue, Rows, RunFolder, StoreError};
 
 use crate::app::App;
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
+use crate::kept_run::Kept;
 use crate::settings::OutputSettings;
 
 /// Memory for rows that wait for their turn, in bytes.
@@ -104,7 +104,7 @@ impl RowWriter {
     pub(crate) fn write_all(
         self,
         mut rows: Rows,
-        plan: &Plan,
+        table_of: impl Fn(usize) -> usize,
         bar: ProgressBar,
         out: Option<&Path>,
     ) -> WriteEnd {
@@ -114,8 +114,7 @@ impl RowWriter {
         let written = (|| {
             for item in &mut rows {
                 let (task, batch) = item.map_err(|error| Some(store_error(&error)))?;
-                let table = plan.table_of(task.slot);
-                output.write(table, &batch).map_err(|error| written_error(&error, out))?;
+                output.write(table_of(task.slot), &batch).map_err(|error| written_error(&error, out))?;
             }
             output.finish().map_err(|error| written_error(&error, out))
         })();
@@ -136,6 +135,23 @@ pub(crate) fn row_queue(slots: usize, run_id: &str, app: &App) -> (RowQueue, Row
     // What a dead run has left is no reason not to run.
     let _left = ssoinv_store::sweep(&state);
     RowQueue::new(slots, ROW_BUDGET, RunFolder::new(&state, run_id))
+}
+
+/// The same for a run that is kept, of which so many tasks are known already: all rows go through the disk.
+pub(crate) fn kept_queue(
+    slots: usize,
+    tasks: usize,
+    kept: Kept,
+    app: &App,
+) -> Result<(RowQueue, Rows), CommandError> {
+    let queue = RowQueue::kept(slots, ROW_BUDGET, kept.run, kept.oldest, app.clock.clone(), tasks);
+    queue.map_err(|error| store_error(&error))
+}
+
+/// All that a complete run has collected, where nothing need be collected anew; else the run.
+pub(crate) fn replay(kept: Kept, tables: &[Arc<TableSchema>], app: &App) -> Result<Replay, Kept> {
+    let Kept { run, oldest, .. } = kept;
+    run.replay(ROW_BUDGET, oldest, app.clock.clone(), tables).map_err(|run| Kept { run: *run, ..kept })
 }
 
 /// Writes rows that are all there already, such as `ssoinv tables`.
@@ -221,7 +237,7 @@ fn output_error(error: &OutputError, out: Option<&Path>) -> CommandError {
     }
 }
 
-fn store_error(error: &StoreError) -> CommandError {
+pub(crate) fn store_error(error: &StoreError) -> CommandError {
     let reason = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
     let error = CommandError::new(ExitCode::Output, format!("{error}{reason}"));
     error.with_hint("rows that wait are kept on disk: set `XDG_STATE_HOME` to a folder with more room")

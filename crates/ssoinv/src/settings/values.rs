@@ -50,6 +50,14 @@ pub(crate) fn time(text: &str) -> Result<Duration, Refused> {
     time.ok_or_else(|| Refused::new(text, "a time above zero, like 90s, 45m or 1h 30m"))
 }
 
+/// How old what a run has collected may be, where nobody says.
+pub(crate) const MAX_AGE: Duration = Duration::from_hours(24);
+
+/// An age, like `24h`; none at all is `0s`.
+pub(crate) fn age(text: &str) -> Result<Duration, Refused> {
+    humantime::parse_duration(text).map_err(|_| Refused::new(text, "a time, like 0s, 45m or 7d"))
+}
+
 /// How many calls are under way at once.
 pub(crate) fn concurrency(text: &str) -> Result<usize, Refused> {
     let number = text.parse().ok().filter(|number| (1..=1024).contains(number));
@@ -165,6 +173,9 @@ mod tests {
         );
         assert_eq!(["1", "65535"].map(|text| port(text).ok()), [Some(1), Some(u16::MAX)]);
         assert_eq!(["0", "65536", "http"].map(|text| port(text).ok()), [None; 3]);
+        assert_eq!(age("0s"), Ok(Duration::ZERO));
+        assert_eq!(age("24h"), Ok(MAX_AGE));
+        assert!(["", "0", "-1s", "soon"].iter().all(|text| age(text).is_err()));
         assert_eq!(time("1h 30m"), Ok(Duration::from_mins(90)));
         assert_eq!(["0s", "45", "soon", ""].map(|text| time(text).ok()), [None; 4]);
     }
