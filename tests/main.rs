@@ -7,6 +7,7 @@
 mod accounts;
 mod ambient;
 mod demo;
+mod expect;
 mod expiry;
 mod faults;
 mod formats;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         accounts::tests(),
         ambient::tests(),
         demo::tests(),
+        expect::tests(),
         expiry::tests(),
         faults::tests(),
         formats::tests(),

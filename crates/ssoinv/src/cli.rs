@@ -143,6 +143,11 @@ pub(crate) struct SelectionArgs {
     #[command(flatten)]
     pub(crate) accounts: AccountArgs,
 
+    /// What should be there: accounts, and gaps that are expected, in a file of CSV, TOML, or JSON as `aws organizations
+    /// list-accounts` prints it; several, one after the other
+    #[arg(long, value_name = "FILE")]
+    pub(crate) expect: Vec<String>,
+
     /// Regions to ask for regional tables: names or globs, several with commas, or `all` that are enabled in the account
     /// [default: AWS_REGION, AWS_DEFAULT_REGION, each profile's own; with --all-accounts, `all`]
     #[arg(long, short, value_name = "REGION", value_delimiter = ',')]

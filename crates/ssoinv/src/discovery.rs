@@ -3,6 +3,7 @@
 //! The accounts are listed here, before the plan; which role is granted in each, and which regions are enabled there, the
 //! run finds out account by account (`ssoinv_aws::survey`).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ssoinv_aws::plan::{Reach, Regions, RoleSearch, Standing, Start, Visit};
@@ -14,7 +15,7 @@ use ssoinv_sso::credentials::CredentialStore;
 use ssoinv_sso::portal::Account;
 use ssoinv_sso::profile::{Profile, Profiles};
 
-use crate::account_list::SelectedAccounts;
+use crate::account_list::{NamedAccount, SelectedAccounts};
 use crate::app::App;
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
@@ -34,10 +35,11 @@ pub(crate) fn session(
     sessions.pop().ok_or_else(|| CommandError::usage("there is no sign-in"))
 }
 
-/// Lists the accounts that are meant.
+/// Lists the accounts that are meant, those that are `expected` and not reached among them.
 pub(crate) async fn accounts(
     session: &KnownSession,
     settings: &AccountSettings,
+    expected: &[NamedAccount],
     credentials: &CredentialStore,
     stop: &Stop,
     app: &App,
@@ -48,7 +50,7 @@ pub(crate) async fn accounts(
         listed = credentials.accounts(&session.sso, session.profile.as_deref(), |_| ()) => listed,
     };
     let offered = listed.map_err(|failure| not_listed(&failure, session, app))?;
-    settings.accounts.select(&offered, session.label())
+    settings.accounts.select(&offered, expected, session.label())
 }
 
 fn not_listed(failure: &Failure, session: &KnownSession, app: &App) -> CommandError {
@@ -91,13 +93,37 @@ pub(crate) fn visits(
         .accounts
         .into_iter()
         .map(|Account { id, name, .. }| start(reach(id, name), session, &settings.roles, every_role));
-    let missing = selected.not_offered.into_iter().map(|account| {
-        let message = format!("the sign-in to `{}` does not reach this account", session.label());
-        let failure = Failure::new(FailureKind::NotOffered, message).with_code("NotOffered");
-        let reach = reach(account.id, account.name);
-        Start::Reaches(vec![vec![Reach { standing: Standing::Broken(failure), ..reach }]])
-    });
+    let why = format!("the sign-in to `{}` does not reach this account", session.label());
+    let missing =
+        selected.not_offered.into_iter().map(|account| not_offered(reach(account.id, account.name), &why));
     offered.chain(missing).map(Visit::new).collect()
+}
+
+/// The accounts that are expected and that none of `reaches`, all that there are, leads into.
+pub(crate) fn unreached(
+    expected: &[NamedAccount],
+    reaches: &[Reach],
+    regions: &Regions,
+    why: &str,
+) -> Vec<Visit> {
+    let reached: HashSet<AccountId> = reaches.iter().filter_map(|reach| reach.account_id).collect();
+    // Its partition can't be known; nor is anybody asked.
+    let Some(first) = reaches.first() else { return Vec::new() };
+    let missing = expected.iter().filter(|account| !reached.contains(&account.id)).map(|account| Reach {
+        profile: None,
+        account_id: Some(account.id),
+        account_name: account.name.clone(),
+        role_name: None,
+        regions: regions.clone(),
+        ..first.clone()
+    });
+    missing.map(|reach| Visit::new(not_offered(reach, why))).collect()
+}
+
+/// An account that should be there and isn't.
+fn not_offered(reach: Reach, why: &str) -> Start {
+    let failure = Failure::new(FailureKind::NotOffered, why).with_code("NotOffered");
+    Start::Reaches(vec![vec![Reach { standing: Standing::Broken(failure), ..reach }]])
 }
 
 /// Plain names are tried one after the other; which roles match a pattern, and how many are every one, must be asked.

@@ -73,9 +73,9 @@ pub(crate) fn of_ledger(ledger: &Ledger) -> ExitCode {
     // Answered, or not tried, which is no failure.
     let mut not_failed = 0_usize;
     for cell in ledger.cells.iter().filter(|cell| cell.status != Status::Skipped) {
-        not_failed += usize::from(cell.status.is_complete() || cell.status == Status::NotTried);
+        not_failed += usize::from(cell.is_complete() || cell.status == Status::NotTried);
         code = code.worst(match cell.status {
-            status if status.is_complete() => ExitCode::Complete,
+            _ if cell.is_complete() => ExitCode::Complete,
             Status::SignInExpired => ExitCode::SignInNeeded,
             _ => ExitCode::Partial,
         });
@@ -103,17 +103,36 @@ mod tests {
 
     use super::*;
 
-    fn code(statuses: &[Status]) -> u8 {
-        let scope = Scope {
+    fn scope() -> Scope {
+        Scope {
             partition: Partition::Aws,
             account_id: None,
             account_name: None,
             role_name: None,
             profile: None,
             place: Place::Global,
-        };
-        let cells = statuses.iter().map(|&status| Cell::untouched(scope.clone(), "t", status)).collect();
+        }
+    }
+
+    fn code(statuses: &[Status]) -> u8 {
+        let cells = statuses.iter().map(|&status| Cell::untouched(scope(), "t", status)).collect();
         of_ledger(&Ledger { run_id: "r".into(), cells }).number()
+    }
+
+    #[test]
+    fn what_was_declared_is_no_failure() {
+        let expected = |status| {
+            let mut cell = Cell::untouched(scope(), "t", status);
+            cell.expected = true;
+            cell
+        };
+        let code = |cells| of_ledger(&Ledger { run_id: "r".into(), cells }).number();
+        let ok = Cell::untouched(scope(), "t", Status::Ok);
+        let denied = Cell::untouched(scope(), "t", Status::Denied);
+        assert_eq!(code(vec![ok.clone(), expected(Status::Denied), expected(Status::NotOffered)]), 0);
+        assert_eq!(code(vec![ok, expected(Status::SignInExpired)]), 0);
+        assert_eq!(code(vec![denied, expected(Status::Denied)]), 4, "another is none that was declared");
+        assert_eq!(code(vec![expected(Status::Denied)]), 0, "that there is nothing else was declared, too");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! The way of the data: [`cli`] parses, [`settings`] resolves, `ssoinv-sso` signs in, `ssoinv-aws` plans and runs,
 //! `ssoinv-output` writes, [`display`] talks, [`exit_codes`] tells the truth. [`commands`] wires them, a file a verb.
 
+mod account_file;
 mod account_list;
 mod app;
 mod browser;
@@ -14,6 +15,7 @@ mod discovery;
 mod display;
 mod env_vars;
 mod exit_codes;
+mod expectations;
 mod identity;
 mod new_session;
 mod output;

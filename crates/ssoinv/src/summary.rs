@@ -52,7 +52,7 @@ impl Summary<'_> {
             let (message, hint) = self.warning(group);
             text += &self.terminal.warning(&message, hint.as_deref());
         }
-        let complete = self.ledger.cells.iter().all(|cell| cell.status.is_complete());
+        let complete = self.ledger.cells.iter().all(Cell::is_complete);
         if !quiet {
             for group in groups.iter().filter(|group| group.status.is_complete()) {
                 if let Some(note) = self.note(group) {
@@ -70,7 +70,10 @@ impl Summary<'_> {
     fn groups(&self) -> Vec<Group<'_>> {
         let mut groups: Vec<Group<'_>> = Vec::new();
         let mut of_key: BTreeMap<(Status, String), usize> = BTreeMap::new();
-        for cell in self.ledger.cells.iter().filter(|cell| cell.status != Status::Ok) {
+        // What is missing as it was expected is told with its gap.
+        let worth_a_word =
+            |cell: &&Cell| cell.status != Status::Ok && cell.is_complete() == cell.status.is_complete();
+        for cell in self.ledger.cells.iter().filter(worth_a_word) {
             let key = match cell.status {
                 Status::Denied if cell.error_code.as_deref() == Some(NO_ROLE) => NO_ROLE.to_owned(),
                 Status::Denied | Status::DeniedByScp => {
@@ -120,9 +123,14 @@ impl Summary<'_> {
                 );
                 (message, Some(hint))
             }
-            Status::NotOffered => {
+            Status::NotOffered if self.session.is_some() => {
                 let message = format!("{}; {tasks} not offered", of("the sign-in does not reach"));
                 let hint = "`ssoinv accounts` shows all that it reaches; an administrator assigns more";
+                (message, Some(hint.to_owned()))
+            }
+            Status::NotOffered => {
+                let message = format!("{}; {tasks} not offered: {reason}", of("no way into"));
+                let hint = "`ssoinv profiles` shows the account of each; `--all-accounts` needs none";
                 (message, Some(hint.to_owned()))
             }
             Status::Denied => {
@@ -259,10 +267,22 @@ impl Summary<'_> {
         };
         let mut line = format!("{} from {} of {of}", rows.join(", "), thousands(answered as u64));
         line += &self.regions();
-        let counts = self.ledger.counts();
+        let mut counts: BTreeMap<Status, usize> = BTreeMap::new();
+        let mut expected = 0;
+        for cell in self.ledger.cells.iter().filter(|cell| !cell.status.is_complete()) {
+            if cell.expected {
+                expected += 1;
+            } else {
+                *counts.entry(cell.status).or_default() += 1;
+            }
+        }
+        match expected {
+            0 => {}
+            1 => line += "; 1 task in an expected gap",
+            more => line += &format!("; {} in expected gaps", count(more, "task")),
+        }
         let failed: Vec<_> = counts
             .iter()
-            .filter(|(status, _)| !status.is_complete())
             .map(|(status, number)| {
                 let how = match status {
                     Status::SignInExpired => "without a sign-in".to_owned(),
@@ -316,15 +336,24 @@ impl Summary<'_> {
         }
     }
 
-    /// The first few names, or all with `-v`.
     fn few(&self, names: &[String]) -> String {
-        let told = if self.terminal.verbosity >= Verbosity::Verbose { names.len() } else { FIRST_FEW };
-        let (first, rest) = names.split_at(names.len().min(told));
-        match rest.len() {
-            0 => first.join(", "),
-            more => format!("{} and {} more", first.join(", "), thousands(more as u64)),
-        }
+        few(names, self.terminal)
     }
+}
+
+/// The first few names, or all with `-v`.
+pub(crate) fn few(names: &[String], terminal: &Terminal) -> String {
+    let told = if terminal.verbosity >= Verbosity::Verbose { names.len() } else { FIRST_FEW };
+    let (first, rest) = names.split_at(names.len().min(told));
+    match rest.len() {
+        0 => first.join(", "),
+        more => format!("{} and {} more", first.join(", "), thousands(more as u64)),
+    }
+}
+
+/// An account as people know it.
+pub(crate) fn account_label(id: &str, name: Option<&str>) -> String {
+    name.map_or_else(|| id.to_owned(), |name| format!("`{name}` ({id})"))
 }
 
 /// Each different account as people know it, in order.
@@ -333,10 +362,9 @@ fn account_labels(cells: &[&Cell]) -> Vec<String> {
     let mut labels = Vec::new();
     for cell in cells {
         let scope = &cell.scope;
-        let label = match (scope.account_name.as_deref(), scope.account()) {
-            (Some(name), account) => format!("`{name}` ({account})"),
-            (None, "") => format!("profile `{}`", scope.profile.as_deref().unwrap_or_default()),
-            (None, account) => account.to_owned(),
+        let label = match scope.account() {
+            "" => format!("profile `{}`", scope.profile.as_deref().unwrap_or_default()),
+            account => account_label(account, scope.account_name.as_deref()),
         };
         if seen.insert(label.clone()) {
             labels.push(label);
@@ -375,7 +403,7 @@ fn noun(table: &str) -> &str {
     table.rsplit('_').next().unwrap_or(table)
 }
 
-fn count(number: usize, noun: &str) -> String {
+pub(crate) fn count(number: usize, noun: &str) -> String {
     counted(number as u64, noun)
 }
 

@@ -12,8 +12,9 @@ use ssoinv_sso::session;
 use crate::app::App;
 use crate::command_error::CommandError;
 use crate::display::Heard;
+use crate::expectations::{Expectations, Findings, Gap};
 use crate::settings::{CollectSettings, RegionSource};
-use crate::summary::region_hint;
+use crate::summary::{account_label, count, few, region_hint};
 use crate::terminal::{self, Verbosity};
 
 /// What a profile that was named alone ends with, when it can't be used.
@@ -102,6 +103,13 @@ pub(crate) fn before_the_run(
             terminal::say(&app.terminal.warning(&hint, None));
         }
     }
+    match settings.expect.inactive() {
+        0 => {}
+        1 => app.terminal.note("left out 1 account that is not active, of those to expect"),
+        more => {
+            app.terminal.note(&format!("left out {more} accounts that are not active, of those to expect"))
+        }
+    }
     if settings.include_secrets {
         let message = "`--include-secrets`: the output holds the values of environment variables";
         terminal::say(&app.terminal.warning(message, Some("keep the output as you keep passwords")));
@@ -143,6 +151,54 @@ pub(crate) fn notices<'a>(notices: impl IntoIterator<Item = &'a Notice>, app: &A
         };
         terminal::say(&app.terminal.warning(&message, hint));
     }
+}
+
+/// Where expectations and the world differ; with `-v` also where gaps are as they were expected.
+pub(crate) fn of_expectations(findings: &Findings<'_>, expect: &Expectations, app: &App) {
+    let terminal = &app.terminal;
+    let warn = |gaps: &[&Gap], one: &str, more: &str, hint: String| {
+        let places: Vec<String> = gaps.iter().map(|gap| gap_in_words(gap)).collect();
+        let what = match gaps.len() {
+            0 => return,
+            1 => format!("1 expected gap {one}"),
+            number => format!("{number} expected gaps {more}"),
+        };
+        terminal::say(&terminal.warning(&format!("{what}: {}", few(&places, terminal)), Some(&hint)));
+    };
+    if !findings.new.is_empty() {
+        let names: Vec<String> = findings
+            .new
+            .iter()
+            .map(|account| account_label(account.id.as_str(), account.name.as_deref()))
+            .collect();
+        let number = count(names.len(), "account");
+        let (verb, it) = if names.len() == 1 { ("is", "it") } else { ("are", "them") };
+        let message = format!(
+            "{number} {verb} new: {}; `{}` lacks {it}",
+            few(&names, terminal),
+            expect.files().join("`, `")
+        );
+        let hint = if names.len() == 1 { "write it down there" } else { "write them down there" };
+        terminal::say(&terminal.warning(&message, Some(hint)));
+    }
+    let over = "look whether it is still right, and give it another `until` or take it out";
+    warn(&findings.over, "has ended", "have ended", over.to_owned());
+    let readable = "take it out, so that a gap there is told again";
+    warn(&findings.readable, "can be read", "can be read", readable.to_owned());
+    let nearest = findings.nowhere.iter().find_map(|gap| gap.region().and_then(region_hint));
+    let nowhere =
+        nearest.unwrap_or_else(|| "see that account and region are right, or take it out".to_owned());
+    warn(&findings.nowhere, "means nothing that was asked", "mean nothing that was asked", nowhere);
+    if terminal.verbosity >= Verbosity::Verbose {
+        for (gap, missing) in &findings.held {
+            terminal.note(&format!("expected gap: {}: {}", gap_in_words(gap), count(*missing, "task")));
+        }
+    }
+}
+
+/// ``expect.csv:3 (until 2027-03-31: being closed)``.
+fn gap_in_words(gap: &Gap) -> String {
+    format!("{} (until {}: {})", gap.at, gap.until, gap.reason)
 }
 
 /// SSO endpoints that aren't AWS's, each once.

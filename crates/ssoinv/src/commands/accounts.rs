@@ -67,7 +67,7 @@ async fn ask(
     let asked = match sessions::station(sessions, settings, sign_in.asking(app), app, display.events()) {
         Ok(station) => {
             let credentials = &station.credentials;
-            match discovery::accounts(session, accounts, credentials, &stop, app).await {
+            match discovery::accounts(session, accounts, &[], credentials, &stop, app).await {
                 Ok(SelectedAccounts { accounts, not_offered }) => {
                     Ok((rows(what, accounts, session, credentials, &stop).await, not_offered))
                 }

@@ -22,6 +22,7 @@ use crate::cli::CollectArgs;
 use crate::command_error::CommandError;
 use crate::display::{Display, Heard};
 use crate::exit_codes::{self, ExitCode};
+use crate::expectations::Looked;
 use crate::identity::{self, Chosen, Names};
 use crate::output::{self, RowWriter, WriteEnd};
 use crate::sessions::KnownSession;
@@ -172,13 +173,25 @@ impl Run<'_> {
         let (settings, credentials) = (self.settings, &station.credentials);
         let regions = settings.regions.choice();
         if let (Some(discovery), Some(session)) = (&settings.all_accounts, &self.session) {
-            let of = discovery::accounts(session, &discovery.of, credentials, stop, self.app).await?;
+            let of = discovery::accounts(
+                session,
+                &discovery.of,
+                settings.expect.accounts(),
+                credentials,
+                stop,
+                self.app,
+            )
+            .await?;
             let regions = regions.of_account();
             return Ok(discovery::visits(of, session, discovery, &regions, settings.every_role));
         }
         let names = self.identities(station, unless_instance).await?;
         let reaches = reach::reaches(&self.profiles, credentials, &regions, &names, stop).await;
-        Ok(plan::visits(reaches, settings.every_role))
+        let expected = settings.expect.accounts();
+        let unreached = settings.unreached().map_or_else(Vec::new, |why| {
+            discovery::unreached(expected, &reaches, &regions.of_account(), why)
+        });
+        Ok(plan::visits(reaches, settings.every_role).into_iter().chain(unreached).collect())
     }
 
     /// Sees to it that there is an identity, and makes it the roles that it is to assume; gives the accounts' names.
@@ -196,6 +209,19 @@ impl Run<'_> {
         Ok(names)
     }
 
+    /// What the run was for, as far as an expected gap may lie outside it.
+    fn looked(&self) -> Looked {
+        let settings = self.settings;
+        Looked {
+            tables: self.tables.iter().map(|table| (table.schema().name, table.is_global())).collect(),
+            all_accounts: match &settings.all_accounts {
+                Some(all) => all.of.accounts.is_whole(),
+                None => settings.unreached().is_some(),
+            },
+            all_regions: settings.regions.is_all(),
+        }
+    }
+
     /// Ledger, summary, files and exit code, when nothing moves any more.
     fn end(&self, mut heard: Heard, written: WriteEnd, stop: &Stop) -> Result<ExitCode, CommandError> {
         let app = self.app;
@@ -203,8 +229,11 @@ impl Run<'_> {
             WriteEnd::Written { duplicates, .. } => duplicates.as_slice(),
             _ => &[],
         };
-        let ledger = ledger(std::mem::take(&mut heard.cells), duplicates, &self.id);
+        let mut ledger = ledger(std::mem::take(&mut heard.cells), duplicates, &self.id);
+        let expect = &self.settings.expect;
+        let findings = expect.apply(&mut ledger.cells, &self.looked(), app.clock.now());
         warnings::after_the_run(&heard, &ledger, app);
+        warnings::of_expectations(&findings, expect, app);
         let mut code = exit_codes::of_ledger(&ledger);
         if stop.reason() == Some(StopReason::Interrupted) {
             code = code.worst(ExitCode::Interrupted);
@@ -227,7 +256,7 @@ impl Run<'_> {
                     .settings
                     .all_accounts
                     .as_ref()
-                    .is_some_and(|all| all.of.accounts.is_whole()),
+                    .is_some_and(|all| all.of.accounts.is_whole() && !expect.lists_accounts()),
             };
             crate::terminal::say(&summary.text());
         }
