@@ -108,7 +108,8 @@ fn an_expected_account_that_is_not_offered_is_planned_and_a_new_one_told() {
         warning: the sign-in does not reach 1 of 4 accounts: `vault` (777777777777); 1 task not offered
         hint: `ssoinv accounts` shows all that it reaches; an administrator assigns more
         3 buckets from 3 of 4 accounts, in all regions; 1 task not offered: partial
-    "#]].assert_eq(&world.said_of(&run.stderr));
+    "#]]
+    .assert_eq(&world.said_of(&run.stderr));
     let quiet = world.run(&format!("{BUCKETS} {expected} -q")).ended(4);
     assert!(quiet.stderr.contains("1 account is new"), "not all is well: {}", quiet.stderr);
 }
@@ -126,12 +127,14 @@ fn all_is_well_is_quiet() {
     let run = world.run(&format!("{BUCKETS} {expected}")).ended(0);
     expect![[r#"
         2 buckets from 2 of 3 accounts, in all regions; 1 task in an expected gap
-    "#]].assert_eq(&world.said_of(&run.stderr));
+    "#]]
+    .assert_eq(&world.said_of(&run.stderr));
     let run = world.run(&format!("{BUCKETS} {expected} -v")).ended(0);
     expect![[r#"
         expected gap: ~/expect.csv:4 (until 9999-12-31: being closed): 1 task
         2 buckets from 2 of 3 accounts, in all regions; 1 task in an expected gap
-    "#]].assert_eq(&world.said_of(&run.stderr));
+    "#]]
+    .assert_eq(&world.said_of(&run.stderr));
 }
 
 fn only_what_is_selected_is_expected() {
@@ -151,7 +154,8 @@ fn only_what_is_selected_is_expected() {
         warning: 1 account is new: `hub` (011111111111); `~/expect.csv` lacks it
         hint: write it down there
         1 bucket from 1 of 1 account, in all regions
-    "#]].assert_eq(&world.said_of(&run.ended(0).stderr));
+    "#]]
+    .assert_eq(&world.said_of(&run.ended(0).stderr));
     let (ended, run) = told("--account shop-*");
     assert_eq!(ended, "not_offered 1, ok 2");
     run.ended(4).said("does not reach 1 of 3 accounts: `shop-new` (777777777777)");
@@ -177,7 +181,8 @@ fn no_profile_into_an_expected_account() {
         222222222222 shop-prod aws_ec2_instance eu-west-1: ok
         333333333333 shop-dev aws_ec2_instance eu-west-1: ok
         777777777777 vault aws_ec2_instance : not_offered
-    "#]].assert_eq(&cells(&ledger));
+    "#]]
+    .assert_eq(&cells(&ledger));
     expect![[r#"
         warning: 2 accounts are new: `shop-prod` (222222222222), `shop-dev` (333333333333); `~/expect.csv` lacks them
         hint: write them down there
@@ -185,7 +190,7 @@ fn no_profile_into_an_expected_account() {
         hint: `ssoinv profiles` shows the account of each; `--all-accounts` needs none
         3 buckets, 0 instances from 3 of 4 accounts, 1 region each (from the profiles); 2 tasks not offered: partial
     "#]].assert_eq(&world.said_of(&run.ended(4).stderr));
-    let one = column(&world.run("profiles -o json").ended(0).rows(), "profile")[0].to_owned();
+    let one = column(&world.run("profiles -o json").ended(0).rows(), "name")[0].to_owned();
     let (run, ledger) = world.with_ledger(&format!("buckets --profile {one} -o json --no-input {expected}"));
     run.ended(0);
     assert_eq!(statuses(&ledger), "ok 1", "whoever picks a profile means no other account");
@@ -212,7 +217,8 @@ fn an_expected_gap_is_complete_whatever_its_status() {
         222222222222 shop-prod aws_ec2_instance us-east-1: denied
         333333333333 shop-dev aws_ec2_instance eu-west-1: denied, expected
         333333333333 shop-dev aws_ec2_instance us-east-1: denied
-    "#]].assert_eq(&cells(&ledger));
+    "#]]
+    .assert_eq(&cells(&ledger));
     expect![[r#"
         warning: no access in 2 of 3 accounts: `shop-prod` (222222222222), `shop-dev` (333333333333); 3 tasks denied (ForbiddenException)
         hint: see `~/coverage.json` for each of them
@@ -232,7 +238,8 @@ fn a_gap_that_is_over_counts_no_more() {
         warning: no access in 1 of 3 accounts: `shop-dev` (333333333333); 1 task denied (ForbiddenException)
         hint: see `~/coverage.json` for each of them
         2 buckets from 2 of the 3 accounts that this sign-in reaches, in all regions; 1 task denied: partial
-    "#]].assert_eq(&world.said_of(&run.ended(4).stderr));
+    "#]]
+    .assert_eq(&world.said_of(&run.ended(4).stderr));
 }
 
 fn a_gap_that_can_be_read_is_told() {
@@ -244,7 +251,8 @@ fn a_gap_that_can_be_read_is_told() {
     expect![[r#"
         warning: 1 expected gap can be read: ~/expect.csv:2 (until 9999-12-31: being closed)
         hint: take it out, so that a gap there is told again
-    "#]].assert_eq(&world.said_of(&run.stderr));
+    "#]]
+    .assert_eq(&world.said_of(&run.stderr));
 }
 
 fn a_gap_that_is_nowhere_is_told_with_the_nearest_region() {
@@ -288,7 +296,8 @@ fn the_organisation_s_own_list_is_read() {
         warning: the sign-in does not reach 1 of 4 accounts: `vault` (777777777777); 1 task not offered
         hint: `ssoinv accounts` shows all that it reaches; an administrator assigns more
         3 buckets from 3 of 4 accounts, in all regions; 1 task not offered: partial
-    "#]].assert_eq(&world.said_of(&run.ended(4).stderr));
+    "#]]
+    .assert_eq(&world.said_of(&run.ended(4).stderr));
     let gap = world.expecting("777777777777,,,,gap,theirs alone,ALWAYS");
     let run = world.run(&format!("{BUCKETS} {expected} {gap}")).ended(0);
     expect![[r#"
@@ -296,7 +305,8 @@ fn the_organisation_s_own_list_is_read() {
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
         3 buckets from 3 of 4 accounts, in all regions; 1 task in an expected gap
-    "#]].assert_eq(&world.said_of(&run.stderr));
+    "#]]
+    .assert_eq(&world.said_of(&run.stderr));
 }
 
 fn what_ssoinv_accounts_writes_is_read() {
@@ -324,7 +334,8 @@ fn gaps_in_toml() {
         011111111111 hub aws_s3_bucket global: ok
         222222222222 shop-prod aws_s3_bucket global: denied, expected
         333333333333 shop-dev aws_s3_bucket global: ok, expected
-    "#]].assert_eq(&cells(&ledger));
+    "#]]
+    .assert_eq(&cells(&ledger));
     expect![[r#"
         warning: 2 accounts are new: `shop-prod` (222222222222), `shop-dev` (333333333333); `~/expect.toml` lacks them
         hint: write them down there
@@ -337,26 +348,38 @@ fn gaps_in_toml() {
 fn a_file_that_means_nothing_is_refused_before_anybody_signs_in() {
     let world = world();
     for (row, told) in [
-        ("11111111111,,,,,,", expect![[r#"
+        (
+            "11111111111,,,,,,",
+            expect![[r#"
             error: ~/expect.csv:3: `11111111111` is not an account ID
 
             hint: a spreadsheet may have dropped leading zeros: write `011111111111`, twelve digits, as text
-        "#]]),
-        ("*,,,aws_s3_buckett,gap,x,ALWAYS", expect![[r#"
+        "#]],
+        ),
+        (
+            "*,,,aws_s3_buckett,gap,x,ALWAYS",
+            expect![[r#"
             error: ~/expect.csv:3: there is no table `aws_s3_buckett`
 
             hint: did you mean `aws_s3_bucket`?
-        "#]]),
-        ("*,,eu-west,,gap,x,ALWAYS", expect![[r#"
+        "#]],
+        ),
+        (
+            "*,,eu-west,,gap,x,ALWAYS",
+            expect![[r#"
             error: ~/expect.csv:3: `eu-west` is not the name of a region
 
             hint: did you mean `eu-west-1`?
-        "#]]),
-        ("*,,,,gap,x,", expect![[r#"
+        "#]],
+        ),
+        (
+            "*,,,,gap,x,",
+            expect![[r#"
             error: ~/expect.csv:3: the gap has no `until`
 
             hint: say the last day on which it is expected, like `2027-03-31`
-        "#]]),
+        "#]],
+        ),
     ] {
         let expected = world.expecting(&format!("011111111111,,,,,,\n{row}"));
         let run = world.run(&format!("{BUCKETS} {expected}")).ended(2);
@@ -383,7 +406,8 @@ fn it_can_be_set_but_never_depends_on_the_current_folder() {
         error: ~/.config/ssoinv/config.toml:1: `expect` is `expect.csv`, which depends on the current folder
 
         hint: write the whole path, or begin it with `~/`
-    "#]].assert_eq(&world.said_of(&run.stderr));
+    "#]]
+    .assert_eq(&world.said_of(&run.stderr));
     assert_eq!(world.simulator.count(Service::Portal, "GetRoleCredentials"), 3, "only the first has asked");
 }
 

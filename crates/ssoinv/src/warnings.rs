@@ -105,9 +105,9 @@ pub(crate) fn before_the_run(
     }
     match settings.expect.inactive() {
         0 => {}
-        1 => app.terminal.note("left out 1 account that is not active, of those to expect"),
-        more => {
-            app.terminal.note(&format!("left out {more} accounts that are not active, of those to expect"))
+        number => {
+            let accounts = count(number, "account");
+            app.terminal.note(&format!("left out {accounts} not active, of those that `--expect` lists"));
         }
     }
     if settings.include_secrets {
@@ -184,7 +184,7 @@ pub(crate) fn of_expectations(findings: &Findings<'_>, expect: &Expectations, ap
     let over = "look whether it is still right, and give it another `until` or take it out";
     warn(&findings.over, "has ended", "have ended", over.to_owned());
     let readable = "take it out, so that a gap there is told again";
-    warn(&findings.readable, "can be read", "can be read", readable.to_owned());
+    warn(&findings.readable, "turned out readable", "turned out readable", readable.to_owned());
     let nearest = findings.nowhere.iter().find_map(|gap| gap.region().and_then(region_hint));
     let nowhere =
         nearest.unwrap_or_else(|| "see that account and region are right, or take it out".to_owned());
@@ -196,9 +196,9 @@ pub(crate) fn of_expectations(findings: &Findings<'_>, expect: &Expectations, ap
     }
 }
 
-/// ``expect.csv:3 (until 2027-03-31: being closed)``.
+/// `` `expect.csv:3` (until 2027-03-31: being closed) ``.
 fn gap_in_words(gap: &Gap) -> String {
-    format!("{} (until {}: {})", gap.at, gap.until, gap.reason)
+    format!("`{}` (until {}: {})", gap.at, gap.until, gap.reason)
 }
 
 /// SSO endpoints that aren't AWS's, each once.
