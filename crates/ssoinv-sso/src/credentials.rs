@@ -29,7 +29,7 @@ use crate::login::oidc::lasts;
 use crate::organizations::{self, Member};
 use crate::portal::{Account, Portal};
 use crate::profile::{
-    AssumeRole, CredentialSource, Machine, Profile, RoleArn, RoleSource, Service, SsoRole, SsoSession,
+    AssumeRole, Base, CredentialSource, Machine, Profile, RoleArn, RoleSource, Service, SsoRole, SsoSession,
 };
 use crate::session::{Session, SessionKey, SsoContext, misconfigured};
 use crate::sts::Sts;
@@ -189,6 +189,17 @@ impl CredentialStore {
         match profile.credentials.session() {
             Some(session) => self.signed_in(session, Some(profile))?.tokens.parking(on_park, fetching).await,
             None => fetching.await,
+        }
+    }
+
+    /// Whether the role credentials that a profile rests on need not be asked for, since good ones are in the cache.
+    pub async fn has_cached(&self, profile: &Profile) -> bool {
+        let Base::Credentials(CredentialSource::Sso(role)) = profile.credentials.chain().1 else {
+            return false;
+        };
+        match self.signed_in(&role.session, Some(profile)) {
+            Ok(signed_in) => self.cached(role, &signed_in, None).await.is_some(),
+            Err(_) => false,
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use ssoinv_aws::clients::Clients;
 use ssoinv_aws::plan::{self, Plan, PlannedTable, Visit};
-use ssoinv_aws::reach;
+use ssoinv_aws::reach::{self, Identify};
 use ssoinv_aws::runner::{RunContext, Runner};
 use ssoinv_aws::stop::{Stop, StopReason};
 use ssoinv_aws::tables::AnyTable;
@@ -186,7 +186,8 @@ impl Run<'_> {
             return Ok(discovery::visits(of, session, discovery, &regions, settings.every_role));
         }
         let names = self.identities(station, unless_instance).await?;
-        let reaches = reach::reaches(&self.profiles, credentials, &regions, &names, stop).await;
+        let reaches =
+            reach::reaches(&self.profiles, credentials, &regions, &names, Identify::Ask, stop).await;
         let expected = settings.expect.accounts();
         let unreached = settings.unreached().map_or_else(Vec::new, |why| {
             discovery::unreached(expected, &reaches, &regions.of_account(), why)
