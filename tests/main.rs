@@ -15,6 +15,7 @@ mod independent;
 mod login;
 mod manners;
 mod partitions;
+mod plan;
 mod profiles;
 mod secrets;
 mod settings;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         login::tests(),
         manners::tests(),
         partitions::tests(),
+        plan::tests(),
         profiles::tests(),
         secrets::tests(),
         settings::tests(),

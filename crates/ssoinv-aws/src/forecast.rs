@@ -57,7 +57,11 @@ pub struct Surveyed {
     pub groups: Vec<Vec<Reach>>,
     /// Roles that the account has and that nobody wants.
     pub unwanted: Vec<Reach>,
-    /// Whether its roles had to be asked for.
+    /// Roles that are wanted and that the account doesn't have.
+    pub absent: Vec<Reach>,
+    /// How many of those are asked for before one that it has.
+    pub in_vain: u64,
+    /// Whether the run asks for its roles, too.
     pub asked: bool,
     /// Why its roles can't be had, where the portal didn't say.
     pub failure: Option<Failure>,
@@ -83,7 +87,7 @@ pub async fn survey(
     on_park: impl Fn(bool) + Send + Sync,
 ) -> Surveyed {
     let mut surveyed = match &visit.start {
-        Start::Reaches(groups) => Surveyed { groups: groups.clone(), ..Surveyed::default() },
+        Start::Reaches(groups) => granted(groups, credentials, &on_park).await,
         Start::Roles(search) => match survey::roles(search, credentials, &on_park).await {
             Ok(survey::Roles { groups, unwanted }) => Surveyed {
                 groups,
@@ -109,6 +113,40 @@ pub async fn survey(
     surveyed
 }
 
+/// Which of the roles by name a discovered account has. The run needn't ask: it takes the first that is granted.
+async fn granted(
+    groups: &[Vec<Reach>],
+    credentials: &CredentialStore,
+    on_park: &(impl Fn(bool) + Send + Sync),
+) -> Surveyed {
+    let as_they_are = || Surveyed { groups: groups.to_vec(), ..Surveyed::default() };
+    let [group] = groups else { return as_they_are() };
+    let Some(first) = group.first().filter(|reach| reach.profile.is_none() && is_ready(reach)) else {
+        return as_they_are();
+    };
+    let (Some(session), Some(account)) = (first.access.credentials.session(), first.account_id) else {
+        return as_they_are();
+    };
+    let offered = match credentials.account_roles(session, Some(&first.access), account, on_park).await {
+        Ok(offered) => offered,
+        Err(failure) => return Surveyed { failure: Some(failure), ..as_they_are() },
+    };
+    let name = |reach: &Reach| reach.role_name.as_deref().unwrap_or_default().to_owned();
+    let wanted: Vec<String> = group.iter().map(name).collect();
+    let in_vain = wanted.iter().take_while(|role| !offered.contains(role)).count() as u64;
+    let unwanted = offered.iter().filter(|role| !wanted.contains(role));
+    let unwanted = unwanted.map(|role| first.as_role(session, role)).collect();
+    let (here, absent): (Vec<Reach>, Vec<Reach>) =
+        group.iter().cloned().partition(|reach| offered.contains(&name(reach)));
+    let group = if here.is_empty() {
+        let failure = survey::no_role(&wanted.join(","), false, &offered);
+        vec![survey::broken(&Reach { role_name: None, ..first.clone() }, failure)]
+    } else {
+        here
+    };
+    Surveyed { groups: vec![group], unwanted, absent, in_vain, ..Surveyed::default() }
+}
+
 /// Whether something is part of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -129,6 +167,8 @@ pub enum Why {
     After(String),
     /// Nobody wants a role of this name.
     Unwanted,
+    /// The account has no role of this name.
+    Absent,
     /// It is settled without any call, in words.
     Settled(String),
 }
@@ -310,7 +350,10 @@ impl Forecast {
             self.accounts_unknown += ready.iter().filter(|reach| reach.account_id.is_none()).count();
         }
         self.regions_unknown += usize::from(unknown);
-        self.portal_calls += Span::exactly(u64::from(visit.asked));
+        // A refused role may be asked for once more.
+        let in_vain = Span { min: visit.in_vain, max: 2 * visit.in_vain };
+        self.portal_calls += Span::exactly(u64::from(visit.asked)) + in_vain;
+        self.lines.extend(visit.absent.iter().map(|reach| line(reach, Part::Out, Why::Absent)));
         self.lines.extend(visit.unwanted.iter().map(|reach| line(reach, Part::Out, Why::Unwanted)));
     }
 
@@ -592,12 +635,14 @@ mod tests {
         let visit = Surveyed {
             groups: vec![vec![reach(None, ONE, "Audit", here(&["us-east-1"]))]],
             unwanted: vec![reach(None, ONE, "Admin", here(&[]))],
+            absent: vec![reach(None, ONE, "Auditor", here(&[]))],
+            in_vain: 1,
             asked: true,
             ..Surveyed::default()
         };
         let forecast = forecast(&tables(), &[visit]);
-        assert_eq!(shown(&forecast)[2], "- Admin : out 0-0");
-        assert_eq!(forecast.portal_calls, Span::exactly(1));
+        assert_eq!(shown(&forecast)[2..], ["- Auditor : out 0-0", "- Admin : out 0-0"]);
+        assert_eq!(forecast.portal_calls, Span { min: 2, max: 3 }, "whoever is refused is asked for twice");
     }
 
     #[test]

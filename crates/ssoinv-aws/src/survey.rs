@@ -59,7 +59,7 @@ pub(crate) async fn roles(
     let offered = store.account_roles(&search.session, Some(&search.reach.access), account, on_park).await?;
     let chosen = search.choice.choose(&offered);
     if chosen.is_empty() {
-        return Err(no_role(search, &offered));
+        return Err(no_role(&search.choice.to_string(), search.choice.documented, &offered));
     }
     let reaches = chosen.iter().map(|role| search.reach.as_role(&search.session, role));
     let groups =
@@ -68,9 +68,10 @@ pub(crate) async fn roles(
     Ok(Roles { groups, unwanted })
 }
 
-fn no_role(search: &RoleSearch, offered: &[String]) -> Failure {
-    let wanted = if search.choice.documented { "is known to read only" } else { "matches" };
-    let wanted = format!("{wanted} (`{}`)", search.choice);
+/// Of the roles that an account has, none is wanted.
+pub(crate) fn no_role(wanted: &str, documented: bool, offered: &[String]) -> Failure {
+    let how = if documented { "is known to read only" } else { "matches" };
+    let wanted = format!("{how} (`{wanted}`)");
     let message = match offered {
         [] => "the sign-in has no role here".to_owned(),
         offered => format!("no role here {wanted}; there are: `{}`", offered.join("`, `")),

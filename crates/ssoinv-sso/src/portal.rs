@@ -20,7 +20,7 @@ use crate::http::Place;
 use crate::session::SsoContext;
 
 /// The most accounts that a page may have; more is refused.
-const PAGE: i32 = 100;
+pub const PAGE: u8 = 100;
 
 /// An account that the sign-in reaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl Portal {
         next: Option<&str>,
     ) -> Result<(Vec<Account>, Option<String>), Failure> {
         let answer = self.call(|| async {
-            let call = self.client.list_accounts().access_token(token.reveal()).max_results(PAGE);
+            let call = self.client.list_accounts().access_token(token.reveal()).max_results(PAGE.into());
             call.set_next_token(next.map(str::to_owned)).send().await.map_err(|error| self.failure(&error))
         });
         let answer = answer.await?;
@@ -120,7 +120,7 @@ impl Portal {
         next: Option<&str>,
     ) -> Result<(Vec<String>, Option<String>), Failure> {
         let answer = self.ask_once_more(|| async {
-            let call = self.client.list_account_roles().access_token(token.reveal()).max_results(PAGE);
+            let call = self.client.list_account_roles().access_token(token.reveal()).max_results(PAGE.into());
             let call = call.account_id(account.as_str()).set_next_token(next.map(str::to_owned));
             call.send().await.map_err(|error| {
                 let failure = self.failure(&error);

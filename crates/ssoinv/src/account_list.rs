@@ -111,6 +111,8 @@ pub(crate) struct AccountSelection {
     /// All where there is none.
     wanted: Vec<AccountPattern>,
     excluded: Vec<AccountPattern>,
+    /// Who says which are excluded.
+    excluded_by: String,
 }
 
 #[derive(Clone, Debug)]
@@ -136,6 +138,15 @@ pub(crate) struct SelectedAccounts {
     pub(crate) accounts: Vec<Account>,
     /// Those that were named, or are expected, and that it doesn't reach.
     pub(crate) not_offered: Vec<NamedAccount>,
+    /// Those that it reaches and that aren't meant.
+    pub(crate) left_out: Vec<LeftOut>,
+}
+
+/// An account that isn't meant, and what says so.
+#[derive(Debug)]
+pub(crate) struct LeftOut {
+    pub(crate) account: Account,
+    pub(crate) by: String,
 }
 
 impl AccountSelection {
@@ -145,6 +156,7 @@ impl AccountSelection {
         Ok(Self {
             wanted: patterns(wanted.iter().copied(), "--account")?,
             excluded: patterns(without, &excluded.source.to_string())?,
+            excluded_by: excluded.source.to_string(),
         })
     }
 
@@ -153,10 +165,13 @@ impl AccountSelection {
         self.wanted.is_empty() && self.excluded.is_empty()
     }
 
-    /// Whether an account is meant.
-    fn means(&self, id: AccountId, name: Option<&str>) -> bool {
+    /// What says that an account isn't meant, if anything does.
+    fn left_out(&self, id: AccountId, name: Option<&str>) -> Option<&str> {
         let any = |patterns: &[AccountPattern]| patterns.iter().any(|pattern| pattern.matches(id, name));
-        (self.wanted.is_empty() || any(&self.wanted)) && !any(&self.excluded)
+        if any(&self.excluded) {
+            return Some(&self.excluded_by);
+        }
+        (!self.wanted.is_empty() && !any(&self.wanted)).then_some("--account")
     }
 
     /// Picks among `offered`, the accounts that the sign-in to `session` reaches, and `expected`, those that it should.
@@ -175,8 +190,14 @@ impl AccountSelection {
                 return Err(nothing_like(glob.glob().glob(), offered, session));
             }
         }
-        let means = |account: &&Account| self.means(account.id, account.name.as_deref());
-        let accounts: Vec<Account> = offered.iter().filter(means).cloned().collect();
+        let mut accounts: Vec<Account> = Vec::new();
+        let mut left_out = Vec::new();
+        for account in offered {
+            match self.left_out(account.id, account.name.as_deref()) {
+                None => accounts.push(account.clone()),
+                Some(by) => left_out.push(LeftOut { account: account.clone(), by: by.to_owned() }),
+            }
+        }
         let mut known: HashSet<AccountId> = offered.iter().map(|account| account.id).collect();
         let named = self.wanted.iter().filter_map(|pattern| match pattern {
             AccountPattern::Id(account) => Some(account),
@@ -185,7 +206,7 @@ impl AccountSelection {
         // What is expected has a name where it was only named by its ID.
         let mut not_offered: Vec<NamedAccount> = Vec::new();
         for account in expected.iter().chain(named) {
-            if self.means(account.id, account.name.as_deref()) && known.insert(account.id) {
+            if self.left_out(account.id, account.name.as_deref()).is_none() && known.insert(account.id) {
                 not_offered.push(account.clone());
             }
         }
@@ -197,7 +218,7 @@ impl AccountSelection {
             };
             return Err(CommandError::new(ExitCode::Nothing, message).with_hint(SHOW_ACCOUNTS));
         }
-        Ok(SelectedAccounts { accounts, not_offered })
+        Ok(SelectedAccounts { accounts, not_offered, left_out })
     }
 }
 

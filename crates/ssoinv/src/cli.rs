@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Functions(CollectArgs),
     /// List the rows of any tables
     List(ListArgs),
+    /// Show what a command would ask, where, as whom, with how many calls, and about how long it would take
+    Plan(PlanArgs),
     /// Sign in: to an sso-session on a page in a browser, else with a code
     Login(LoginArgs),
     /// Sign out: end the token, and remove it and the cached role credentials
@@ -99,7 +101,7 @@ pub(crate) enum ColorWhen {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// The tables, see `ssoinv tables`
+    /// The tables, see `ssoinv tables`; or `buckets`, `instances`, `functions`
     #[arg(required = true, value_name = "TABLE")]
     pub(crate) tables: Vec<String>,
     #[command(flatten)]
@@ -120,9 +122,45 @@ pub(crate) struct CollectArgs {
     pub(crate) collect_output: CollectOutputArgs,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+
+    /// Show what would be asked, as `ssoinv plan` does, instead of asking it
+    #[arg(long, help_heading = "Run")]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// The tables, see `ssoinv tables`; or `buckets`, `instances`, `functions`
+    #[arg(required = true, value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    #[command(flatten)]
+    selection: SelectionArgs,
+    #[command(flatten)]
+    sign_in: SignInArgs,
+    #[command(flatten)]
+    credentials: CredentialArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+impl PlanArgs {
+    /// As the command that is planned would be given them.
+    pub(crate) fn of_run(&self) -> CollectArgs {
+        CollectArgs {
+            selection: self.selection.clone(),
+            sign_in: self.sign_in.clone(),
+            credentials: self.credentials.clone(),
+            output: self.output.clone(),
+            collect_output: CollectOutputArgs::default(),
+            run: self.run.clone(),
+            dry_run: true,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Selection")]
 pub(crate) struct SelectionArgs {
     #[command(flatten)]
@@ -158,7 +196,7 @@ pub(crate) struct SelectionArgs {
     pub(crate) every_role: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Selection")]
 pub(crate) struct AccountArgs {
     /// The sso-session whose accounts are meant [default: that of AWS_PROFILE or `default`, else the only one]
@@ -175,7 +213,7 @@ pub(crate) struct AccountArgs {
     pub(crate) exclude_account: Vec<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Selection")]
 pub(crate) struct ProfileArgs {
     /// Profiles to use: names or globs, several with commas [default: AWS_PROFILE, AWS_DEFAULT_PROFILE, `default`]
@@ -187,7 +225,7 @@ pub(crate) struct ProfileArgs {
     pub(crate) all_profiles: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Selection")]
 pub(crate) struct IdentityArgs {
     /// Use no profile, but what this machine is: keys in the environment, a web identity, the role of the container or of
@@ -204,7 +242,7 @@ pub(crate) struct IdentityArgs {
     pub(crate) external_id: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Sign-in")]
 pub(crate) struct SignInArgs {
     /// Never ask anybody to sign in; `CI=true` says the same
@@ -233,7 +271,7 @@ pub(crate) struct SignInArgs {
     pub(crate) redirect_port: Option<u16>,
 }
 
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Sign-in")]
 pub(crate) struct CredentialArgs {
     /// Run no `credential_process`
@@ -251,7 +289,7 @@ pub(crate) struct CredentialArgs {
     pub(crate) credential_cache: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
     /// The format: table, csv, json or ndjson [default: by the ending of --out, else table]
@@ -285,7 +323,7 @@ pub(crate) struct OutputArgs {
     pub(crate) no_spreadsheet: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct CollectOutputArgs {
     /// Write the coverage ledger, how each planned cell ended, to FILE (.csv, .json, .ndjson)
@@ -297,7 +335,7 @@ pub(crate) struct CollectOutputArgs {
     pub(crate) include_secrets: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Run")]
 pub(crate) struct RunArgs {
     /// Calls under way at once [default: 64]
@@ -312,7 +350,7 @@ pub(crate) struct RunArgs {
     pub(crate) limits: LimitArgs,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Run")]
 pub(crate) struct LimitArgs {
     /// How long a throttled call is tried again, in all [default: 5m]

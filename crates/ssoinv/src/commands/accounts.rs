@@ -68,7 +68,7 @@ async fn ask(
         Ok(station) => {
             let credentials = &station.credentials;
             match discovery::accounts(session, accounts, &[], credentials, &stop, app).await {
-                Ok(SelectedAccounts { accounts, not_offered }) => {
+                Ok(SelectedAccounts { accounts, not_offered, .. }) => {
                     Ok((rows(what, accounts, session, credentials, &stop).await, not_offered))
                 }
                 Err(error) => Err(error),

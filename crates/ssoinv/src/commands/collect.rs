@@ -31,7 +31,17 @@ use crate::station::Station;
 use crate::summary::Summary;
 use crate::{discovery, signals, station, warnings};
 
-pub(crate) fn run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<ExitCode, CommandError> {
+/// What is known before anybody is asked anything.
+pub(super) struct Prepared {
+    pub(super) settings: CollectSettings,
+    pub(super) tables: Vec<&'static dyn AnyTable>,
+    pub(super) profiles: Vec<Arc<Profile>>,
+    pub(super) session: Option<KnownSession>,
+    pub(super) unless_instance: Option<CommandError>,
+}
+
+/// Finds out what is meant, and warns of what may be wrong with it.
+pub(super) fn prepare(tables: &[&str], args: &CollectArgs, app: &App) -> Result<Prepared, CommandError> {
     let settings = CollectSettings::new(args, &app.layers, &app.environment)?;
     let tables = find_tables(tables)?;
     let profiles = app.load_profiles()?;
@@ -48,12 +58,20 @@ pub(crate) fn run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<Exit
     };
     warnings::before_the_run(&profiles, &chosen, &settings, app);
     warnings::foreign_endpoints(&chosen, app);
+    Ok(Prepared { settings, tables, profiles: chosen, session, unless_instance })
+}
+
+pub(crate) fn run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<ExitCode, CommandError> {
+    if args.dry_run {
+        return super::plan::dry_run(tables, args, app);
+    }
+    let Prepared { settings, tables, profiles, session, unless_instance } = prepare(tables, args, app)?;
 
     // What can't be written is found out before anybody is asked anything.
     let schemas: Vec<Arc<TableSchema>> = tables.iter().map(|table| Arc::clone(table.schema())).collect();
     let writer = RowWriter::new(&schemas, &settings.output, app)?;
     let runtime = super::runtime()?;
-    let run = Run { id: run_id(app), settings: &settings, tables, profiles: chosen, session, app };
+    let run = Run { id: run_id(app), settings: &settings, tables, profiles, session, app };
     let ended = runtime.block_on(run.collect(writer, unless_instance));
     // Calls that were given up are not waited for.
     runtime.shutdown_background();

@@ -4,6 +4,7 @@ mod accounts;
 mod collect;
 mod login;
 mod logout;
+mod plan;
 mod profiles;
 mod settings;
 mod tables;
@@ -65,13 +66,14 @@ fn begin(cli: &Cli, environment: &Environment, terminal: &Terminal) -> Result<Ex
     };
     warnings::unknown_variables(&app);
     match &cli.command {
-        Command::Buckets(args) => collect::run(&["aws_s3_bucket"], args, &app),
-        Command::Instances(args) => collect::run(&["aws_ec2_instance"], args, &app),
-        Command::Functions(args) => collect::run(&["aws_lambda_function"], args, &app),
+        Command::Buckets(args) => collect::run(&["buckets"], args, &app),
+        Command::Instances(args) => collect::run(&["instances"], args, &app),
+        Command::Functions(args) => collect::run(&["functions"], args, &app),
         Command::List(args) => {
             let names: Vec<&str> = args.tables.iter().map(String::as_str).collect();
             collect::run(&names, &args.collect, &app)
         }
+        Command::Plan(args) => plan::run(args, &app),
         Command::Accounts(args) => accounts::run(accounts::What::Accounts, args, &app),
         Command::Roles(args) => accounts::run(accounts::What::Roles, args, &app),
         Command::Login(args) => login::run(args, &app),
