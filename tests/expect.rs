@@ -57,8 +57,8 @@ const ALWAYS: &str = "9999-12-31";
 impl World {
     /// Writes `expect.csv`, with its header, into the home; `ALWAYS` is a day far away.
     fn expecting(&self, rows: &str) -> String {
-        let rows: String = rows.lines().map(|row| format!("{}\n", row.trim())).collect();
-        self.file("expect.csv", &format!("{HEADER}{}", rows.trim_start().replace("ALWAYS", ALWAYS)))
+        let rows: Vec<&str> = rows.lines().map(str::trim).collect();
+        self.file("expect.csv", &format!("{HEADER}{}\n", rows.join("\n").replace("ALWAYS", ALWAYS)))
     }
 
     /// Writes a file into the home, and gives the flag that names it.

@@ -303,12 +303,11 @@ impl Forecast {
                 continue;
             };
             // One line stands for all regions.
-            match of_reach.get(&first) {
-                Some(&known) => self.lines[known].calls += line.calls,
-                None => {
-                    of_reach.insert(first, self.lines.len());
-                    self.lines.push(Line { region: patterns.to_string(), regions_unknown: true, ..line });
-                }
+            if let Some(&known) = of_reach.get(&first) {
+                self.lines[known].calls += line.calls;
+            } else {
+                of_reach.insert(first, self.lines.len());
+                self.lines.push(Line { region: patterns.to_string(), regions_unknown: true, ..line });
             }
         }
         for (&first, &line) in &of_reach {
@@ -653,7 +652,7 @@ mod tests {
             estimate(effort, PaceLimits::PORTAL, 10, latency, Instant::now()).as_secs_f64()
         };
         let close = |found: f64, wanted: f64| {
-            assert!((found - wanted).abs() < wanted * 0.02, "{found}, not {wanted}")
+            assert!((found - wanted).abs() < wanted * 0.02, "{found}, not {wanted}");
         };
         close(time(0, 0, 3), 0.3);
         close(time(16, 0, 0) + 1.0, 1.0);

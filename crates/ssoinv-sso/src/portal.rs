@@ -19,7 +19,7 @@ use crate::credentials::RoleCredentials;
 use crate::http::Place;
 use crate::session::SsoContext;
 
-/// The most accounts that a page may have; more is refused.
+/// The most accounts, or roles, that a page may have; more is refused.
 pub const PAGE: u8 = 100;
 
 /// An account that the sign-in reaches.

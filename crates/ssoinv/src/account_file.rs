@@ -235,7 +235,7 @@ impl Source<'_> {
     /// The line of an offset, in bytes.
     fn at(&self, offset: usize) -> Line {
         let before = &self.text.as_bytes()[..offset.min(self.text.len())];
-        self.line(before.iter().filter(|&&byte| byte == b'\n').count() + 1)
+        self.line(before.split(|&byte| byte == b'\n').count())
     }
 
     fn json(&self) -> Result<AccountFile, FileError> {
@@ -335,7 +335,7 @@ impl Source<'_> {
             }
         }
         let mut rows = Vec::new();
-        for account in accounts.iter() {
+        for account in accounts {
             let at = self.at(account.span().start);
             let DeValue::Table(table) = account.get_ref() else {
                 return Err(FileError::NoText { at, key: ARRAY });

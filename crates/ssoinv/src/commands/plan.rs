@@ -11,6 +11,7 @@ use ssoinv_aws::forecast::{self, Effort, Forecast, Line, Part, Span, Surveyed, W
 use ssoinv_aws::plan::{self, PlannedTable, Visit};
 use ssoinv_aws::reach::{self, Identify};
 use ssoinv_aws::stop::Stop;
+use ssoinv_core::event::Notice;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::{Partition, partition_of_region};
 use ssoinv_core::table::{Column, Table};
@@ -27,6 +28,7 @@ use crate::command_error::CommandError;
 use crate::display::Display;
 use crate::exit_codes::ExitCode;
 use crate::identity::{self, Names};
+use crate::sessions::KnownSession;
 use crate::settings::{AssumeSettings, CollectSettings, OutputSettings};
 use crate::summary::{account_label, count, few, thousands};
 use crate::{discovery, output, signals, station, terminal, warnings};
@@ -40,8 +42,7 @@ const AT_ONCE: usize = 16;
 pub(crate) fn run(args: &PlanArgs, app: &App) -> Result<ExitCode, CommandError> {
     let tables: Vec<&str> = args.tables.iter().map(String::as_str).collect();
     let prepared = collect::prepare(&tables, &args.of_run(), app)?;
-    let output = prepared.settings.output.clone();
-    show(prepared, &output, app)
+    show(&prepared, &prepared.settings.output, app)
 }
 
 /// The same for a command with `--dry-run`. What it says of its output is about rows that don't come: the plan goes to
@@ -50,17 +51,17 @@ pub(super) fn dry_run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<
     let prepared = collect::prepare(tables, args, app)?;
     let of_plan = OutputArgs { out: None, columns: Vec::new(), spreadsheet: false, ..args.output.clone() };
     let output = OutputSettings::new(&of_plan, &app.layers)?;
-    show(prepared, &output, app)
+    show(&prepared, &output, app)
 }
 
-fn show(prepared: Prepared, output: &OutputSettings, app: &App) -> Result<ExitCode, CommandError> {
+fn show(prepared: &Prepared, output: &OutputSettings, app: &App) -> Result<ExitCode, CommandError> {
     let planned = |table: &&'static dyn ssoinv_aws::tables::AnyTable| PlannedTable {
         schema: Arc::clone(table.schema()),
         global: table.is_global(),
     };
     let tables: Vec<PlannedTable> = prepared.tables.iter().map(planned).collect();
     let runtime = super::runtime()?;
-    let asked = runtime.block_on(ask(&prepared, app));
+    let asked = runtime.block_on(ask(prepared, app));
     // Calls that were given up are not waited for.
     runtime.shutdown_background();
     let Asked { surveyed, left_out, list_calls, signed_out } = asked?;
@@ -97,9 +98,25 @@ async fn ask(prepared: &Prepared, app: &App) -> Result<Asked, CommandError> {
         Err(error) => Err(error),
     };
     let heard = display.end();
-    warnings::notices(&heard.notices, app);
+    // Where nobody is signed in there are no names either.
+    let signed_out = !heard.gave_up.is_empty();
+    let told = |notice: &&Notice| !(signed_out && matches!(notice, Notice::AccountNamesUnavailable { .. }));
+    warnings::notices(heard.notices.iter().filter(told), app);
     let asked = asked?;
-    Ok(Asked { signed_out: !heard.gave_up.is_empty(), ..asked })
+    for (session, why) in &heard.gave_up {
+        let hint = format!("run `ssoinv login {}`", login_argument(session, &prepared.profiles));
+        terminal::say(&app.terminal.warning(&format!("{why}; a run would need it"), Some(&hint)));
+    }
+    Ok(Asked { signed_out, ..asked })
+}
+
+/// How `ssoinv login` is told of the sign-in that one of the profiles rests on.
+fn login_argument(label: &str, profiles: &[Arc<Profile>]) -> String {
+    let of = |profile: &Arc<Profile>| {
+        let sso = profile.credentials.session().filter(|session| session.cache_key() == label)?;
+        Some(KnownSession { sso: Arc::clone(sso), profile: Some(Arc::clone(profile)) }.as_argument())
+    };
+    profiles.iter().find_map(of).unwrap_or_default()
 }
 
 async fn find_out(
@@ -108,23 +125,19 @@ async fn find_out(
     stop: &Stop,
     app: &App,
 ) -> Result<Asked, CommandError> {
-    let (visits, left_out, list_calls) = match (&prepared.settings.all_accounts, &prepared.session) {
-        (Some(discovery), Some(session)) => {
-            let settings = &prepared.settings;
-            let expected = settings.expect.accounts();
-            let mut of =
-                discovery::accounts(session, &discovery.of, expected, credentials, stop, app).await?;
-            let left_out = std::mem::take(&mut of.left_out);
-            let pages = pages(of.accounts.len() + left_out.len());
-            let regions = settings.regions.choice().of_account();
-            let visits = discovery::visits(of, session, discovery, &regions, settings.every_role);
-            (visits, left_out, pages)
-        }
-        _ => {
-            let visits = of_profiles(prepared, credentials, stop).await?;
-            let pages = list_calls(&prepared.profiles, credentials, stop).await;
-            (visits, Vec::new(), pages)
-        }
+    let settings = &prepared.settings;
+    let (visits, left_out, list_calls) = if let (Some(discovery), Some(session)) =
+        (&settings.all_accounts, &prepared.session)
+    {
+        let expected = settings.expect.accounts();
+        let mut of = discovery::accounts(session, &discovery.of, expected, credentials, stop, app).await?;
+        let left_out = std::mem::take(&mut of.left_out);
+        let pages = pages(of.accounts.len() + left_out.len());
+        let regions = settings.regions.choice().of_account();
+        (discovery::visits(of, session, discovery, &regions, settings.every_role), left_out, pages)
+    } else {
+        let visits = of_profiles(prepared, credentials, stop).await?;
+        (visits, Vec::new(), list_calls(&prepared.profiles, credentials, stop).await)
     };
     let surveyed = stream::iter(&visits).map(async |visit| {
         tokio::select! {
@@ -273,7 +286,8 @@ fn spanned(number: Span, noun: &str) -> String {
 /// An estimate has no more to say than this.
 fn rounded(time: Duration) -> Duration {
     let unit = if time < Duration::from_mins(10) { 1 } else { 60 };
-    Duration::from_secs(time.as_millis().div_ceil(unit * 1000).max(1) as u64 * unit as u64)
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    Duration::from_secs(seconds.max(1).div_ceil(unit) * unit)
 }
 
 /// A row of the plan.
