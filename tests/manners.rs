@@ -464,7 +464,8 @@ fn help_lists_the_exit_codes() {
     expect![[r#"
         Lists and audits every AWS account that one IAM Identity Center sign-in reaches
 
-        ssoinv reads; it changes nothing in AWS. Rows go to stdout, everything else to stderr.
+        ssoinv reads; it changes nothing in AWS. Rows go to stdout, everything else to stderr. Flags that
+        you would type each time can be set: see `ssoinv settings`.
 
         Usage: ssoinv [OPTIONS] <COMMAND>
 
@@ -478,6 +479,7 @@ fn help_lists_the_exit_codes() {
           whoami     Show whose credentials the profiles have, and how long the sign-in lasts
           profiles   Show every profile: its kind, account, role, session, and what is wrong with it
           tables     Show the tables, or the columns of one
+          settings   Show what is set in config.toml and in variables, and what can be
           help       Print this message or the help of the given subcommand(s)
 
         Options:
@@ -647,12 +649,12 @@ fn wrong_usage() {
         For more information, try '--help'.
 
         $ ssoinv buckets --all-profiles --max-time soon
-        error: invalid value 'soon' for '--max-time <TIME>': expected number at 0; write it like 90s, 45m or 1h 30m
+        error: invalid value 'soon' for '--max-time <TIME>': must be a time above zero, like 90s, 45m or 1h 30m
 
         For more information, try '--help'.
 
         $ ssoinv buckets --all-profiles --retry-time 0s
-        error: invalid value '0s' for '--retry-time <TIME>': must be more than nothing
+        error: invalid value '0s' for '--retry-time <TIME>': must be a time above zero, like 90s, 45m or 1h 30m
 
         For more information, try '--help'.
 

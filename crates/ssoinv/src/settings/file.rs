@@ -48,9 +48,12 @@ impl ConfigFile {
                 return Ok(Self { place: Some(place), ..Self::default() });
             }
             Err(error) => {
-                let origin = named.map(|_| format!(" (from {VARIABLE})")).unwrap_or_default();
-                return Err(CommandError::usage(format!("cannot read `{place}`{origin}: {error}"))
-                    .with_hint(format!("make it a file that you can read; `{VARIABLE}` names another")));
+                let (origin, hint) = match named {
+                    Some(_) => (format!(" (from {VARIABLE})"), format!("name a file, or unset `{VARIABLE}`")),
+                    None => (String::new(), "make it a file that you can read, or remove it".to_owned()),
+                };
+                let message = format!("cannot read `{place}`{origin}: {error}");
+                return Err(CommandError::usage(message).with_hint(hint));
             }
         };
         let given = parse(&bytes, &place)?;
