@@ -1,23 +1,35 @@
-//! Station 4: accounts × regions × tables become tasks, in an order that depends on the files alone.
+//! Station 4: accounts × regions × tables become tasks, in an order that depends on what was asked for alone.
 //!
-//! A *reach* is one way into one account: a profile whose account is known. Reaches of one account are one scope per
-//! region: the first in file order answers, the others stand by (`every_role` keeps different roles apart). What can't
-//! be asked at all, a broken profile, a region of another partition, is settled here, so that the ledger has a cell for
-//! everything that was planned. Pure: no call, no clock. What works the tasks off: [`crate::runner`].
+//! A *visit* is one account that is asked, a *reach* one way into it: a profile whose account is known, or a role that
+//! the sign-in has there. The reaches of a visit are one scope per region: the first answers, the others stand by
+//! (`every_role` keeps different roles apart). What can't be asked at all, a broken profile, a region of another
+//! partition, is settled here, so that the ledger has a cell for everything that was planned.
+//!
+//! Visits and their order are known before the run. What an account's roles and enabled regions are may be found out
+//! only while it goes on ([`crate::survey`]): then the visit's tasks are laid out late, in the very place that was kept
+//! for them, so that order doesn't depend on who answered first. Pure: no call, no clock. What works the tasks off:
+//! [`crate::runner`].
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
 use ssoinv_core::coverage::{Cell, Status};
 use ssoinv_core::failure::{Failure, FailureKind};
+use ssoinv_core::rows::TaskId;
 use ssoinv_core::scope::{AccountId, Partition, Place, Scope, partition_of_region};
 use ssoinv_core::table::TableSchema;
+use ssoinv_sso::profile::{Profile, SsoSession};
+
+use crate::regions::RegionPatterns;
+use crate::roles::RoleChoice;
 
 /// One way into one account.
 #[derive(Clone, Debug)]
 pub struct Reach {
-    /// The profile.
-    pub profile: Arc<str>,
+    /// What calls are made with.
+    pub access: Arc<Profile>,
+    /// The profile's name; none for what no file has, the role of an account that was discovered.
+    pub profile: Option<Arc<str>>,
     /// The partition of the account.
     pub partition: Partition,
     /// The account; a profile that can't be used may not tell.
@@ -28,8 +40,8 @@ pub struct Reach {
     pub role_name: Option<Arc<str>>,
     /// Who the calls are made as: what `every_role` keeps apart. Two profiles with one role are one principal.
     pub principal: Arc<str>,
-    /// The regions to ask for regional tables, without repetition.
-    pub regions: Vec<Arc<str>>,
+    /// The regions to ask for regional tables.
+    pub regions: Regions,
     /// Whether it can be used.
     pub standing: Standing,
 }
@@ -43,10 +55,46 @@ impl Reach {
             account_id: self.account_id,
             account_name: self.account_name.clone(),
             role_name: self.role_name.clone(),
-            profile: Some(Arc::clone(&self.profile)),
+            profile: self.profile.clone(),
             place,
         }
     }
+
+    /// How it is told from the account's others.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match (&self.profile, &self.role_name) {
+            (Some(profile), _) => format!("profile `{profile}`"),
+            (None, Some(role)) => format!("role `{role}`"),
+            (None, None) => "the sign-in".to_owned(),
+        }
+    }
+
+    /// What tells accounts apart: the ID, or the profile where it isn't known.
+    #[must_use]
+    pub fn account_key(&self) -> &str {
+        let id = self.account_id.as_ref().map(AccountId::as_str);
+        id.or(self.profile.as_deref()).unwrap_or_default()
+    }
+
+    /// The regions, where they are known.
+    fn known_regions(&self) -> &[Arc<str>] {
+        match &self.regions {
+            Regions::In(regions) => regions,
+            Regions::Enabled(_) | Regions::NoneEnabled(_) => &[],
+        }
+    }
+}
+
+/// Where a reach is to look.
+#[derive(Clone, Debug)]
+pub enum Regions {
+    /// Here, without repetition.
+    In(Vec<Arc<str>>),
+    /// In those that are enabled in the account and that these patterns mean; the account is to be asked.
+    Enabled(Arc<RegionPatterns>),
+    /// The account was asked, and none that is enabled fits.
+    NoneEnabled(Arc<RegionPatterns>),
 }
 
 /// Whether a reach can be used.
@@ -83,9 +131,9 @@ pub struct Task {
 /// One who may answer a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Way {
-    /// The reach's place among the reaches.
+    /// The reach's place among those of the visit.
     pub reach: usize,
-    /// Whether this place was selected for this very profile, so that the ledger has a cell for it.
+    /// Whether this place was selected for this very reach, so that the ledger has a cell for it.
     pub listed: bool,
 }
 
@@ -98,61 +146,206 @@ pub enum Entry {
     Settled(Box<Cell>),
 }
 
-/// Everything to be done, in order: by table, then account, then region.
+/// One account that is asked, and all that is asked of it.
+#[derive(Debug)]
+pub struct Visit {
+    /// What is known of it before the run.
+    pub start: Start,
+    layout: OnceLock<Layout>,
+}
+
+/// What is known of a visit before the run.
 #[derive(Clone, Debug)]
+pub enum Start {
+    /// The reaches; those that are one scope stand together.
+    Reaches(Vec<Vec<Reach>>),
+    /// The account of a sign-in, whose roles are to be listed.
+    Roles(RoleSearch),
+}
+
+/// An account whose roles are to be listed.
+#[derive(Clone, Debug)]
+pub struct RoleSearch {
+    /// The account, not yet as any role: its access is a profile of the sign-in, or none.
+    pub reach: Reach,
+    /// The sign-in.
+    pub session: Arc<SsoSession>,
+    /// A profile of the sign-in, which says where it is called.
+    pub user: Option<Arc<Profile>>,
+    /// Which roles are wanted.
+    pub choice: Arc<RoleChoice>,
+    /// Whether each of them is, instead of the first that is granted.
+    pub every_role: bool,
+}
+
+impl RoleSearch {
+    /// The account as one of its roles.
+    #[must_use]
+    pub fn as_role(&self, role: &str) -> Reach {
+        discovered(self.reach.clone(), &self.session, self.user.as_deref(), role)
+    }
+}
+
+/// An account that a sign-in reaches, as one of its roles.
+#[must_use]
+pub fn discovered(reach: Reach, session: &Arc<SsoSession>, user: Option<&Profile>, role: &str) -> Reach {
+    let Some(account) = reach.account_id else { return reach };
+    let access = Arc::new(Profile::discovered(session, user, account, role));
+    Reach {
+        principal: format!("sso {} {account} {role}", session.cache_key()).into(),
+        role_name: Some(role.into()),
+        access,
+        ..reach
+    }
+}
+
+/// The tasks of a visit.
+#[derive(Debug)]
+pub struct Layout {
+    /// The ways into the account.
+    pub reaches: Vec<Reach>,
+    /// The lines of each table.
+    pub entries: Vec<Vec<Entry>>,
+}
+
+impl Visit {
+    /// A visit of an account.
+    #[must_use]
+    pub fn new(start: Start) -> Self {
+        Self { start, layout: OnceLock::new() }
+    }
+
+    /// A reach that speaks for the account.
+    #[must_use]
+    pub fn first(&self) -> Option<&Reach> {
+        match &self.start {
+            Start::Reaches(groups) => groups.first()?.first(),
+            Start::Roles(search) => Some(&search.reach),
+        }
+    }
+
+    /// The tasks, once they are known.
+    #[must_use]
+    pub fn layout(&self) -> Option<&Layout> {
+        self.layout.get()
+    }
+}
+
+/// Everything to be done, in order: by table, then visit, then role and region.
+#[derive(Debug)]
 pub struct Plan {
     /// The tables.
     pub tables: Vec<PlannedTable>,
-    /// The reaches.
-    pub reaches: Vec<Reach>,
-    /// The lines. A line's index is its task number in events and in the row queue.
-    pub entries: Vec<Entry>,
+    /// The accounts.
+    pub visits: Vec<Visit>,
 }
 
 impl Plan {
-    /// Plans `tables` over `reaches`, which come in file order.
+    /// Plans `tables` in each visit's account, in this order. Visits of which all is known are laid out at once.
     #[must_use]
-    pub fn new(tables: Vec<PlannedTable>, reaches: Vec<Reach>, every_role: bool) -> Self {
-        let groups = group(&reaches, every_role);
-        let mut entries = Vec::new();
-        for (index, table) in tables.iter().enumerate() {
-            for group in &groups {
-                plan_group(&mut entries, index, table, &reaches, group);
+    pub fn new(tables: Vec<PlannedTable>, visits: Vec<Visit>) -> Self {
+        let plan = Self { tables, visits };
+        let regional = plan.tables.iter().any(|table| !table.global);
+        for (visit, known) in plan.visits.iter().enumerate() {
+            if let Start::Reaches(groups) = &known.start {
+                let unknown = |reach: &Reach| {
+                    matches!((&reach.regions, &reach.standing), (Regions::Enabled(_), Standing::Ready))
+                };
+                if !regional || !groups.iter().flatten().any(unknown) {
+                    plan.lay_out(visit, groups.clone());
+                }
             }
         }
-        Self { tables, reaches, entries }
+        plan
     }
 
-    /// The different accounts that are to be asked.
+    /// Lays out the tasks of a visit: `groups` are its reaches, those that are one scope together. The first call counts.
+    pub fn lay_out(&self, visit: usize, groups: Vec<Vec<Reach>>) -> &Layout {
+        self.visits[visit].layout.get_or_init(|| {
+            let mut first = 0;
+            let places: Vec<Vec<usize>> = groups
+                .iter()
+                .map(|group| {
+                    first += group.len();
+                    (first - group.len()..first).collect()
+                })
+                .collect();
+            let reaches: Vec<Reach> = groups.into_iter().flatten().collect();
+            let entries = |(index, table): (usize, &PlannedTable)| {
+                let mut entries = Vec::new();
+                for group in &places {
+                    plan_group(&mut entries, index, table, &reaches, group);
+                }
+                entries
+            };
+            let entries = self.tables.iter().enumerate().map(entries).collect();
+            Layout { reaches, entries }
+        })
+    }
+
+    /// How many slots there are: one for each table in each visit.
     #[must_use]
-    pub fn accounts(&self) -> usize {
-        let asked = self.reaches.iter().filter(|reach| !matches!(reach.standing, Standing::Skipped(_)));
-        asked.map(|reach| account_key(reach).to_owned()).collect::<BTreeSet<_>>().len()
+    pub fn slots(&self) -> usize {
+        self.tables.len() * self.visits.len()
+    }
+
+    /// The slot of a table in a visit.
+    #[must_use]
+    pub fn slot(&self, table: usize, visit: usize) -> usize {
+        table * self.visits.len() + visit
+    }
+
+    /// The table of a slot.
+    #[must_use]
+    pub fn table_of(&self, slot: usize) -> usize {
+        slot / self.visits.len().max(1)
+    }
+
+    /// The visit of a slot.
+    #[must_use]
+    pub fn visit_of(&self, slot: usize) -> usize {
+        slot % self.visits.len().max(1)
+    }
+
+    /// A line of the plan, and the reaches of its visit, once they are known.
+    #[must_use]
+    pub fn entry(&self, task: TaskId) -> Option<(&Entry, &[Reach])> {
+        let layout = self.visits.get(self.visit_of(task.slot))?.layout()?;
+        let entry = layout.entries.get(self.table_of(task.slot))?.get(task.part)?;
+        Some((entry, &layout.reaches))
+    }
+
+    /// All lines that are known, in the plan's order.
+    pub fn entries(&self) -> impl Iterator<Item = (TaskId, &Entry)> {
+        (0..self.slots()).flat_map(move |slot| {
+            let layout = self.visits[self.visit_of(slot)].layout();
+            let entries = layout.map_or(&[][..], |layout| &layout.entries[self.table_of(slot)]);
+            entries.iter().enumerate().map(move |(part, entry)| (TaskId { slot, part }, entry))
+        })
     }
 }
 
-/// What tells accounts apart: the ID, or the profile where it isn't known.
-fn account_key(reach: &Reach) -> &str {
-    reach.account_id.as_ref().map_or(&reach.profile, AccountId::as_str)
-}
-
-/// Reaches that are one scope, in order of the first of each. Those that can't be used stay alone.
-fn group(reaches: &[Reach], every_role: bool) -> Vec<Vec<usize>> {
-    let mut groups: Vec<Vec<usize>> = Vec::new();
+/// The visits of `reaches`, which come in file order: those of one account are one, in order of the first of each. Those
+/// that can't be used stay alone; `every_role` keeps different principals apart.
+#[must_use]
+pub fn visits(reaches: Vec<Reach>, every_role: bool) -> Vec<Visit> {
+    let mut groups: Vec<Vec<Reach>> = Vec::new();
     let mut of_key = HashMap::new();
-    for (index, reach) in reaches.iter().enumerate() {
+    for reach in reaches {
         if !matches!(reach.standing, Standing::Ready) {
-            groups.push(vec![index]);
+            groups.push(vec![reach]);
             continue;
         }
-        let principal = every_role.then_some(&*reach.principal);
-        let slot = *of_key.entry((reach.partition, account_key(reach), principal)).or_insert_with(|| {
-            groups.push(Vec::new());
-            groups.len() - 1
-        });
-        groups[slot].push(index);
+        let principal = every_role.then(|| Arc::clone(&reach.principal));
+        let slot = *of_key
+            .entry((reach.partition, reach.account_key().to_owned(), principal))
+            .or_insert_with(|| {
+                groups.push(Vec::new());
+                groups.len() - 1
+            });
+        groups[slot].push(reach);
     }
-    groups
+    groups.into_iter().map(|group| Visit::new(Start::Reaches(vec![group]))).collect()
 }
 
 fn plan_group(
@@ -181,19 +374,28 @@ fn plan_group(
             return;
         }
     }
+    // Of the roles of a discovered account one is asked for, whichever is granted; profiles are asked for each.
+    let is_listed = |reach: usize| reach == group[0] || reaches[reach].profile.is_some();
     if table.global {
-        let ways = group.iter().map(|&reach| Way { reach, listed: true }).collect();
+        let ways = group.iter().map(|&reach| Way { reach, listed: is_listed(reach) }).collect();
         entries.push(Entry::Task(Task { table: index, place: Place::Global, ways }));
         return;
     }
     let mut regions: Vec<&Arc<str>> = Vec::new();
     for &member in group {
         let reach = &reaches[member];
-        if reach.regions.is_empty() {
-            let failure = no_region(&reach.profile);
-            settle(Cell::untouched(reach.scope(Place::Unset), name, Status::NotTried).failed(&failure));
+        match &reach.regions {
+            Regions::NoneEnabled(patterns) => {
+                let reason = format!("no region that is enabled in the account matches `{patterns}`");
+                settle(skipped(reach, Place::Unset, name, &reason));
+            }
+            _ if reach.known_regions().is_empty() => {
+                let failure = no_region(reach);
+                settle(Cell::untouched(reach.scope(Place::Unset), name, Status::NotTried).failed(&failure));
+            }
+            _ => {}
         }
-        for region in &reach.regions {
+        for region in reach.known_regions() {
             if !regions.contains(&region) {
                 regions.push(region);
             }
@@ -202,11 +404,11 @@ fn plan_group(
     for region in regions {
         let place = Place::Region(Arc::clone(region));
         let partition = partition_of_region(region);
-        let listed = |reach: usize| reaches[reach].regions.contains(region);
+        let listed = |reach: usize| reaches[reach].known_regions().contains(region);
         if partition == reaches[group[0]].partition {
             // Who was to look here answers first; the account's other profiles stand by.
             let (own, others): (Vec<usize>, Vec<usize>) = group.iter().partition(|&&reach| listed(reach));
-            let own = own.into_iter().map(|reach| Way { reach, listed: true });
+            let own = own.into_iter().map(|reach| Way { reach, listed: is_listed(reach) });
             let ways = own.chain(others.into_iter().map(|reach| Way { reach, listed: false })).collect();
             entries.push(Entry::Task(Task { table: index, place, ways }));
         } else {
@@ -223,10 +425,10 @@ fn plan_group(
 fn places(table: &PlannedTable, reach: &Reach) -> Vec<Place> {
     if table.global {
         vec![Place::Global]
-    } else if reach.regions.is_empty() {
+    } else if reach.known_regions().is_empty() {
         vec![Place::Unset]
     } else {
-        reach.regions.iter().map(|region| Place::Region(Arc::clone(region))).collect()
+        reach.known_regions().iter().map(|region| Place::Region(Arc::clone(region))).collect()
     }
 }
 
@@ -241,13 +443,15 @@ pub fn skipped(reach: &Reach, place: Place, table: &'static str, reason: &str) -
 /// The code of the failure of a regional task without a region.
 pub const NO_REGION: &str = "NoRegion";
 
-fn no_region(profile: &str) -> Failure {
-    Failure::new(FailureKind::Misconfigured, format!("no region is set for profile `{profile}`"))
+fn no_region(reach: &Reach) -> Failure {
+    Failure::new(FailureKind::Misconfigured, format!("no region is set for {}", reach.in_words()))
         .with_code(NO_REGION)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -257,35 +461,52 @@ mod tests {
         PlannedTable { schema, global }
     }
 
+    fn here(regions: &[&str]) -> Regions {
+        Regions::In(regions.iter().map(|&region| region.into()).collect())
+    }
+
     fn reach(profile: &str, account: &str, role: &str, regions: &[&str]) -> Reach {
         Reach {
-            profile: profile.into(),
+            access: Arc::new(Profile::ambient(&std::collections::BTreeMap::new())),
+            profile: Some(profile.into()),
             partition: Partition::Aws,
             account_id: account.parse().ok(),
             account_name: None,
             role_name: Some(role.into()),
             principal: role.into(),
-            regions: regions.iter().map(|&region| region.into()).collect(),
+            regions: here(regions),
             standing: Standing::Ready,
         }
     }
 
+    /// A role of an account that was discovered.
+    fn role(account: &str, role: &str, regions: &[&str]) -> Reach {
+        Reach { profile: None, ..reach("", account, role, regions) }
+    }
+
     fn shown(plan: &Plan) -> Vec<String> {
-        let line = |entry: &Entry| match entry {
+        let line = |(id, entry): (TaskId, &Entry)| match entry {
             Entry::Task(task) => {
+                let (_, reaches) = plan.entry(id).expect("it is laid out");
                 let ways = task.ways.iter().map(|way| {
-                    let profile = &plan.reaches[way.reach].profile;
-                    if way.listed { profile.to_string() } else { format!("({profile})") }
+                    let reach = &reaches[way.reach];
+                    let name = reach.profile.as_ref().or(reach.role_name.as_ref()).expect("a name");
+                    if way.listed { name.to_string() } else { format!("({name})") }
                 });
                 let ways = ways.collect::<Vec<_>>().join(" ");
                 format!("{} {} {ways}", plan.tables[task.table].schema.name, task.place.as_str())
             }
             Entry::Settled(cell) => {
-                let profile = cell.scope.profile.as_deref().unwrap_or_default();
-                format!("{} {} {profile}: {}", cell.table, cell.scope.place.as_str(), cell.status.as_str())
+                let scope = &cell.scope;
+                let name = scope.profile.as_ref().or(scope.role_name.as_ref()).expect("a name");
+                format!("{} {} {name}: {}", cell.table, scope.place.as_str(), cell.status.as_str())
             }
         };
-        plan.entries.iter().map(line).collect()
+        plan.entries().map(line).collect()
+    }
+
+    fn plan(tables: Vec<PlannedTable>, reaches: Vec<Reach>, every_role: bool) -> Plan {
+        Plan::new(tables, visits(reaches, every_role))
     }
 
     #[test]
@@ -297,7 +518,7 @@ mod tests {
             reach("d", "111111111111", "Audit", &[]),
         ];
         let tables = vec![table("buckets", true), table("instances", false)];
-        let once = Plan::new(tables.clone(), reaches.clone(), false);
+        let once = plan(tables.clone(), reaches.clone(), false);
         assert_eq!(
             shown(&once),
             [
@@ -309,8 +530,7 @@ mod tests {
                 "instances us-east-1 b",
             ]
         );
-        assert_eq!(once.accounts(), 2);
-        let apart = Plan::new(tables, reaches, true);
+        let apart = plan(tables, reaches, true);
         assert_eq!(
             shown(&apart)[..3],
             ["buckets global a d", "buckets global b", "buckets global c"],
@@ -328,9 +548,8 @@ mod tests {
         china.partition = Partition::AwsCn;
         let sound = reach("sound", "111111111111", "Audit", &["us-east-1"]);
         let tables = vec![table("buckets", true), table("instances", false)];
-        let plan = Plan::new(tables, vec![broken, none, china, sound], false);
         assert_eq!(
-            shown(&plan),
+            shown(&plan(tables, vec![broken, none, china, sound], false)),
             [
                 "buckets global broken: misconfigured",
                 "buckets global none: skipped",
@@ -346,25 +565,110 @@ mod tests {
         );
     }
 
+    #[test]
+    fn roles_of_an_account_are_one_cell_and_each_its_own_where_every_one_is_wanted() {
+        let tables = vec![table("buckets", true), table("instances", false)];
+        let roles = || {
+            vec![
+                role("111111111111", "Audit", &["us-east-1"]),
+                role("111111111111", "ReadOnly", &["us-east-1"]),
+            ]
+        };
+        let one = Plan::new(tables.clone(), vec![Visit::new(Start::Reaches(vec![roles()]))]);
+        assert_eq!(shown(&one), ["buckets global Audit (ReadOnly)", "instances us-east-1 Audit (ReadOnly)"]);
+        let groups = roles().into_iter().map(|reach| vec![reach]).collect();
+        let every = Plan::new(tables, vec![Visit::new(Start::Reaches(groups))]);
+        assert_eq!(
+            shown(&every),
+            [
+                "buckets global Audit",
+                "buckets global ReadOnly",
+                "instances us-east-1 Audit",
+                "instances us-east-1 ReadOnly",
+            ]
+        );
+    }
+
+    #[test]
+    fn regions_that_must_be_asked_for_wait_and_a_pattern_that_means_none_is_skipped() {
+        let patterns = Arc::new(RegionPatterns::new(["ap-*"]).expect("a glob"));
+        let asked =
+            Reach { regions: Regions::Enabled(Arc::clone(&patterns)), ..role("111111111111", "Audit", &[]) };
+        let visit = || vec![Visit::new(Start::Reaches(vec![vec![asked.clone()]]))];
+        let tables = vec![table("buckets", true), table("instances", false)];
+        let late = Plan::new(tables.clone(), visit());
+        assert_eq!(shown(&late), [""; 0], "nobody knows yet where instances are to be looked for");
+        late.lay_out(0, vec![vec![Reach { regions: Regions::NoneEnabled(patterns), ..asked.clone() }]]);
+        assert_eq!(shown(&late), ["buckets global Audit", "instances  Audit: skipped"]);
+        let global = Plan::new(tables[..1].to_vec(), visit());
+        assert_eq!(shown(&global), ["buckets global Audit"], "buckets need no region");
+    }
+
+    const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-south-1"];
+
     proptest! {
         /// Every (account, region) that some profile selected is asked exactly once for each table.
         #[test]
         fn each_account_and_region_once(picks in prop::collection::vec((0..4_u8, 0..3_u8, prop::collection::btree_set(0..3_usize, 0..3)), 0..12)) {
-            const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-south-1"];
             let reaches: Vec<Reach> = picks.iter().enumerate().map(|(index, (account, role, regions))| {
                 let regions: Vec<&str> = regions.iter().map(|&region| REGIONS[region]).collect();
                 reach(&format!("p{index}"), &format!("00000000000{account}"), &format!("r{role}"), &regions)
             }).collect();
             let wanted: BTreeSet<_> = reaches.iter().flat_map(|reach| {
-                reach.regions.iter().map(|region| (reach.account_id, Place::Region(Arc::clone(region))))
+                reach.known_regions().iter().map(|region| (reach.account_id, Place::Region(Arc::clone(region))))
             }).collect();
-            let plan = Plan::new(vec![table("instances", false)], reaches, false);
-            let asked: Vec<_> = plan.entries.iter().filter_map(|entry| match entry {
-                Entry::Task(task) => Some((plan.reaches[task.ways[0].reach].account_id, task.place.clone())),
+            let plan = plan(vec![table("instances", false)], reaches, false);
+            let asked: Vec<_> = plan.entries().filter_map(|(id, entry)| match entry {
+                Entry::Task(task) => {
+                    let (_, reaches) = plan.entry(id)?;
+                    Some((reaches[task.ways[0].reach].account_id, task.place.clone()))
+                }
                 Entry::Settled(_) => None,
             }).collect();
             prop_assert_eq!(asked.iter().cloned().collect::<BTreeSet<_>>(), wanted);
             prop_assert_eq!(asked.iter().collect::<BTreeSet<_>>().len(), asked.len());
+        }
+
+        /// In whatever order accounts tell their roles and regions: the same plan, each task under the same name, once.
+        #[test]
+        fn the_order_depends_on_nobody_s_speed(
+            accounts in prop::collection::vec((1..3_usize, prop::collection::btree_set(0..3_usize, 0..3)), 1..8),
+            seed in any::<u64>(),
+        ) {
+            let tables = || vec![table("buckets", true), table("instances", false), table("functions", false)];
+            let patterns = Arc::new(RegionPatterns::new(["all"]).expect("a word"));
+            let visits = || (0..accounts.len()).map(|index| {
+                let asked = Reach {
+                    regions: Regions::Enabled(Arc::clone(&patterns)),
+                    ..role(&format!("{index:012}"), "none", &[])
+                };
+                Visit::new(Start::Reaches(vec![vec![asked]]))
+            }).collect::<Vec<_>>();
+            let answer = |index: usize| -> Vec<Vec<Reach>> {
+                let (roles, regions) = &accounts[index];
+                let regions: Vec<&str> = regions.iter().map(|&region| REGIONS[region]).collect();
+                (0..*roles).map(|number| vec![role(&format!("{index:012}"), &format!("r{number}"), &regions)]).collect()
+            };
+            let (one, other) = (Plan::new(tables(), visits()), Plan::new(tables(), visits()));
+            for index in 0..accounts.len() {
+                one.lay_out(index, answer(index));
+            }
+            let mut order: Vec<usize> = (0..accounts.len()).collect();
+            order.sort_by_key(|&index| (index as u64 + 1).wrapping_mul(seed | 1));
+            for index in order {
+                other.lay_out(index, answer(index));
+            }
+            prop_assert_eq!(shown(&one), shown(&other));
+            let ids: Vec<TaskId> = one.entries().map(|(id, _)| id).collect();
+            prop_assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", ids);
+            let mut seen = BTreeSet::new();
+            for (id, entry) in one.entries() {
+                let Entry::Task(task) = entry else { continue };
+                let (_, reaches) = one.entry(id).expect("it is laid out");
+                let reach = &reaches[task.ways[0].reach];
+                prop_assert!(seen.insert((task.table, reach.account_id, reach.role_name.clone(), task.place.clone())));
+                prop_assert_eq!(one.slot(task.table, one.visit_of(id.slot)), id.slot);
+            }
         }
     }
 }

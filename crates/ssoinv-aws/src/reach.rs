@@ -10,14 +10,14 @@ use ssoinv_core::scope::{AccountId, Partition, partition_of_region};
 use ssoinv_sso::credentials::CredentialStore;
 use ssoinv_sso::profile::{CredentialSource, Profile};
 
-use crate::plan::{Reach, Standing};
+use crate::plan::{Reach, Regions, Standing};
 use crate::stop::Stop;
 
 /// Where regional tables are asked.
 #[derive(Clone, Debug)]
-pub enum Regions {
-    /// In these regions, whatever the profile says.
-    Same(Vec<Arc<str>>),
+pub enum RegionChoice {
+    /// There, whatever the profile says.
+    Same(Regions),
     /// In each profile's own.
     OfProfile,
 }
@@ -25,12 +25,12 @@ pub enum Regions {
 /// Profiles that are identified at once: those whose account the files don't tell need a call.
 const AT_ONCE: usize = 16;
 
-/// Finds out each profile's account, and the accounts' names as far as `known` doesn't have them. A profile that can't be used comes out as
-/// [`Standing::Broken`]; none is lost.
+/// Finds out each profile's account, and the accounts' names as far as `known` doesn't have them. A profile that can't be
+/// used comes out as [`Standing::Broken`]; none is lost.
 pub async fn reaches(
     profiles: &[Arc<Profile>],
     credentials: &CredentialStore,
-    regions: &Regions,
+    regions: &RegionChoice,
     known: &BTreeMap<AccountId, Arc<str>>,
     stop: &Stop,
 ) -> Vec<Reach> {
@@ -49,25 +49,28 @@ pub async fn reaches(
 async fn identify(
     profile: &Arc<Profile>,
     credentials: &CredentialStore,
-    regions: &Regions,
+    regions: &RegionChoice,
     stop: &Stop,
 ) -> Reach {
     let of_files = profile.role_arn.as_ref().and_then(|role| Partition::from_name(&role.partition));
     let of_region = || profile.sso_region.as_deref().or(profile.region.as_deref()).map(partition_of_region);
     let mut reach = Reach {
-        profile: profile.name.as_str().into(),
+        access: Arc::clone(profile),
+        profile: Some(profile.name.as_str().into()),
         partition: of_files.or_else(of_region).unwrap_or_default(),
         account_id: profile.account_id,
         account_name: None,
         role_name: profile.role_name.as_deref().map(Arc::from),
         principal: principal(profile),
         regions: match regions {
-            Regions::Same(regions) => regions.clone(),
-            Regions::OfProfile => profile.region.as_deref().map(Arc::from).into_iter().collect(),
+            RegionChoice::Same(regions) => regions.clone(),
+            RegionChoice::OfProfile => {
+                Regions::In(profile.region.as_deref().map(Arc::from).into_iter().collect())
+            }
         },
         standing: Standing::Ready,
     };
-    if let Some(problem) = profile.blocker(matches!(regions, Regions::OfProfile)) {
+    if let Some(problem) = profile.blocker(matches!(regions, RegionChoice::OfProfile)) {
         let failure = Failure::new(FailureKind::Misconfigured, problem.message.clone())
             .with_code(format!("{:?}", problem.kind));
         reach.standing = Standing::Broken(failure);

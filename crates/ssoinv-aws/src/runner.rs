@@ -1,11 +1,15 @@
 //! Station 5: works the plan off. Bounded in all (slots) and per (account, region, service) (pace); says everything it
 //! does as [`Event`]s and hands each task's rows, as one unit, to the row store.
 //!
+//! Visit by visit, so that an account's tasks start when its credentials have arrived, while others wait for theirs; the
+//! rows wait for their turn in the plan's order. What isn't known of a visit is found out first ([`crate::survey`]).
+//!
 //! A task asks one way into its account after the other until one answers. It holds a slot only while a call is under
 //! way: whoever waits for its turn, for a delay, for credentials or for a sign-in, holds none. Credentials that end in
 //! the middle of its pages are renewed, and it goes on from its page.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +22,7 @@ use ssoinv_core::event::Event;
 use ssoinv_core::event::Events;
 use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 use ssoinv_core::retry::RetryPolicy;
-use ssoinv_core::rows::{RowStore, TaskRows};
+use ssoinv_core::rows::{RowStore, TaskId, TaskRows};
 use ssoinv_core::scope::Place;
 use ssoinv_core::table::RowContext;
 use ssoinv_sso::attempt;
@@ -31,9 +35,10 @@ use tokio::time::Instant;
 
 use crate::clients::Clients;
 use crate::pace::Paces;
-use crate::plan::{Entry, Plan, Task, Way, skipped};
-use crate::regions::EnabledRegions;
+use crate::plan::{Entry, Layout, Plan, Reach, Task, Way, skipped};
+use crate::regions::{EnabledRegions, RegionPatterns};
 use crate::stop::{Stop, StopReason};
+use crate::survey;
 use crate::tables::AnyTable;
 
 /// What a run needs besides its plan.
@@ -41,8 +46,6 @@ use crate::tables::AnyTable;
 pub struct RunContext {
     /// The tables, as the plan numbers them.
     pub tables: Vec<&'static dyn AnyTable>,
-    /// The profile of each of the plan's reaches.
-    pub profiles: Vec<Arc<Profile>>,
     /// Station 3.
     pub credentials: Arc<CredentialStore>,
     /// Makes the services' clients.
@@ -54,29 +57,38 @@ pub struct RunContext {
     /// Whether values that are secrets by nature are kept.
     pub include_secrets: bool,
     /// Where set, rows of account-wide tables that are known to lie in other regions are left out.
-    pub only_regions: Option<HashSet<Arc<str>>>,
+    pub only_regions: Option<Arc<RegionPatterns>>,
     /// Who hears what happens.
     pub events: Events,
     /// The time of day.
     pub clock: Clock,
 }
 
-/// Tasks that have been begun for each slot. More than one, since those that wait hold no slot; bounded, since each
-/// costs memory.
+/// Tasks and visits that have been begun for each slot. More than one, since those that wait hold no slot; bounded, since
+/// each costs memory.
 const BEGUN_PER_SLOT: usize = 16;
 
 /// How often credentials are renewed for one page before the service's word counts.
 const RENEWALS_PER_PAGE: u32 = 2;
 
+/// What calls are made with.
+#[derive(Debug)]
+pub(crate) struct Means {
+    pub(crate) context: RunContext,
+    /// Calls under way.
+    pub(crate) slots: Semaphore,
+    pub(crate) paces: Paces,
+    pub(crate) enabled: EnabledRegions,
+}
+
 /// Works a plan off.
 #[derive(Debug)]
 pub struct Runner {
     plan: Arc<Plan>,
-    context: RunContext,
+    means: Means,
     store: Arc<dyn RowStore>,
-    slots: Semaphore,
-    paces: Paces,
-    enabled: EnabledRegions,
+    /// Tasks that have been begun.
+    begun: Arc<Semaphore>,
 }
 
 /// How a task ended: its cells, the task's own first, and the rows, where it was answered.
@@ -85,77 +97,140 @@ struct Outcome {
     rows: Option<Box<dyn TaskRows>>,
 }
 
+/// A task, and the reaches that its ways name.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    id: TaskId,
+    task: &'a Task,
+    reaches: &'a [Reach],
+}
+
 impl Runner {
     /// A runner for one plan, whose rows go to `store`.
     #[must_use]
     pub fn new(plan: Arc<Plan>, context: RunContext, store: Arc<dyn RowStore>) -> Self {
         let slots = Semaphore::new(context.concurrency);
-        Self { plan, context, store, slots, paces: Paces::default(), enabled: EnabledRegions::default() }
+        let begun = Arc::new(Semaphore::new(context.concurrency * BEGUN_PER_SLOT));
+        let (paces, enabled) = (Paces::default(), EnabledRegions::default());
+        Self { plan, means: Means { context, slots, paces, enabled }, store, begun }
     }
 
     /// Works the plan off, until it is done or `stop` says so. Every entry ends in one [`Event::Finished`].
     pub async fn run(self: Arc<Self>, stop: Stop) {
-        let window = Arc::new(Semaphore::new(self.context.concurrency * BEGUN_PER_SLOT));
-        let mut begun = JoinSet::new();
-        for (index, entry) in self.plan.entries.iter().enumerate() {
-            let task = match entry {
-                Entry::Settled(cell) => {
-                    self.finish(index, Outcome { cells: vec![(**cell).clone()], rows: None });
-                    continue;
-                }
-                Entry::Task(task) => task,
-            };
-            let permit = tokio::select! {
-                biased;
-                _ = stop.stopped() => None,
-                permit = Arc::clone(&window).acquire_owned() => permit.ok(),
-            };
-            let Some(permit) = permit else {
-                self.finish(index, self.not_tried(task, &stop));
-                continue;
-            };
-            let runner = Arc::clone(&self);
-            let stop = stop.clone();
-            begun.spawn(async move {
-                let Entry::Task(task) = &runner.plan.entries[index] else { return };
-                // The rows leave after the last point at which a stop could still say that they weren't collected.
-                let outcome = tokio::select! {
-                    biased;
-                    _ = stop.stopped() => runner.not_tried(task, &stop),
-                    outcome = runner.work(index, task) => outcome,
-                };
-                runner.finish(index, outcome);
+        let window = Arc::new(Semaphore::new(self.means.context.concurrency * BEGUN_PER_SLOT));
+        let mut visits = JoinSet::new();
+        for visit in 0..self.plan.visits.len() {
+            // Never closed; visits end when the run is stopped, so that this isn't waited for long.
+            let permit = Arc::clone(&window).acquire_owned().await.ok();
+            let (runner, stop) = (Arc::clone(&self), stop.clone());
+            visits.spawn(async move {
+                runner.visit(visit, &stop).await;
                 drop(permit);
             });
-            while let Some(ended) = begun.try_join_next() {
+            while let Some(ended) = visits.try_join_next() {
                 resume_panic(ended);
             }
         }
-        while let Some(ended) = begun.join_next().await {
+        while let Some(ended) = visits.join_next().await {
             resume_panic(ended);
         }
     }
 
-    fn finish(&self, index: usize, outcome: Outcome) {
-        match outcome.rows {
-            Some(rows) => rows.finish(),
-            None => self.store.skip(index),
+    /// Finds out what there is to be done in a visit's account, and does it.
+    async fn visit(self: Arc<Self>, visit: usize, stop: &Stop) {
+        let layout = self.layout(visit, stop).await;
+        for (table, entries) in layout.entries.iter().enumerate() {
+            self.store.open(self.plan.slot(table, visit), entries.len());
         }
-        self.context.events.say(Event::Finished { task: index, cells: outcome.cells });
+        let mut tasks = JoinSet::new();
+        for (table, entries) in layout.entries.iter().enumerate() {
+            for (part, entry) in entries.iter().enumerate() {
+                let id = TaskId { slot: self.plan.slot(table, visit), part };
+                let task = match entry {
+                    Entry::Settled(cell) => {
+                        self.finish(id, Outcome { cells: vec![(**cell).clone()], rows: None });
+                        continue;
+                    }
+                    Entry::Task(task) => task,
+                };
+                let permit = tokio::select! {
+                    biased;
+                    _ = stop.stopped() => None,
+                    permit = Arc::clone(&self.begun).acquire_owned() => permit.ok(),
+                };
+                let Some(permit) = permit else {
+                    let work = Work { id, task, reaches: &layout.reaches };
+                    self.finish(id, self.not_tried(work, stop));
+                    continue;
+                };
+                let (runner, stop) = (Arc::clone(&self), stop.clone());
+                tasks.spawn(async move {
+                    let Some((Entry::Task(task), reaches)) = runner.plan.entry(id) else { return };
+                    let work = Work { id, task, reaches };
+                    // The rows leave after the last point at which a stop could still say that they weren't collected.
+                    let outcome = tokio::select! {
+                        biased;
+                        _ = stop.stopped() => runner.not_tried(work, &stop),
+                        outcome = runner.work(work) => outcome,
+                    };
+                    runner.finish(id, outcome);
+                    drop(permit);
+                });
+                while let Some(ended) = tasks.try_join_next() {
+                    resume_panic(ended);
+                }
+            }
+        }
+        while let Some(ended) = tasks.join_next().await {
+            resume_panic(ended);
+        }
     }
 
-    fn not_tried(&self, task: &Task, stop: &Stop) -> Outcome {
+    /// A visit's tasks, found out where they aren't known.
+    async fn layout(&self, visit: usize, stop: &Stop) -> &Layout {
+        let planned = &self.plan.visits[visit];
+        if let Some(layout) = planned.layout() {
+            return layout;
+        }
+        let regional = self.plan.tables.iter().any(|table| !table.global);
+        let task = TaskId { slot: self.plan.slot(0, visit), part: 0 };
+        let on_park = |parked: bool| self.tell_parked(task, parked);
+        let groups = tokio::select! {
+            biased;
+            reason = stop.stopped() => survey::given_up(planned, &reason.failure()),
+            groups = survey::survey(planned, &self.means, regional, on_park) => groups,
+        };
+        let layout = self.plan.lay_out(visit, groups);
+        let tasks = layout.entries.iter().map(Vec::len).sum();
+        self.means.context.events.say(Event::Surveyed { visit, tasks });
+        layout
+    }
+
+    fn tell_parked(&self, task: TaskId, parked: bool) {
+        let event = if parked { Event::Parked { task } } else { Event::Unparked { task } };
+        self.means.context.events.say(event);
+    }
+
+    fn finish(&self, task: TaskId, outcome: Outcome) {
+        match outcome.rows {
+            Some(rows) => rows.finish(),
+            None => self.store.skip(task),
+        }
+        self.means.context.events.say(Event::Finished { task, cells: outcome.cells });
+    }
+
+    fn not_tried(&self, work: Work<'_>, stop: &Stop) -> Outcome {
         let failure = stop
             .reason()
             .map_or_else(|| Failure::new(FailureKind::NotTried, "not tried"), StopReason::failure);
-        let cells = task.ways.iter().filter(|way| way.listed);
-        Outcome { cells: cells.map(|way| self.cell(task, *way).failed(&failure)).collect(), rows: None }
+        let cells = work.task.ways.iter().filter(|way| way.listed);
+        Outcome { cells: cells.map(|way| self.cell(work, *way).failed(&failure)).collect(), rows: None }
     }
 
-    /// A cell of `task` as asked through `way`.
-    fn cell(&self, task: &Task, way: Way) -> Cell {
-        let scope = self.plan.reaches[way.reach].scope(task.place.clone());
-        Cell::untouched(scope, self.table_name(task), Status::NotTried)
+    /// A cell of a task as asked through `way`.
+    fn cell(&self, work: Work<'_>, way: Way) -> Cell {
+        let scope = work.reaches[way.reach].scope(work.task.place.clone());
+        Cell::untouched(scope, self.table_name(work.task), Status::NotTried)
     }
 
     fn table_name(&self, task: &Task) -> &'static str {
@@ -163,13 +238,13 @@ impl Runner {
     }
 
     /// Asks one way after the other until one answers.
-    async fn work(&self, index: usize, task: &Task) -> Outcome {
+    async fn work(&self, work: Work<'_>) -> Outcome {
         let mut refused: Vec<(Way, Cell)> = Vec::new();
-        for &way in &task.ways {
-            let mut cell = self.cell(task, way);
-            match self.collect(index, task, way, &mut cell).await {
+        for &way in &work.task.ways {
+            let mut cell = self.cell(work, way);
+            match self.collect(work, way, &mut cell).await {
                 Ok(rows) => {
-                    return Outcome { cells: self.answered(task, way, cell, &refused), rows: Some(rows) };
+                    return Outcome { cells: self.answered(work, way, cell, &refused), rows: Some(rows) };
                 }
                 Err(Refusal { failure, at_credentials }) => {
                     let ask_next = at_credentials || is_refusal(failure.kind);
@@ -180,22 +255,26 @@ impl Runner {
                 }
             }
         }
-        Outcome { cells: self.unanswered(task, &refused), rows: None }
+        Outcome { cells: self.unanswered(work, &refused), rows: None }
     }
 
     /// The cells of a task that `way` answered: its own, and one for each other profile that was to look here.
-    fn answered(&self, task: &Task, way: Way, mut cell: Cell, refused: &[(Way, Cell)]) -> Vec<Cell> {
+    fn answered(&self, work: Work<'_>, way: Way, mut cell: Cell, refused: &[(Way, Cell)]) -> Vec<Cell> {
         cell.status = Status::Ok;
         if !refused.is_empty() {
             let refusals: Vec<_> = refused.iter().map(|(_, cell)| refusal_in_words(cell)).collect();
             cell.error_message = Some(refusals.join("; "));
         }
-        let name = &self.plan.reaches[way.reach].profile;
+        let reason = format!("{} answered for this account", work.reaches[way.reach].in_words());
         let mut cells = vec![cell];
-        for &other in task.ways.iter().filter(|other| other.listed && other.reach != way.reach) {
-            let reach = &self.plan.reaches[other.reach];
-            let reason = format!("profile `{name}` answered for this account");
-            let mut cell = skipped(reach, task.place.clone(), self.table_name(task), &reason);
+        // Roles of one account stand for one cell, whichever answers; each profile that was named has its own.
+        let others = work.task.ways.iter().filter(|other| {
+            other.listed && other.reach != way.reach && work.reaches[other.reach].profile.is_some()
+        });
+        for &other in others {
+            let reach = &work.reaches[other.reach];
+            let place = work.task.place.clone();
+            let mut cell = skipped(reach, place, self.table_name(work.task), &reason);
             if let Some((_, tried)) = refused.iter().find(|(way, _)| way.reach == other.reach) {
                 cell = Cell { status: Status::Skipped, ..tried.clone() };
                 cell.error_message = Some(format!("{reason}; {}", refusal_in_words(tried)));
@@ -207,16 +286,16 @@ impl Runner {
 
     /// The cells of a task that nobody answered: each profile's own failure; those that were not asked, since another's
     /// failure stands for the account, have that one.
-    fn unanswered(&self, task: &Task, refused: &[(Way, Cell)]) -> Vec<Cell> {
+    fn unanswered(&self, work: Work<'_>, refused: &[(Way, Cell)]) -> Vec<Cell> {
         let mut cells = Vec::new();
-        for &way in task.ways.iter().filter(|way| way.listed) {
+        for &way in work.task.ways.iter().filter(|way| way.listed) {
             let own =
                 refused.iter().find(|(tried, _)| tried.reach == way.reach).map(|(_, cell)| cell.clone());
             cells.push(own.unwrap_or_else(|| {
-                let last = refused.last().map(|(_, cell)| cell);
-                let name = last.and_then(|cell| cell.scope.profile.as_deref()).unwrap_or_default();
-                let reason = format!("profile `{name}` was asked for this account");
-                skipped(&self.plan.reaches[way.reach], task.place.clone(), self.table_name(task), &reason)
+                let last = refused.last().map(|(way, _)| work.reaches[way.reach].in_words());
+                let reason = format!("{} was asked for this account", last.unwrap_or_default());
+                let place = work.task.place.clone();
+                skipped(&work.reaches[way.reach], place, self.table_name(work.task), &reason)
             }));
         }
         let strangers = refused.iter().filter(|(way, _)| !way.listed).map(|(_, cell)| refusal_in_words(cell));
@@ -229,42 +308,38 @@ impl Runner {
     }
 
     /// Collects all pages of `task` through `way`.
-    async fn collect(
-        &self,
-        index: usize,
-        task: &Task,
-        way: Way,
-        cell: &mut Cell,
-    ) -> Result<Box<dyn TaskRows>, Refusal> {
-        let table = self.context.tables[task.table];
-        let reach = &self.plan.reaches[way.reach];
-        let profile = &self.context.profiles[way.reach];
+    async fn collect(&self, work: Work<'_>, way: Way, cell: &mut Cell) -> Result<Box<dyn TaskRows>, Refusal> {
+        let Work { id, task, reaches } = work;
+        let context = &self.means.context;
+        let table = context.tables[task.table];
+        let reach = &reaches[way.reach];
+        let profile = &reach.access;
         let scope = cell.scope.clone();
-        let row_context = RowContext { scope: &scope, include_secrets: self.context.include_secrets };
-        let mut region = self.context.clients.region(reach, profile, &task.place);
-        let mut rows = self.store.begin(index);
+        let row_context = RowContext { scope: &scope, include_secrets: context.include_secrets };
+        let mut region = context.clients.region(reach, profile, &task.place);
+        let mut rows = self.store.begin(id);
         let mut token: Option<String> = None;
         let mut tokens = HashSet::new();
         let mut ended: Option<Arc<RoleCredentials>> = None;
         let mut renewals = 0;
         let mut first_call: Option<Instant> = None;
         loop {
-            let credentials = self.credentials(index, profile, ended.take()).await?;
+            let credentials = self.credentials(id, profile, ended.take()).await?;
             cell.caller_arn.clone_from(&credentials.caller_arn);
-            let pace = self.paces.of(reach, &region, table.service());
-            let client = self.context.clients.client(table.service(), &region, profile, &credentials)?;
+            let pace = self.means.paces.of(reach, &region, table.service());
+            let client = context.clients.client(table.service(), &region, profile, &credentials)?;
             first_call.get_or_insert_with(|| {
-                self.context.events.say(Event::Started { task: index });
-                cell.started_at = Some(self.context.clock.now());
+                context.events.say(Event::Started { task: id });
+                cell.started_at = Some(context.clock.now());
                 Instant::now()
             });
             let say_retry = |failure: &Failure, delay: Duration| {
                 let failure = Arc::new(failure.clone());
-                self.context.events.say(Event::Retrying { task: Some(index), failure, delay });
+                context.events.say(Event::Retrying { task: Some(id), failure, delay });
             };
-            let page = || table.page(&client, &row_context, &self.context.clock, token.as_deref());
+            let page = || table.page(&client, &row_context, &context.clock, token.as_deref());
             let (answer, attempts) =
-                attempt::call(&pace, Some(&self.slots), self.context.policy, say_retry, page).await;
+                attempt::call(&pace, Some(&self.means.slots), context.policy, say_retry, page).await;
             cell.calls += attempts.calls;
             cell.retries += attempts.retries;
             cell.duration = first_call.map_or(Duration::ZERO, |first| first.elapsed());
@@ -278,7 +353,7 @@ impl Runner {
                         region = own.into();
                         continue;
                     }
-                    let failure = self.diagnose(failure, way, &task.place).await;
+                    let failure = self.diagnose(failure, reach, &task.place).await;
                     if failure.remedy == Remedy::Renew && renewals < RENEWALS_PER_PAGE {
                         renewals += 1;
                         ended = Some(credentials);
@@ -290,7 +365,7 @@ impl Runner {
             renewals = 0;
             let batch = self.keep_selected(&task.place, page.rows)?;
             cell.rows += batch.num_rows() as u64;
-            self.context.events.say(Event::Collected { task: index, rows: batch.num_rows() });
+            context.events.say(Event::Collected { task: id, rows: batch.num_rows() });
             // Writing to disk, where the rows are many; the other tasks' threads go on meanwhile.
             tokio::task::block_in_place(|| rows.push(batch))
                 .map_err(|_| StopReason::OutputFailed.failure())?;
@@ -304,50 +379,49 @@ impl Runner {
 
     async fn credentials(
         &self,
-        index: usize,
+        task: TaskId,
         profile: &Profile,
         ended: Option<Arc<RoleCredentials>>,
     ) -> Result<Arc<RoleCredentials>, Refusal> {
-        let on_park = |parked: bool| {
-            let event = if parked { Event::Parked { task: index } } else { Event::Unparked { task: index } };
-            self.context.events.say(event);
-        };
-        let credentials = self.context.credentials.get(profile, ended.as_deref(), on_park).await;
+        let on_park = |parked: bool| self.tell_parked(task, parked);
+        let credentials = self.means.context.credentials.get(profile, ended.as_deref(), on_park).await;
         credentials.map_err(|failure| Refusal { failure, at_credentials: true })
     }
 
     /// What looks like bad credentials may be a region that isn't enabled: only `DescribeRegions` can tell.
-    async fn diagnose(&self, failure: Failure, way: Way, place: &Place) -> Failure {
+    async fn diagnose(&self, failure: Failure, reach: &Reach, place: &Place) -> Failure {
         let region = match (failure.remedy, place) {
             (Remedy::CheckRegion, Place::Region(region)) => region,
             // It was asked where every account is let in.
             (Remedy::CheckRegion, _) => return Failure { remedy: Remedy::Renew, ..failure },
             _ => return failure,
         };
-        let reach = &self.plan.reaches[way.reach];
-        let profile = &self.context.profiles[way.reach];
-        match self.enabled.in_account(&self.context, &self.paces, &self.slots, reach, profile).await {
-            Some(enabled) if !enabled.contains(&**region) => Failure {
-                kind: FailureKind::RegionDisabled,
-                message: format!("region `{region}` is not enabled in this account"),
-                remedy: Remedy::None,
-                ..failure
-            },
-            // Then the credentials are what it complains about.
-            _ => Failure { remedy: Remedy::Renew, ..failure },
+        match self.means.enabled.in_account(&self.means, reach, &|_| ()).await {
+            Ok(enabled) if !enabled.contains(&**region) => {
+                return Failure {
+                    kind: FailureKind::RegionDisabled,
+                    message: format!("region `{region}` is not enabled in this account"),
+                    remedy: Remedy::None,
+                    ..failure
+                };
+            }
+            Ok(_) => {}
+            Err(refusal) => self.means.enabled.tell_unknown(&self.means, reach, refusal.failure),
         }
+        // Then the credentials are what it complains about.
+        Failure { remedy: Remedy::Renew, ..failure }
     }
 
     /// Leaves out the rows of an account-wide table that are known to lie in regions that nobody asked for.
     fn keep_selected(&self, place: &Place, batch: RecordBatch) -> Result<RecordBatch, Failure> {
         let (Place::Global, Some(only), Some(regions)) =
-            (place, &self.context.only_regions, batch.column_by_name("region"))
+            (place, &self.means.context.only_regions, batch.column_by_name("region"))
         else {
             return Ok(batch);
         };
         let regions = regions.as_string::<i32>();
         let keep: BooleanArray =
-            regions.iter().map(|region| Some(region.is_none_or(|region| only.contains(region)))).collect();
+            regions.iter().map(|region| Some(region.is_none_or(|region| only.mean(region)))).collect();
         if keep.true_count() == batch.num_rows() {
             return Ok(batch);
         }
@@ -356,10 +430,11 @@ impl Runner {
 }
 
 /// Why a way didn't answer.
-struct Refusal {
-    failure: Failure,
-    /// There were no credentials to ask with: another profile may have some.
-    at_credentials: bool,
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) failure: Failure,
+    /// There were no credentials to ask with: another way may have some.
+    pub(crate) at_credentials: bool,
 }
 
 impl From<Failure> for Refusal {
@@ -368,20 +443,23 @@ impl From<Failure> for Refusal {
     }
 }
 
-/// Whether another profile of the account may be allowed what this one wasn't.
-fn is_refusal(kind: FailureKind) -> bool {
+/// Whether another way into the account may be allowed what this one wasn't.
+pub(crate) fn is_refusal(kind: FailureKind) -> bool {
     matches!(kind, FailureKind::Denied | FailureKind::DeniedByScp | FailureKind::SignInExpired)
 }
 
-/// `profile x: denied (AccessDenied)`.
+/// ``profile `x`: denied (AccessDenied)``.
 fn refusal_in_words(cell: &Cell) -> String {
-    let profile = cell.scope.profile.as_deref().unwrap_or_default();
+    let who = match (&cell.scope.profile, &cell.scope.role_name) {
+        (None, Some(role)) => format!("role `{role}`"),
+        (profile, _) => format!("profile `{}`", profile.as_deref().unwrap_or_default()),
+    };
     let code = cell.error_code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
-    format!("profile `{profile}`: {}{code}", cell.status.as_str())
+    format!("{who}: {}{code}", cell.status.as_str())
 }
 
 /// A failure that is ours.
-fn bug(error: &dyn std::fmt::Display) -> Failure {
+fn bug(error: &dyn fmt::Display) -> Failure {
     Failure::new(FailureKind::Failed, error.to_string()).with_code("Internal")
 }
 

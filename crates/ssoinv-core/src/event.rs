@@ -7,30 +7,38 @@ use std::time::{Duration, SystemTime};
 
 use crate::coverage::Cell;
 use crate::failure::Failure;
+use crate::rows::TaskId;
 use crate::secret::Secret;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// What is to be done in an account has been found out: its roles, its regions.
+    Surveyed {
+        /// The number of the plan's visit.
+        visit: usize,
+        /// How many tasks, settled ones among them, it has.
+        tasks: usize,
+    },
     /// A task makes its first call.
     Started {
-        /// The task's number in the plan.
-        task: usize,
+        /// The task.
+        task: TaskId,
     },
     /// A task can't go on before its session has been signed in again.
     Parked {
-        /// The task's number in the plan.
-        task: usize,
+        /// The task.
+        task: TaskId,
     },
     /// A parked task goes on.
     Unparked {
-        /// The task's number in the plan.
-        task: usize,
+        /// The task.
+        task: TaskId,
     },
     /// A call failed and is tried again.
     Retrying {
-        /// The task's number in the plan; none for the sign-in's own calls.
-        task: Option<usize>,
+        /// The task; none for the calls that are no task's own.
+        task: Option<TaskId>,
         /// Why.
         failure: Arc<Failure>,
         /// How long it waits first.
@@ -38,15 +46,15 @@ pub enum Event {
     },
     /// A page of rows came in.
     Collected {
-        /// The task's number in the plan.
-        task: usize,
+        /// The task.
+        task: TaskId,
         /// Rows in the page.
         rows: usize,
     },
     /// A task ended. Cells in the plan's order; the first is the task's own.
     Finished {
-        /// The task's number in the plan.
-        task: usize,
+        /// The task.
+        task: TaskId,
         /// The ledger's cells.
         cells: Vec<Cell>,
     },

@@ -5,13 +5,34 @@ use std::fmt;
 
 use arrow_array::RecordBatch;
 
+/// Names a task: its place in the plan's order, which is the order in which rows leave.
+///
+/// A *slot* is one table in one account; all slots are known from the start. How many *parts* it has, a task for each
+/// region, may be found out only while the run goes on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct TaskId {
+    /// The slot.
+    pub slot: usize,
+    /// The part of the slot.
+    pub part: usize,
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.slot, self.part)
+    }
+}
+
 /// Takes the rows of tasks, in any order, from any thread.
 pub trait RowStore: Send + Sync + fmt::Debug {
-    /// Begins the rows of a task, by its number in the plan. A task that begins anew drops what it began first.
-    fn begin(&self, task: usize) -> Box<dyn TaskRows>;
+    /// Tells how many parts a slot has, once for each slot.
+    fn open(&self, slot: usize, parts: usize);
+
+    /// Begins the rows of a task. A task that begins anew drops what it began first.
+    fn begin(&self, task: TaskId) -> Box<dyn TaskRows>;
 
     /// The task has ended without rows.
-    fn skip(&self, task: usize);
+    fn skip(&self, task: TaskId);
 }
 
 /// The rows of one task: a unit. Dropped instead of finished, they never were.

@@ -4,7 +4,7 @@
 //! found out; here its chain is walked: single sign-on through [`crate::token`] and [`crate::portal`], roles through
 //! STS, programs and the machine at its foot. The environment's keys stand for a profile only where it says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +23,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::attempt::Turnstile;
+use crate::classify::invalid_answer;
 use crate::credential_cache::CredentialCache;
 use crate::http::Place;
 use crate::login::oidc::lasts;
@@ -33,7 +34,7 @@ use crate::profile::{
 };
 use crate::session::{Session, SessionKey, SsoContext, misconfigured};
 use crate::sts::Sts;
-use crate::token::TokenSource;
+use crate::token::{AccessToken, TokenSource};
 use crate::{machine, process};
 
 /// Credentials with less than this left are renewed before they are given out.
@@ -114,7 +115,7 @@ struct SignedIn {
     session: Arc<Session>,
     tokens: TokenSource,
     portal: Portal,
-    accounts: OnceCell<Vec<Account>>,
+    accounts: OnceCell<Result<Arc<[Account]>, Failure>>,
     /// Whether the cached token of this name is another session's.
     foreign: OnceCell<bool>,
 }
@@ -245,17 +246,49 @@ impl CredentialStore {
         else {
             return BTreeMap::new();
         };
-        let listing = signed_in.accounts.get_or_init(|| async {
-            signed_in.list().await.unwrap_or_else(|failure| {
+        match signed_in.accounts(on_park).await {
+            Ok(accounts) => {
+                accounts.iter().filter_map(|account| Some((account.id, account.name.clone()?))).collect()
+            }
+            Err(failure) => {
                 self.context.events.say(Event::Notice(Notice::AccountNamesUnavailable {
                     session: signed_in.session.label.clone(),
                     failure: Arc::new(failure),
                 }));
-                Vec::new()
-            })
-        });
-        let accounts = signed_in.tokens.parking(on_park, listing).await;
-        accounts.iter().filter_map(|account| Some((account.id, account.name.clone()?))).collect()
+                BTreeMap::new()
+            }
+        }
+    }
+
+    /// The accounts that a sign-in reaches, in the order of their IDs, each once; asked once for each sign-in.
+    ///
+    /// # Errors
+    /// What the portal or the sign-in say. Half a list is none.
+    pub async fn accounts(
+        &self,
+        session: &Arc<SsoSession>,
+        user: Option<&Profile>,
+        on_park: impl Fn(bool) + Send + Sync,
+    ) -> Result<Arc<[Account]>, Failure> {
+        self.signed_in(session, user)?.accounts(on_park).await
+    }
+
+    /// The roles that a sign-in has in an account, by name.
+    ///
+    /// # Errors
+    /// What the portal or the sign-in say. Half a list is none.
+    pub async fn account_roles(
+        &self,
+        session: &Arc<SsoSession>,
+        user: Option<&Profile>,
+        account: AccountId,
+        on_park: impl Fn(bool) + Send + Sync,
+    ) -> Result<Vec<String>, Failure> {
+        let signed_in = self.signed_in(session, user)?;
+        let mut roles = signed_in.tokens.parking(on_park, signed_in.list_roles(account)).await?;
+        roles.sort_unstable();
+        roles.dedup();
+        Ok(roles)
     }
 
     /// The accounts of the organisation that a profile's account belongs to, page by page.
@@ -546,22 +579,59 @@ impl CredentialStore {
 }
 
 impl SignedIn {
+    async fn accounts(&self, on_park: impl Fn(bool) + Send + Sync) -> Result<Arc<[Account]>, Failure> {
+        let listing = self.accounts.get_or_init(|| async {
+            let mut accounts = self.list().await?;
+            accounts.sort_by_key(|account| account.id);
+            accounts.dedup_by_key(|account| account.id);
+            Ok(accounts.into())
+        });
+        self.tokens.parking(on_park, listing).await.clone()
+    }
+
     /// All accounts, page by page.
     async fn list(&self) -> Result<Vec<Account>, Failure> {
-        let mut accounts = Vec::new();
-        let mut next: Option<String> = None;
-        loop {
-            let from = next.as_deref();
-            let page = self
-                .tokens
-                .with_token(|token| async move { self.portal.accounts(&token.secret, from).await });
-            let (page, following) = page.await?;
-            accounts.extend(page);
-            if following.is_none() || following == next {
-                return Ok(accounts);
-            }
-            next = following;
+        pages(|next| {
+            let page = move |token: Arc<AccessToken>| {
+                let next = next.clone();
+                async move { self.portal.accounts(&token.secret, next.as_deref()).await }
+            };
+            self.tokens.with_token(page).boxed()
+        })
+        .await
+    }
+
+    /// All roles of an account, page by page.
+    async fn list_roles(&self, account: AccountId) -> Result<Vec<String>, Failure> {
+        pages(|next| {
+            let page = move |token: Arc<AccessToken>| {
+                let next = next.clone();
+                async move { self.portal.account_roles(&token.secret, account, next.as_deref()).await }
+            };
+            self.tokens.with_token(page).boxed()
+        })
+        .await
+    }
+}
+
+/// One page, and the token of the next.
+type Page<T> = Result<(Vec<T>, Option<String>), Failure>;
+
+/// Everything that is on the pages which `page` gets: the first for no token, each further one for the last one's.
+async fn pages<'a, T>(
+    mut page: impl FnMut(Option<String>) -> BoxFuture<'a, Page<T>>,
+) -> Result<Vec<T>, Failure> {
+    let mut all = Vec::new();
+    let mut seen = HashSet::new();
+    let mut next = None;
+    loop {
+        let (items, following) = page(next).await?;
+        all.extend(items);
+        let Some(following) = following else { return Ok(all) };
+        if !seen.insert(following.clone()) {
+            return Err(invalid_answer("the list's pages go in a circle"));
         }
+        next = Some(following);
     }
 }
 

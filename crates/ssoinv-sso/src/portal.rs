@@ -57,7 +57,7 @@ impl Portal {
         account: AccountId,
         role: &str,
     ) -> Result<RoleCredentials, Failure> {
-        let answer = self.call(|| async {
+        let answer = self.ask_once_more(|| async {
             let call = self.client.get_role_credentials().access_token(token.reveal());
             let answer = call.account_id(account.as_str()).role_name(role).send().await.map_err(|error| {
                 let failure = self.failure(&error);
@@ -103,8 +103,38 @@ impl Portal {
                 email: account.email_address.filter(|email| !email.is_empty()).map(Arc::from),
             })
         };
-        let accounts = answer.account_list.unwrap_or_default().into_iter().filter_map(account).collect();
-        Ok((accounts, answer.next_token.filter(|token| !token.is_empty())))
+        let accounts = answer.account_list.and_then(|list| list.into_iter().map(account).collect());
+        // An account that isn't told would never be missed.
+        let accounts = accounts.ok_or_else(|| {
+            invalid_answer("the answer of ListAccounts lacks its list, or an account in it lacks its ID")
+        });
+        Ok((accounts?, answer.next_token.filter(|token| !token.is_empty())))
+    }
+
+    /// ListAccountRoles, one page: the names of the roles, and the token of the next page. It may list a role that
+    /// GetRoleCredentials refuses.
+    pub async fn account_roles(
+        &self,
+        token: &Secret,
+        account: AccountId,
+        next: Option<&str>,
+    ) -> Result<(Vec<String>, Option<String>), Failure> {
+        let answer = self.ask_once_more(|| async {
+            let call = self.client.list_account_roles().access_token(token.reveal()).max_results(PAGE);
+            let call = call.account_id(account.as_str()).set_next_token(next.map(str::to_owned));
+            call.send().await.map_err(|error| {
+                let failure = self.failure(&error);
+                if is_forbidden(&failure) {
+                    return Failure { kind: FailureKind::Denied, ..failure };
+                }
+                failure
+            })
+        });
+        let answer = answer.await?;
+        let roles = answer.role_list.and_then(|list| list.into_iter().map(|role| role.role_name).collect());
+        let roles = roles
+            .ok_or_else(|| invalid_answer("the answer of ListAccountRoles lacks its list, or a name in it"));
+        Ok((roles?, answer.next_token.filter(|token| !token.is_empty())))
     }
 
     /// Whether the portal takes a token, asked with the smallest call.
@@ -122,6 +152,17 @@ impl Portal {
             // It was let in, and then refused something else.
             Err(failure) if is_forbidden(&failure) => Ok(true),
             Err(failure) => Err(failure),
+        }
+    }
+
+    /// A call whose refusal is asked once more, since a 403 can be transient (aws-cli #7871).
+    async fn ask_once_more<T, F>(&self, mut op: impl FnMut() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        match self.call(&mut op).await {
+            Err(failure) if is_forbidden(&failure) => self.call(op).await,
+            answer => answer,
         }
     }
 

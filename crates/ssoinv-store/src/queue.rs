@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
-use ssoinv_core::rows::{RowStore, TaskRows};
+use ssoinv_core::rows::{RowStore, TaskId, TaskRows};
 
 use crate::error::StoreError;
 use crate::merge::{Merge, Sorted};
@@ -42,7 +42,9 @@ struct Held {
 #[derive(Debug, Default)]
 struct State {
     /// Tasks that have ended and haven't been read: with rows, or without.
-    ended: BTreeMap<usize, Option<u64>>,
+    ended: HashMap<TaskId, Option<u64>>,
+    /// How many parts the slots have that haven't been passed, as far as that is known.
+    parts: HashMap<usize, usize>,
     /// The buffers, by a number of their own: a task may begin anew.
     held: HashMap<u64, Held>,
     next_buffer: u64,
@@ -65,7 +67,7 @@ struct Shared {
     disk: Mutex<Segments>,
     /// The most bytes that may wait in memory.
     limit: usize,
-    tasks: usize,
+    slots: usize,
 }
 
 /// The runner's side: takes the rows of tasks, in any order, from any thread.
@@ -78,42 +80,55 @@ pub struct RowQueue {
 /// Rows of one task that hasn't ended. Dropped instead of [finished](TaskBuffer::finish), its rows never were.
 pub struct TaskBuffer {
     shared: Arc<Shared>,
-    task: usize,
+    task: TaskId,
     id: u64,
 }
 
 /// The reader's side: the rows of all tasks in the plan's order, those of a task sorted by
-/// [`KEY_COLUMN`](ssoinv_core::table::KEY_COLUMN), each with its task's number. It blocks until a task has ended, so it
+/// [`KEY_COLUMN`](ssoinv_core::table::KEY_COLUMN), each with its task. It blocks until a task has ended, so it
 /// is for a thread of its own.
 ///
 /// It ends after the last task, or after an error. Dropped early, the rows that are left are let go.
 pub struct Rows {
-    current: Option<(usize, Merge)>,
-    next: usize,
-    duplicates: BTreeMap<usize, u64>,
+    current: Option<(TaskId, Merge)>,
+    next: TaskId,
+    duplicates: BTreeMap<TaskId, u64>,
     shared: Arc<Shared>,
 }
 
 impl RowQueue {
-    /// A queue for tasks `0..tasks`, whose rows take about `budget` bytes of memory at most, and beyond it are kept in
+    /// A queue for the tasks of `slots` slots, whose rows take about `budget` bytes of memory at most, and beyond it are kept in
     /// `folder`, which is made when that happens first.
     #[must_use]
-    pub fn new(tasks: usize, budget: usize, folder: RunFolder) -> (Self, Rows) {
+    pub fn new(slots: usize, budget: usize, folder: RunFolder) -> (Self, Rows) {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
             disk: Mutex::new(Segments::new(folder)),
             limit: budget / 2,
-            tasks,
+            slots,
         });
-        let rows = Rows { current: None, next: 0, duplicates: BTreeMap::new(), shared: Arc::clone(&shared) };
+        let rows = Rows {
+            current: None,
+            next: TaskId::default(),
+            duplicates: BTreeMap::new(),
+            shared: Arc::clone(&shared),
+        };
         (Self { shared }, rows)
+    }
+
+    /// A slot has so many parts. Called once for each slot; until then its tasks may end, and none of them is read.
+    pub fn open(&self, slot: usize, parts: usize) {
+        debug_assert!(slot < self.shared.slots, "slot {slot} of {}", self.shared.slots);
+        let before = self.shared.state().parts.insert(slot, parts);
+        debug_assert!(before.is_none(), "slot {slot} is opened twice");
+        self.shared.changed.notify_all();
     }
 
     /// An empty buffer for a task's rows. A task that begins anew takes another and drops the first.
     #[must_use]
-    pub fn task_buffer(&self, task: usize) -> TaskBuffer {
-        debug_assert!(task < self.shared.tasks, "task {task} of {}", self.shared.tasks);
+    pub fn task_buffer(&self, task: TaskId) -> TaskBuffer {
+        debug_assert!(task.slot < self.shared.slots, "task {task} of {} slots", self.shared.slots);
         let mut state = self.shared.state();
         let id = state.next_buffer;
         state.next_buffer += 1;
@@ -124,7 +139,7 @@ impl RowQueue {
     }
 
     /// The task has ended without rows: denied, skipped, not tried.
-    pub fn skip(&self, task: usize) {
+    pub fn skip(&self, task: TaskId) {
         self.shared.end(task, None);
     }
 
@@ -138,11 +153,15 @@ impl RowQueue {
 }
 
 impl RowStore for RowQueue {
-    fn begin(&self, task: usize) -> Box<dyn TaskRows> {
+    fn open(&self, slot: usize, parts: usize) {
+        self.open(slot, parts);
+    }
+
+    fn begin(&self, task: TaskId) -> Box<dyn TaskRows> {
         Box::new(self.task_buffer(task))
     }
 
-    fn skip(&self, task: usize) {
+    fn skip(&self, task: TaskId) {
         self.skip(task);
     }
 }
@@ -155,14 +174,14 @@ impl Drop for RowQueue {
 
 impl fmt::Debug for RowQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RowQueue").field("tasks", &self.shared.tasks).finish_non_exhaustive()
+        f.debug_struct("RowQueue").field("slots", &self.shared.slots).finish_non_exhaustive()
     }
 }
 
 impl TaskBuffer {
-    /// The task's number in the plan.
+    /// The task.
     #[must_use]
-    pub fn task(&self) -> usize {
+    pub fn task(&self) -> TaskId {
         self.task
     }
 
@@ -237,7 +256,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn end(&self, task: usize, buffer: Option<u64>) {
+    fn end(&self, task: TaskId, buffer: Option<u64>) {
         let mut state = self.state();
         if !state.unread {
             let before = state.ended.insert(task, buffer);
@@ -358,35 +377,42 @@ impl Held {
 impl Rows {
     /// How many rows of each task were left out since AWS gave them twice, for the tasks that have been read.
     #[must_use]
-    pub fn duplicates(&self) -> &BTreeMap<usize, u64> {
+    pub fn duplicates(&self) -> &BTreeMap<TaskId, u64> {
         &self.duplicates
     }
 
     /// Waits for the next task with rows.
-    fn next_task(&mut self) -> Result<Option<(usize, Merge)>, StoreError> {
+    fn next_task(&mut self) -> Result<Option<(TaskId, Merge)>, StoreError> {
         let mut state = self.shared.state();
         let (task, held) = loop {
-            if self.next >= self.shared.tasks {
+            if self.next.slot >= self.shared.slots {
                 return Ok(None);
             }
             if let Some(error) = &state.failed {
                 return Err(error.clone());
             }
-            match state.ended.get(&self.next).copied() {
+            let parts = state.parts.get(&self.next.slot).copied();
+            if parts.is_some_and(|parts| self.next.part >= parts) || parts.is_none() && state.closed {
+                state.parts.remove(&self.next.slot);
+                self.next = TaskId { slot: self.next.slot + 1, part: 0 };
+                continue;
+            }
+            match state.ended.get(&self.next).copied().filter(|_| parts.is_some()) {
                 Some(Some(id)) if !state.held.get(&id).is_some_and(|held| held.busy) => {
                     state.ended.remove(&self.next);
                     let held = state.held.remove(&id).unwrap_or_default();
                     state.waiting -= held.bytes;
-                    self.next += 1;
-                    break (self.next - 1, held);
+                    let task = self.next;
+                    self.next.part += 1;
+                    break (task, held);
                 }
                 Some(None) => {
                     state.ended.remove(&self.next);
-                    self.next += 1;
+                    self.next.part += 1;
                     continue;
                 }
                 None if state.closed => {
-                    self.next += 1;
+                    self.next.part += 1;
                     continue;
                 }
                 _ => {}
@@ -400,7 +426,7 @@ impl Rows {
         Ok(Some((task, merge)))
     }
 
-    fn next_batch(&mut self) -> Result<Option<(usize, RecordBatch)>, StoreError> {
+    fn next_batch(&mut self) -> Result<Option<(TaskId, RecordBatch)>, StoreError> {
         loop {
             if let Some((task, merge)) = &mut self.current {
                 if let Some(batch) = merge.next()? {
@@ -420,7 +446,7 @@ impl Rows {
 }
 
 impl Iterator for Rows {
-    type Item = Result<(usize, RecordBatch), StoreError>;
+    type Item = Result<(TaskId, RecordBatch), StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let item = self.next_batch().transpose();
@@ -429,7 +455,7 @@ impl Iterator for Rows {
         }
         if !matches!(item, Some(Ok(_))) {
             self.current = None;
-            self.next = self.shared.tasks;
+            self.next.slot = self.shared.slots;
             self.shared.let_go();
         }
         item

@@ -3,18 +3,19 @@
 //! A thread of its own, so that neither the runner nor the writer ever waits for a terminal. On a terminal a bar tells
 //! how far the run is; elsewhere one line a minute does. What is to be said when the run has ended: [`crate::summary`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ssoinv_aws::plan::{Entry, Plan};
+use ssoinv_aws::plan::Plan;
 use ssoinv_core::clock::Clock;
 use ssoinv_core::coverage::{Cell, Status};
 use ssoinv_core::event::{Event, Events, Notice, SignIn};
 use ssoinv_core::failure::Remedy;
+use ssoinv_core::rows::TaskId;
 use ssoinv_output::sanitize::sanitize;
 
 use crate::browser::Browser;
@@ -37,8 +38,8 @@ pub(crate) struct Display {
 /// What the display has heard.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
-    /// The cells of each entry of the plan that has ended, by its number.
-    pub(crate) cells: HashMap<usize, Vec<Cell>>,
+    /// The cells of each entry of the plan that has ended, in the plan's order.
+    pub(crate) cells: BTreeMap<TaskId, Vec<Cell>>,
     /// Notices, each once.
     pub(crate) notices: Vec<Notice>,
     /// The sessions that gave up, with the reason.
@@ -102,32 +103,65 @@ struct Progress {
     tasks: usize,
     tasks_done: usize,
     accounts: usize,
-    /// Tasks that are left, by account.
-    left: HashMap<String, usize>,
+    /// The account of each visit.
+    account_of: Vec<Arc<str>>,
+    /// What is left to be done, by account.
+    left: HashMap<Arc<str>, Left>,
     rows: usize,
     parked: usize,
     throttled: usize,
 }
 
+/// What is left to be done in an account.
+#[derive(Debug, Default)]
+struct Left {
+    tasks: usize,
+    /// Visits whose tasks aren't known yet.
+    unknown: usize,
+}
+
 impl Progress {
     fn of(plan: &Plan) -> Self {
-        let mut left = HashMap::new();
-        for entry in &plan.entries {
-            *left.entry(account_of(plan, entry)).or_default() += 1;
+        let mut progress = Self::default();
+        for visit in &plan.visits {
+            let account: Arc<str> = visit.first().map_or("", |reach| reach.account_key()).into();
+            let left = progress.left.entry(Arc::clone(&account)).or_default();
+            match visit.layout() {
+                Some(layout) => {
+                    let tasks: usize = layout.entries.iter().map(Vec::len).sum();
+                    left.tasks += tasks;
+                    progress.tasks += tasks;
+                }
+                None => left.unknown += 1,
+            }
+            progress.account_of.push(account);
         }
-        Self { tasks: plan.entries.len(), accounts: left.len(), left, ..Self::default() }
+        progress.accounts = progress.left.len();
+        progress.left.retain(|_, left| left.tasks + left.unknown > 0);
+        progress
     }
 
-    fn finished(&mut self, cells: &[Cell]) {
+    fn surveyed(&mut self, visit: usize, tasks: usize) {
+        self.tasks += tasks;
+        self.change(visit, |left| {
+            left.tasks += tasks;
+            left.unknown = left.unknown.saturating_sub(1);
+        });
+    }
+
+    fn finished(&mut self, task: TaskId) {
         self.tasks_done += 1;
-        let account =
-            cells.first().map(|cell| account_key(cell.scope.account(), cell.scope.profile.as_deref()));
-        if let Some(account) = account
-            && let Some(left) = self.left.get_mut(&account)
-        {
-            *left -= 1;
-            if *left == 0 {
-                self.left.remove(&account);
+        // A slot is a table's, then a visit's.
+        let visit = task.slot % self.account_of.len().max(1);
+        self.change(visit, |left| left.tasks = left.tasks.saturating_sub(1));
+    }
+
+    fn change(&mut self, visit: usize, change: impl FnOnce(&mut Left)) {
+        let Some(account) = self.account_of.get(visit) else { return };
+        if let Some(left) = self.left.get_mut(account) {
+            change(left);
+            if left.tasks + left.unknown == 0 {
+                self.left.remove(account);
             }
         }
     }
@@ -145,21 +179,6 @@ impl Progress {
         }
         text
     }
-}
-
-fn account_of(plan: &Plan, entry: &Entry) -> String {
-    match entry {
-        Entry::Settled(cell) => account_key(cell.scope.account(), cell.scope.profile.as_deref()),
-        Entry::Task(task) => {
-            let reach = &plan.reaches[task.ways[0].reach];
-            let account = reach.account_id.map(|id| id.to_string()).unwrap_or_default();
-            account_key(&account, Some(&reach.profile))
-        }
-    }
-}
-
-fn account_key(account: &str, profile: Option<&str>) -> String {
-    if account.is_empty() { profile.unwrap_or_default().to_owned() } else { account.to_owned() }
 }
 
 /// The thread's own state.
@@ -234,6 +253,10 @@ impl View {
 
     fn event(&mut self, event: Event) {
         match event {
+            Event::Surveyed { visit, tasks } => {
+                self.progress.surveyed(visit, tasks);
+                self.bar.set_length(self.progress.tasks as u64);
+            }
             Event::Started { task } => self.debug(|| format!("task {task}: started")),
             Event::Parked { task } => {
                 self.progress.parked += 1;
@@ -255,7 +278,7 @@ impl View {
             }
             Event::Collected { rows, .. } => self.progress.rows += rows,
             Event::Finished { task, cells } => {
-                self.progress.finished(&cells);
+                self.progress.finished(task);
                 if let Some(cell) = cells.first() {
                     self.debug(|| finished_in_words(task, cell));
                 }
@@ -324,11 +347,14 @@ impl View {
     }
 }
 
-fn finished_in_words(task: usize, cell: &Cell) -> String {
+fn finished_in_words(task: TaskId, cell: &Cell) -> String {
     let scope = &cell.scope;
-    let profile = scope.profile.as_deref().unwrap_or_default();
+    let who = match (&scope.profile, &scope.role_name) {
+        (Some(profile), _) => format!("profile `{profile}`"),
+        (None, role) => format!("role `{}`", role.as_deref().unwrap_or_default()),
+    };
     let mut text = format!(
-        "task {task}: {} {} {} (profile `{profile}`): {}",
+        "task {task}: {} {} {} ({who}): {}",
         cell.table,
         scope.account(),
         scope.place.as_str(),

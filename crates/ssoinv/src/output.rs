@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use indicatif::ProgressBar;
-use ssoinv_aws::plan::{Entry, Plan};
+use ssoinv_aws::plan::Plan;
 use ssoinv_core::coverage::Ledger;
+use ssoinv_core::rows::TaskId;
 use ssoinv_core::scope::{Partition, Place, Scope};
 use ssoinv_core::table::{RowContext, Table, TableSchema};
 use ssoinv_output::{
@@ -35,7 +36,7 @@ pub(crate) enum WriteEnd {
     Written {
         target: Option<Target>,
         /// Rows of each task that AWS had given twice.
-        duplicates: Vec<(usize, u64)>,
+        duplicates: Vec<(TaskId, u64)>,
     },
     /// Nobody reads any more (`| head`).
     ReaderGone,
@@ -113,9 +114,8 @@ impl RowWriter {
         let written = (|| {
             for item in &mut rows {
                 let (task, batch) = item.map_err(|error| Some(store_error(&error)))?;
-                if let Entry::Task(task) = &plan.entries[task] {
-                    output.write(task.table, &batch).map_err(|error| written_error(&error, out))?;
-                }
+                let table = plan.table_of(task.slot);
+                output.write(table, &batch).map_err(|error| written_error(&error, out))?;
             }
             output.finish().map_err(|error| written_error(&error, out))
         })();
@@ -131,11 +131,11 @@ impl RowWriter {
 }
 
 /// The way of the rows from the runner to the writer, on disk where they are many.
-pub(crate) fn row_queue(tasks: usize, run_id: &str, app: &App) -> (RowQueue, Rows) {
+pub(crate) fn row_queue(slots: usize, run_id: &str, app: &App) -> (RowQueue, Rows) {
     let state = app.environment.state_folder().unwrap_or_else(|| std::env::temp_dir().join("ssoinv"));
     // What a dead run has left is no reason not to run.
     let _left = ssoinv_store::sweep(&state);
-    RowQueue::new(tasks, ROW_BUDGET, RunFolder::new(&state, run_id))
+    RowQueue::new(slots, ROW_BUDGET, RunFolder::new(&state, run_id))
 }
 
 /// Writes rows that are all there already, such as `ssoinv tables`.

@@ -1,5 +1,8 @@
-//! Identities without a profile: what the machine and the environment are, and roles assumed from an identity into many
-//! accounts. Both come out as profiles, so that nothing behind this knows the difference.
+//! Identities without a profile: what the machine and the environment are, roles assumed from an identity into many
+//! accounts, and roles in the accounts that a sign-in reaches. All come out as profiles, so that nothing behind this knows
+//! the difference.
+
+use std::sync::Arc;
 
 use ssoinv_core::scope::AccountId;
 
@@ -7,7 +10,9 @@ use super::endpoints::ConfiguredEndpoints;
 use super::names::RoleArn;
 use super::problem::Location;
 use super::settings::Settings;
-use super::source::{AssumeRole, CredentialSource, Kind, Machine, RoleSource, WebIdentity};
+use super::source::{
+    AssumeRole, CredentialSource, Kind, Machine, RoleSource, SsoRole, SsoSession, WebIdentity,
+};
 use super::{Env, Profile};
 
 /// The name that the machine's own identity goes by.
@@ -74,6 +79,35 @@ impl Profile {
             })),
             ..self.clone()
         }
+    }
+
+    /// A role in an account that a sign-in reaches. It is called where `user` is, a profile of that sign-in, if there is
+    /// one; it takes nothing else from it, no region either.
+    #[must_use]
+    pub fn discovered(
+        session: &Arc<SsoSession>,
+        user: Option<&Self>,
+        account_id: AccountId,
+        role_name: &str,
+    ) -> Self {
+        let mut profile = Self::nameless(session.cache_key());
+        if let Some(user) = user {
+            profile.ca_bundle.clone_from(&user.ca_bundle);
+            profile.use_fips_endpoint = user.use_fips_endpoint;
+            profile.use_dualstack_endpoint = user.use_dualstack_endpoint;
+            profile.endpoints = user.endpoints.clone();
+        }
+        profile.kind = if session.is_legacy() { Kind::SsoLegacy } else { Kind::SsoSession };
+        profile.account_id = Some(account_id);
+        profile.role_name = Some(role_name.to_owned());
+        profile.sso_session.clone_from(&session.name);
+        profile.sso_region = Some(session.sso_region.clone());
+        profile.credentials = CredentialSource::Sso(SsoRole {
+            session: Arc::clone(session),
+            account_id,
+            role_name: role_name.to_owned(),
+        });
+        profile
     }
 
     /// A profile that no file has.

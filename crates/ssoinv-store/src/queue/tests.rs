@@ -10,10 +10,24 @@ use crate::testing::{batch, rows_of};
 
 type Row = (Option<String>, i64);
 
-fn queue(tasks: usize, budget: usize) -> (RowQueue, Rows, TempDir) {
-    let state = tempfile::tempdir().unwrap();
-    let (queue, rows) = RowQueue::new(tasks, budget, RunFolder::new(state.path(), "r1"));
+/// A queue of so many slots, each with one part.
+fn queue(slots: usize, budget: usize) -> (RowQueue, Rows, TempDir) {
+    let (queue, rows, state) = closed_queue(slots, budget);
+    for slot in 0..slots {
+        queue.open(slot, 1);
+    }
     (queue, rows, state)
+}
+
+fn closed_queue(slots: usize, budget: usize) -> (RowQueue, Rows, TempDir) {
+    let state = tempfile::tempdir().unwrap();
+    let (queue, rows) = RowQueue::new(slots, budget, RunFolder::new(state.path(), "r1"));
+    (queue, rows, state)
+}
+
+/// The only task of a slot.
+fn only(slot: usize) -> TaskId {
+    TaskId { slot, part: 0 }
 }
 
 fn on_disk(state: &Path) -> usize {
@@ -22,7 +36,12 @@ fn on_disk(state: &Path) -> usize {
 
 /// Everything that leaves, by task.
 fn read(rows: &mut Rows) -> Vec<(usize, Vec<Row>)> {
-    let mut tasks: Vec<(usize, Vec<Row>)> = Vec::new();
+    let tasks = read_parts(rows);
+    tasks.into_iter().map(|(task, rows)| (task.slot, rows)).collect()
+}
+
+fn read_parts(rows: &mut Rows) -> Vec<(TaskId, Vec<Row>)> {
+    let mut tasks: Vec<(TaskId, Vec<Row>)> = Vec::new();
     for item in rows {
         let (task, batch) = item.unwrap();
         match tasks.last_mut() {
@@ -40,16 +59,16 @@ fn row(key: &str, number: i64) -> Row {
 #[test]
 fn rows_leave_sorted_in_the_order_of_the_plan() {
     let (queue, mut rows, state) = queue(4, 1 << 20);
-    let mut second = queue.task_buffer(1);
-    let mut last = queue.task_buffer(3);
+    let mut second = queue.task_buffer(only(1));
+    let mut last = queue.task_buffer(only(3));
     last.push(batch(&[(Some("z"), 1), (None, 2), (Some("b"), 3)])).unwrap();
     last.finish();
-    queue.skip(2);
+    queue.skip(only(2));
     second.push(batch(&[(Some("y"), 4)])).unwrap();
     second.push(batch(&[])).unwrap();
     second.push(batch(&[(None, 5), (Some("x"), 6)])).unwrap();
     second.finish();
-    queue.task_buffer(0).finish();
+    queue.task_buffer(only(0)).finish();
     assert_eq!(
         read(&mut rows),
         [(1, vec![row("x", 6), row("y", 4), (None, 5)]), (3, vec![row("b", 3), row("z", 1), (None, 2)]),]
@@ -64,22 +83,22 @@ fn a_row_that_aws_gave_twice_leaves_once() {
     for budget in [1 << 20, 0] {
         let (queue, mut rows, _state) = queue(2, budget);
         for task in 0..2 {
-            let mut buffer = queue.task_buffer(task);
+            let mut buffer = queue.task_buffer(only(task));
             buffer.push(batch(&[(Some("b"), 1), (Some("a"), 2), (Some("b"), 3)])).unwrap();
             buffer.push(batch(&[(Some("b"), 4), (None, 5), (None, 5), (Some("c"), 6)])).unwrap();
             buffer.finish();
         }
         let once = vec![row("a", 2), row("b", 1), row("c", 6), (None, 5), (None, 5)];
         assert_eq!(read(&mut rows), [(0, once.clone()), (1, once)], "the same ARN in two tasks is two rows");
-        assert_eq!(rows.duplicates(), &BTreeMap::from([(0, 2), (1, 2)]));
+        assert_eq!(rows.duplicates(), &BTreeMap::from([(only(0), 2), (only(1), 2)]));
     }
 }
 
 #[test]
 fn what_is_too_much_goes_to_disk_and_the_disk_is_given_back() {
     let (queue, mut rows, state) = queue(2, 64 << 10);
-    let mut late = queue.task_buffer(0);
-    let mut big = queue.task_buffer(1);
+    let mut late = queue.task_buffer(only(0));
+    let mut big = queue.task_buffer(only(1));
     let mut expected = Vec::new();
     for page in 0..200 {
         // Pages overlap by one row, and come in no order.
@@ -97,11 +116,11 @@ fn what_is_too_much_goes_to_disk_and_the_disk_is_given_back() {
     assert_eq!(on_disk(state.path()), 2, "the lock and one segment");
     assert!(queue.shared.state().waiting <= 32 << 10);
     let first = rows.next().unwrap().unwrap();
-    assert_eq!((first.0, rows_of(&first.1)), (0, vec![row("only", 1)]));
+    assert_eq!((first.0, rows_of(&first.1)), (only(0), vec![row("only", 1)]));
     let tasks = read(&mut rows);
     assert_eq!(tasks.len(), 1);
     assert!(tasks[0].1 == expected, "{} rows, {} expected", tasks[0].1.len(), expected.len());
-    assert_eq!(rows.duplicates()[&1], 199);
+    assert_eq!(rows.duplicates()[&only(1)], 199);
     drop((queue, rows));
     assert_eq!(on_disk(state.path()), 0);
 }
@@ -109,7 +128,7 @@ fn what_is_too_much_goes_to_disk_and_the_disk_is_given_back() {
 #[test]
 fn a_task_never_has_more_than_some_dozens_of_runs() {
     let (queue, mut rows, _state) = queue(1, 0);
-    let mut buffer = queue.task_buffer(0);
+    let mut buffer = queue.task_buffer(only(0));
     let pages = FAN_IN * FAN_IN + FAN_IN + 1;
     for page in 0..pages {
         let number = i64::try_from(page).unwrap();
@@ -127,16 +146,16 @@ fn a_task_never_has_more_than_some_dozens_of_runs() {
         .collect();
     expected.push(row("same", 0));
     assert_eq!(read(&mut rows), [(0, expected)], "of a key that comes again the oldest row stays");
-    assert_eq!(rows.duplicates()[&0], pages as u64 - 1);
+    assert_eq!(rows.duplicates()[&only(0)], pages as u64 - 1);
 }
 
 #[test]
 fn after_an_interrupt_what_has_ended_leaves_and_the_rest_is_passed_over() {
     let (queue, mut rows, _state) = queue(4, 1 << 20);
-    let mut unfinished = queue.task_buffer(0);
+    let mut unfinished = queue.task_buffer(only(0));
     unfinished.push(batch(&[(Some("half"), 1)])).unwrap();
     for task in [1, 3] {
-        let mut buffer = queue.task_buffer(task);
+        let mut buffer = queue.task_buffer(only(task));
         buffer.push(batch(&[(Some("whole"), 2)])).unwrap();
         buffer.finish();
     }
@@ -148,10 +167,10 @@ fn after_an_interrupt_what_has_ended_leaves_and_the_rest_is_passed_over() {
 fn a_reader_that_waits_is_woken_by_the_end() {
     let (queue, mut rows, _state) = queue(2, 1 << 20);
     let reader = thread::spawn(move || read(&mut rows));
-    let mut buffer = queue.task_buffer(1);
+    let mut buffer = queue.task_buffer(only(1));
     buffer.push(batch(&[(Some("a"), 1)])).unwrap();
     buffer.finish();
-    queue.skip(0);
+    queue.skip(only(0));
     assert_eq!(reader.join().unwrap(), [(1, vec![row("a", 1)])]);
 
     let (queue, mut rows, _state) = self::queue(1, 1 << 20);
@@ -161,14 +180,54 @@ fn a_reader_that_waits_is_woken_by_the_end() {
 }
 
 #[test]
+fn a_slot_waits_until_it_is_known_how_many_parts_it_has() {
+    let (queue, mut rows, _state) = closed_queue(4, 1 << 20);
+    let push = |slot: usize, part: usize, key: &str| {
+        let mut buffer = queue.task_buffer(TaskId { slot, part });
+        buffer.push(batch(&[(Some(key), 1)])).unwrap();
+        buffer.finish();
+    };
+    queue.open(2, 0);
+    queue.open(3, 1);
+    push(3, 0, "last");
+    queue.open(1, 2);
+    push(1, 1, "second");
+    push(1, 0, "first");
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let reader = thread::spawn(move || {
+        for item in &mut rows {
+            sender.send(item.unwrap().0).unwrap();
+        }
+    });
+    // Nobody knows yet what slot 0 has, so nothing may have left.
+    assert!(receiver.try_recv().is_err());
+    queue.open(0, 1);
+    queue.skip(only(0));
+    reader.join().unwrap();
+    let left: Vec<_> = receiver.iter().map(|task| (task.slot, task.part)).collect();
+    assert_eq!(left, [(1, 0), (1, 1), (3, 0)]);
+}
+
+#[test]
+fn slots_that_nobody_opened_are_passed_over_at_the_end() {
+    let (queue, mut rows, _state) = closed_queue(3, 1 << 20);
+    queue.open(1, 3);
+    let mut buffer = queue.task_buffer(TaskId { slot: 1, part: 2 });
+    buffer.push(batch(&[(Some("a"), 1)])).unwrap();
+    buffer.finish();
+    queue.close();
+    assert_eq!(read_parts(&mut rows), [(TaskId { slot: 1, part: 2 }, vec![row("a", 1)])]);
+}
+
+#[test]
 fn a_task_that_begins_anew_has_only_its_new_rows() {
     for budget in [1 << 20, 0] {
         let (queue, mut rows, _state) = queue(1, budget);
-        let mut first = queue.task_buffer(0);
+        let mut first = queue.task_buffer(only(0));
         first.push(batch(&[(Some("refused later"), 1)])).unwrap();
         drop(first);
         assert_eq!(queue.shared.state().waiting, 0);
-        let mut second = queue.task_buffer(0);
+        let mut second = queue.task_buffer(only(0));
         second.push(batch(&[(Some("answered"), 2)])).unwrap();
         second.finish();
         assert_eq!(read(&mut rows), [(0, vec![row("answered", 2)])]);
@@ -178,12 +237,12 @@ fn a_task_that_begins_anew_has_only_its_new_rows() {
 #[test]
 fn rows_that_nobody_reads_are_let_go() {
     let (queue, rows, state) = queue(2, 0);
-    let mut buffer = queue.task_buffer(0);
+    let mut buffer = queue.task_buffer(only(0));
     buffer.push(batch(&[(Some("a"), 1)])).unwrap();
     drop(rows);
     buffer.push(batch(&[(Some("b"), 2)])).unwrap();
     buffer.finish();
-    let mut other = queue.task_buffer(1);
+    let mut other = queue.task_buffer(only(1));
     other.push(batch(&[(Some("c"), 3)])).unwrap();
     let shared = queue.shared.state();
     assert_eq!((shared.waiting, shared.held.len(), shared.ended.len()), (0, 0, 0));
@@ -197,14 +256,15 @@ fn a_disk_that_says_no_reaches_both_sides() {
     let file = state.path().join("state");
     fs::write(&file, "").unwrap();
     let (queue, mut rows) = RowQueue::new(3, 0, RunFolder::new(&file, "r1"));
-    let mut buffer = queue.task_buffer(0);
+    (0..3).for_each(|slot| queue.open(slot, 1));
+    let mut buffer = queue.task_buffer(only(0));
     let error = buffer.push(batch(&[(Some("a"), 1)])).unwrap_err();
     assert!(matches!(&error, StoreError::Disk { path, .. } if path.starts_with(&file)), "{error:?}");
-    let mut other = queue.task_buffer(1);
+    let mut other = queue.task_buffer(only(1));
     assert_eq!(other.push(batch(&[(Some("a"), 1)])).unwrap_err().to_string(), error.to_string());
     // Not even what was finished without an error leaves: rows would be missing between.
     other.finish();
-    queue.skip(0);
+    queue.skip(only(0));
     assert_eq!(rows.next().unwrap().unwrap_err().to_string(), error.to_string());
     assert!(rows.next().is_none());
 }
@@ -212,7 +272,7 @@ fn a_disk_that_says_no_reaches_both_sides() {
 #[test]
 fn rows_that_are_gone_from_the_disk_are_an_error_on_both_sides() {
     let (queue, mut rows, state) = queue(2, 0);
-    let mut buffer = queue.task_buffer(0);
+    let mut buffer = queue.task_buffer(only(0));
     buffer.push(batch(&[(Some("a"), 1)])).unwrap();
     buffer.finish();
     let segment = state.path().join("runs/r1/segment-000001.arrows");
@@ -220,13 +280,13 @@ fn rows_that_are_gone_from_the_disk_are_an_error_on_both_sides() {
     let error = rows.next().unwrap().unwrap_err();
     assert!(matches!(&error, StoreError::Disk { path, .. } if *path == segment), "{error:?}");
     assert!(rows.next().is_none());
-    queue.task_buffer(1).push(batch(&[(Some("b"), 2)])).unwrap_err();
+    queue.task_buffer(only(1)).push(batch(&[(Some("b"), 2)])).unwrap_err();
 }
 
 #[test]
 fn a_thread_that_dies_while_it_writes_leaves_no_reader_waiting() {
     let (queue, mut rows, _state) = queue(1, 0);
-    let mut buffer = queue.task_buffer(0);
+    let mut buffer = queue.task_buffer(only(0));
     buffer.push(batch(&[(Some("a"), 1)])).unwrap();
     buffer.finish();
     queue.shared.state().held.values_mut().for_each(|held| held.busy = true);
@@ -239,10 +299,10 @@ fn a_thread_that_dies_while_it_writes_leaves_no_reader_waiting() {
 fn the_runner_uses_it_by_the_shared_words() {
     let (queue, mut rows, _state) = queue(2, 0);
     let store: &dyn RowStore = &queue;
-    let mut task = store.begin(1);
+    let mut task = store.begin(only(1));
     task.push(batch(&[(Some("a"), 1)])).unwrap();
     task.finish();
-    store.skip(0);
+    store.skip(only(0));
     assert_eq!(read(&mut rows), [(1, vec![row("a", 1)])]);
 }
 
@@ -308,10 +368,10 @@ proptest! {
                 scope.spawn(move || {
                     for &task in order.iter().skip(first).step_by(threads) {
                         let Some(pages) = &script[task] else {
-                            queue.skip(task);
+                            queue.skip(only(task));
                             continue;
                         };
-                        let mut buffer = queue.task_buffer(task);
+                        let mut buffer = queue.task_buffer(only(task));
                         let mut number = 0;
                         for keys in pages {
                             buffer.push(page(keys, &mut number)).unwrap();

@@ -1,17 +1,19 @@
 //! `ssoinv buckets|instances|functions|list`: the way of the data, station by station.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 use std::time::UNIX_EPOCH;
 
 use ssoinv_aws::clients::Clients;
-use ssoinv_aws::plan::{Plan, PlannedTable};
-use ssoinv_aws::reach::{self, Regions};
+use ssoinv_aws::plan::{self, Plan, PlannedTable, Regions};
+use ssoinv_aws::reach::{self, RegionChoice};
+use ssoinv_aws::regions::RegionPatterns;
 use ssoinv_aws::runner::{RunContext, Runner};
 use ssoinv_aws::stop::{Stop, StopReason};
 use ssoinv_aws::tables::AnyTable;
 use ssoinv_core::coverage::{Cell, Ledger};
+use ssoinv_core::rows::TaskId;
 use ssoinv_core::table::TableSchema;
 use ssoinv_sso::profile::Profile;
 
@@ -108,19 +110,21 @@ impl Run<'_> {
         };
 
         let regions = match &settings.regions {
-            RegionSource::Named { regions, .. } => Regions::Same(regions.clone()),
-            RegionSource::Variable { region, .. } => Regions::Same(vec![Arc::clone(region)]),
-            RegionSource::Profiles => Regions::OfProfile,
+            RegionSource::Named { regions, .. } => RegionChoice::Same(Regions::In(regions.clone())),
+            RegionSource::Variable { region, .. } => {
+                RegionChoice::Same(Regions::In(vec![Arc::clone(region)]))
+            }
+            RegionSource::Profiles => RegionChoice::OfProfile,
         };
         let reaches = reach::reaches(&self.profiles, &station.credentials, &regions, &names, &stop).await;
         let planned = self
             .tables
             .iter()
             .map(|table| PlannedTable { schema: Arc::clone(table.schema()), global: table.is_global() });
-        let plan = Arc::new(Plan::new(planned.collect(), reaches, settings.every_role));
+        let plan = Arc::new(Plan::new(planned.collect(), plan::visits(reaches, settings.every_role)));
         display.plan(Arc::clone(&plan));
 
-        let (queue, reader) = output::row_queue(plan.entries.len(), &self.id, app);
+        let (queue, reader) = output::row_queue(plan.slots(), &self.id, app);
         let writing = {
             let (stop, plan, bar) = (stop.clone(), Arc::clone(&plan), display.bar());
             let out = settings.output.out.clone();
@@ -135,12 +139,13 @@ impl Run<'_> {
             })
         };
         let only_regions = match &settings.regions {
-            RegionSource::Named { regions, .. } => Some(regions.iter().cloned().collect::<HashSet<_>>()),
+            RegionSource::Named { regions, .. } => {
+                RegionPatterns::new(regions.iter().map(|region| &**region)).ok().map(Arc::new)
+            }
             _ => None,
         };
         let context = RunContext {
             tables: self.tables.clone(),
-            profiles: self.profiles.clone(),
             credentials: station.credentials,
             clients: Clients::new(station.context),
             policy: settings.station.policy,
@@ -156,7 +161,7 @@ impl Run<'_> {
         let written = tokio::task::block_in_place(|| writing.join());
         let written = written.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let heard = display.end();
-        self.end(&plan, heard, written, &stop)
+        self.end(heard, written, &stop)
     }
 
     /// Sees to it that there is an identity, and makes it the roles that it is to assume; gives the accounts' names.
@@ -175,19 +180,13 @@ impl Run<'_> {
     }
 
     /// Ledger, summary, files and exit code, when nothing moves any more.
-    fn end(
-        &self,
-        plan: &Plan,
-        mut heard: Heard,
-        written: WriteEnd,
-        stop: &Stop,
-    ) -> Result<ExitCode, CommandError> {
+    fn end(&self, mut heard: Heard, written: WriteEnd, stop: &Stop) -> Result<ExitCode, CommandError> {
         let app = self.app;
         let duplicates = match &written {
             WriteEnd::Written { duplicates, .. } => duplicates.as_slice(),
             _ => &[],
         };
-        let ledger = ledger(plan, std::mem::take(&mut heard.cells), duplicates, &self.id);
+        let ledger = ledger(std::mem::take(&mut heard.cells), duplicates, &self.id);
         warnings::after_the_run(&heard, &ledger, app);
         let mut code = exit_codes::of_ledger(&ledger);
         if stop.reason() == Some(StopReason::Interrupted) {
@@ -228,19 +227,13 @@ impl Run<'_> {
 }
 
 /// The cells in the plan's order, less the rows that AWS had given twice.
-fn ledger(
-    plan: &Plan,
-    mut cells: HashMap<usize, Vec<Cell>>,
-    duplicates: &[(usize, u64)],
-    run_id: &str,
-) -> Ledger {
+fn ledger(mut cells: BTreeMap<TaskId, Vec<Cell>>, duplicates: &[(TaskId, u64)], run_id: &str) -> Ledger {
     for (task, number) in duplicates {
         if let Some(cell) = cells.get_mut(task).and_then(|cells| cells.first_mut()) {
             cell.rows -= number;
         }
     }
-    let cells = (0..plan.entries.len()).flat_map(|index| cells.remove(&index).unwrap_or_default());
-    Ledger { run_id: run_id.into(), cells: cells.collect() }
+    Ledger { run_id: run_id.into(), cells: cells.into_values().flatten().collect() }
 }
 
 /// Names the run: the time of its start, and the process.
