@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use expect_test::expect;
+use ssoinv_sim::{Control, Effect, Fault, Service};
 use tempfile::TempDir;
 
-use crate::support::{Run, World, column, run, seeded, ssoinv, walk};
+use crate::support::{Run, World, column, run, seeded, ssoinv, statuses, walk};
 
 crate::tests![
     defaults_are_shown,
@@ -22,7 +23,10 @@ crate::tests![
     the_format_from_each_layer,
     limits_are_heeded,
     nobody_is_asked_where_it_is_set,
-    mistakes_in_the_file,
+    names_that_mean_nothing,
+    values_of_the_wrong_type,
+    values_that_mean_nothing,
+    a_file_that_is_no_toml,
     a_file_that_cannot_be_read,
     mistakes_in_variables,
     names_that_control_terminals_do_not,
@@ -55,9 +59,24 @@ impl Home {
         told(&self.shown(run(self.command(arguments, variables))))
     }
 
-    fn shown(&self, run: Run) -> Run {
+    fn shown(&self, mut run: Run) -> Run {
         let home = self.folder.path().display().to_string();
-        Run { stdout: run.stdout.replace(&home, "~"), stderr: run.stderr.replace(&home, "~"), ..run }
+        for text in [&mut run.stdout, &mut run.stderr] {
+            *text = text.replace(&home, "~");
+        }
+        run
+    }
+
+    /// What any command ends with for each of these files, though it needs none of what they set.
+    fn refuses(&self, configs: &[&str]) -> String {
+        let mut all = String::new();
+        for config in configs {
+            self.write(config);
+            let told = self.told("tables", &[]);
+            assert_eq!(told, self.told("settings", &[]));
+            all += &format!("{config}\n{told}\n");
+        }
+        all
     }
 }
 
@@ -282,12 +301,22 @@ fn the_format_from_each_layer() {
 
 fn limits_are_heeded() {
     let world = World::new(seeded(4));
-    write_config(world.home.path(), "concurrency = 1\nmax_time = '1ns'");
-    // No time at all: nothing is tried, whatever the machine.
-    world.run("buckets --all-profiles").ended(4);
+    let on_lists = |effect| {
+        world.simulator.clear_faults();
+        world.simulator.fault(Fault::new(effect).operation("ListBuckets")).expect("a fault");
+    };
+    write_config(world.home.path(), "concurrency = 1\nmax_time = '1ms'");
+    on_lists(Effect::Stall);
+    let (run, ledger) = world.with_ledger("buckets --all-profiles");
+    run.ended(4);
+    assert_eq!(statuses(&ledger), "not_tried 4");
+    // Long enough for any that may go at once to meet.
+    on_lists(Effect::Latency(50));
+    world.control(Control::ResetCounters {});
     world.run("buckets --all-profiles --max-time 10m").ended(0);
-    let world = world.variable("SSOINV_MAX_TIME", "10m");
-    world.run("buckets --all-profiles").ended(0);
+    assert_eq!(world.simulator.peak(Service::S3, "us-east-1"), 1);
+    world.simulator.clear_faults();
+    world.variable("SSOINV_MAX_TIME", "10m").run("buckets --all-profiles").ended(0);
 }
 
 fn nobody_is_asked_where_it_is_set() {
@@ -322,35 +351,8 @@ fn nobody_is_asked_where_it_is_set() {
     assert_eq!(home.told("login", &[("SSOINV_NO_INPUT", "false")]), asked);
 }
 
-fn mistakes_in_the_file() {
+fn names_that_mean_nothing() {
     let home = Home::new("");
-    let mut all = String::new();
-    for config in [
-        "wide = true\nconcurency = 64",
-        "[profile.dev]\nregion = 'eu-west-1'",
-        "wide = 'true'",
-        "concurrency = '64'",
-        "concurrency = 4096",
-        "max_time = 45",
-        "max_time = 'soon'",
-        "redirect_port = 0",
-        "\n\nregion = 'us-esat1'",
-        "region = ['eu-west-1', 1]",
-        "region = []",
-        "output = 'rows.csv'",
-        "include_secrets = true",
-        "wide = true\nwide = true",
-        "wide = yes",
-        "output = 'csv\nwide = true",
-    ] {
-        home.write(config);
-        // Every command, though it needs none of them.
-        let told = home.told("tables", &[]);
-        assert_eq!(told, home.told("settings", &[]));
-        all += &format!("{config}\n{told}\n");
-    }
-    home.write(b"wide = true\n# \xff");
-    all += &home.told("tables", &[]);
     expect![[r#"
         wide = true
         concurency = 64
@@ -370,6 +372,26 @@ fn mistakes_in_the_file() {
         hint: a setting is named as its flag is: `max_time` is `--max-time`
         -- exit 2
 
+        include_secrets = true
+        -- stderr
+        error: ~/.config/ssoinv/config.toml:1: there is no setting `include_secrets`
+          there are: attempt_timeout, concurrency, connect_timeout, max_time, no_browser, no_credential_cache, no_credential_process, no_input, output, redirect_port, region, retry_time, spreadsheet, use_device_code, wide
+
+        hint: a setting is named as its flag is: `max_time` is `--max-time`
+        -- exit 2
+
+    "#]].assert_eq(&home.refuses(&[
+        "wide = true\nconcurency = 64",
+        "[profile.dev]\nregion = 'eu-west-1'",
+        "include_secrets = true",
+    ]));
+    // That is no matter of what asks nothing of the file.
+    run(home.command("--help", &[])).ended(0);
+    run(home.command("--version", &[])).ended(0);
+}
+
+fn values_of_the_wrong_type() {
+    expect![[r#"
         wide = 'true'
         -- stderr
         error: ~/.config/ssoinv/config.toml:1: `wide` is a text, not true or false
@@ -384,16 +406,34 @@ fn mistakes_in_the_file() {
         hint: write its digits, without quotes
         -- exit 2
 
-        concurrency = 4096
-        -- stderr
-        error: ~/.config/ssoinv/config.toml:1: `concurrency` is `4096`, which is not a number from 1 to 1024
-        -- exit 2
-
         max_time = 45
         -- stderr
         error: ~/.config/ssoinv/config.toml:1: `max_time` is a number, not a text
 
         hint: write it in quotes
+        -- exit 2
+
+        region = ['eu-west-1', 1]
+        -- stderr
+        error: ~/.config/ssoinv/config.toml:1: `region` is a list with a number in it, not a list of texts
+
+        hint: write each in quotes, like `["one", "two"]`
+        -- exit 2
+
+    "#]]
+    .assert_eq(&Home::new("").refuses(&[
+        "wide = 'true'",
+        "concurrency = '64'",
+        "max_time = 45",
+        "region = ['eu-west-1', 1]",
+    ]));
+}
+
+fn values_that_mean_nothing() {
+    expect![[r#"
+        concurrency = 4096
+        -- stderr
+        error: ~/.config/ssoinv/config.toml:1: `concurrency` is `4096`, which is not a number from 1 to 1024
         -- exit 2
 
         max_time = 'soon'
@@ -415,13 +455,6 @@ fn mistakes_in_the_file() {
         hint: did you mean `us-east-1`?
         -- exit 2
 
-        region = ['eu-west-1', 1]
-        -- stderr
-        error: ~/.config/ssoinv/config.toml:1: `region` is a list with a number in it, not a list of texts
-
-        hint: write each in quotes, like `["one", "two"]`
-        -- exit 2
-
         region = []
         -- stderr
         error: ~/.config/ssoinv/config.toml:1: `region` names nothing
@@ -436,14 +469,23 @@ fn mistakes_in_the_file() {
         hint: to write to a file, say `--out rows.csv`
         -- exit 2
 
-        include_secrets = true
-        -- stderr
-        error: ~/.config/ssoinv/config.toml:1: there is no setting `include_secrets`
-          there are: attempt_timeout, concurrency, connect_timeout, max_time, no_browser, no_credential_cache, no_credential_process, no_input, output, redirect_port, region, retry_time, spreadsheet, use_device_code, wide
+    "#]].assert_eq(&Home::new("").refuses(&[
+        "concurrency = 4096",
+        "max_time = 'soon'",
+        "redirect_port = 0",
+        "\n\nregion = 'us-esat1'",
+        "region = []",
+        "output = 'rows.csv'",
+    ]));
+}
 
-        hint: a setting is named as its flag is: `max_time` is `--max-time`
-        -- exit 2
-
+fn a_file_that_is_no_toml() {
+    let home = Home::new("");
+    let mut all =
+        home.refuses(&["wide = true\nwide = true", "wide = yes", "output = 'csv\nwide = true", "[region"]);
+    home.write(b"wide = true\n# \xff");
+    all += &home.told("tables", &[]);
+    expect![[r#"
         wide = true
         wide = true
         -- stderr
@@ -467,13 +509,17 @@ fn mistakes_in_the_file() {
         hint: a setting is a line like `max_time = "45m"`, `concurrency = 64` or `wide = true`
         -- exit 2
 
+        [region
+        -- stderr
+        error: ~/.config/ssoinv/config.toml:1: this is not TOML: unclosed table, expected `]`
+
+        hint: a setting is a line like `max_time = "45m"`, `concurrency = 64` or `wide = true`
+        -- exit 2
+
         -- stderr
         error: ~/.config/ssoinv/config.toml:2: this is not UTF-8 text
         -- exit 2
     "#]].assert_eq(&all);
-    // Not what asks nothing of it.
-    run(home.command("--help", &[])).ended(0);
-    run(home.command("--version", &[])).ended(0);
 }
 
 fn a_file_that_cannot_be_read() {

@@ -78,7 +78,7 @@ fn read_all(file: File) -> io::Result<Vec<u8>> {
 /// What the bytes of a file say, by key. Values have the form of their setting; what they mean isn't looked at.
 fn parse(bytes: &[u8], place: &str) -> Result<BTreeMap<&'static str, Given>, CommandError> {
     let at = |offset: usize| {
-        let line = bytes[..offset.min(bytes.len())].iter().filter(|&&byte| byte == b'\n').count() + 1;
+        let line = bytes[..offset.min(bytes.len())].split(|&byte| byte == b'\n').count();
         format!("{place}:{line}")
     };
     let text = str::from_utf8(bytes).map_err(|error| {
