@@ -1,7 +1,7 @@
 //! Station 2: flag > environment > file, resolved once, into plain structs. Nothing behind this module reads a flag or a
 //! variable of ssoinv's own.
 //!
-//! What can be set at all: [`list`]. What counts for more: [`layers`]. How values are written: [`values`], [`file`].
+//! What can be set at all: [`list`]. What counts for more: [`layers`]. How values are written: [`values`], [`mod@file`].
 
 pub(crate) mod file;
 mod layers;
