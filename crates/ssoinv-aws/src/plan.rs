@@ -70,6 +70,18 @@ impl Reach {
         }
     }
 
+    /// The same account as a role that a sign-in has there.
+    #[must_use]
+    pub fn as_role(&self, session: &Arc<SsoSession>, role: &str) -> Self {
+        let Some(account) = self.account_id else { return self.clone() };
+        Self {
+            access: Arc::new(self.access.in_account(session, account, role)),
+            role_name: Some(role.into()),
+            principal: format!("sso {} {account} {role}", session.cache_key()).into(),
+            ..self.clone()
+        }
+    }
+
     /// What tells accounts apart: the ID, or the profile where it isn't known.
     #[must_use]
     pub fn account_key(&self) -> &str {
@@ -166,37 +178,14 @@ pub enum Start {
 /// An account whose roles are to be listed.
 #[derive(Clone, Debug)]
 pub struct RoleSearch {
-    /// The account, not yet as any role: its access is a profile of the sign-in, or none.
+    /// The account, not yet as any role.
     pub reach: Reach,
     /// The sign-in.
     pub session: Arc<SsoSession>,
-    /// A profile of the sign-in, which says where it is called.
-    pub user: Option<Arc<Profile>>,
     /// Which roles are wanted.
     pub choice: Arc<RoleChoice>,
     /// Whether each of them is, instead of the first that is granted.
     pub every_role: bool,
-}
-
-impl RoleSearch {
-    /// The account as one of its roles.
-    #[must_use]
-    pub fn as_role(&self, role: &str) -> Reach {
-        discovered(self.reach.clone(), &self.session, self.user.as_deref(), role)
-    }
-}
-
-/// An account that a sign-in reaches, as one of its roles.
-#[must_use]
-pub fn discovered(reach: Reach, session: &Arc<SsoSession>, user: Option<&Profile>, role: &str) -> Reach {
-    let Some(account) = reach.account_id else { return reach };
-    let access = Arc::new(Profile::discovered(session, user, account, role));
-    Reach {
-        principal: format!("sso {} {account} {role}", session.cache_key()).into(),
-        role_name: Some(role.into()),
-        access,
-        ..reach
-    }
 }
 
 /// The tasks of a visit.

@@ -22,6 +22,17 @@ pub enum RegionChoice {
     OfProfile,
 }
 
+impl RegionChoice {
+    /// For an account that no profile stands for.
+    #[must_use]
+    pub fn of_account(&self) -> Regions {
+        match self {
+            Self::Same(regions) => regions.clone(),
+            Self::OfProfile => Regions::In(Vec::new()),
+        }
+    }
+}
+
 /// Profiles that are identified at once: those whose account the files don't tell need a call.
 const AT_ONCE: usize = 16;
 

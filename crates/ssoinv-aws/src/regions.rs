@@ -57,6 +57,11 @@ impl RegionPatterns {
         self.globs.is_empty().then_some(self.names.as_slice())
     }
 
+    /// The names among them.
+    pub fn plain(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
+    }
+
     /// Whether every region is meant.
     #[must_use]
     pub fn is_all(&self) -> bool {
@@ -83,6 +88,15 @@ impl RegionPatterns {
             .collect()
     }
 }
+
+/// What was typed alike means the same.
+impl PartialEq for RegionPatterns {
+    fn eq(&self, other: &Self) -> bool {
+        self.typed == other.typed
+    }
+}
+
+impl Eq for RegionPatterns {}
 
 impl fmt::Display for RegionPatterns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

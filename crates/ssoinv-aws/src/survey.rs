@@ -45,8 +45,9 @@ async fn roles(
 ) -> Result<Vec<Vec<Reach>>, Failure> {
     let Some(account) = search.reach.account_id else { return Ok(vec![vec![search.reach.clone()]]) };
     let store = &means.context.credentials;
-    let offered = store.account_roles(&search.session, search.user.as_deref(), account, on_park).await?;
-    let chosen: Vec<Reach> = search.choice.choose(&offered).iter().map(|role| search.as_role(role)).collect();
+    let offered = store.account_roles(&search.session, Some(&search.reach.access), account, on_park).await?;
+    let chosen = search.choice.choose(&offered);
+    let chosen: Vec<Reach> = chosen.iter().map(|role| search.reach.as_role(&search.session, role)).collect();
     if chosen.is_empty() {
         return Err(no_role(search, &offered));
     }

@@ -36,6 +36,8 @@ pub enum Status {
     Unreachable,
     /// A profile that can't be used, no region set, MFA needed.
     Misconfigured,
+    /// Expected, but the sign-in doesn't reach it.
+    NotOffered,
     /// Anything else, with the service's code.
     Failed,
     /// Interrupted, or out of time.
@@ -56,6 +58,7 @@ impl Status {
             Self::SignInExpired => "sign_in_expired",
             Self::Unreachable => "unreachable",
             Self::Misconfigured => "misconfigured",
+            Self::NotOffered => "not_offered",
             Self::Failed => "failed",
             Self::NotTried => "not_tried",
         }

@@ -24,6 +24,8 @@ pub enum FailureKind {
     Unreachable,
     /// A profile that can't be used, no region set, MFA needed.
     Misconfigured,
+    /// Expected, but the sign-in doesn't reach it.
+    NotOffered,
     /// Anything else, with the service's code.
     Failed,
     /// Interrupted, or out of time.
@@ -42,6 +44,7 @@ impl FailureKind {
             Self::SignInExpired => Status::SignInExpired,
             Self::Unreachable => Status::Unreachable,
             Self::Misconfigured => Status::Misconfigured,
+            Self::NotOffered => Status::NotOffered,
             Self::Failed => Status::Failed,
             Self::NotTried => Status::NotTried,
         }

@@ -27,6 +27,18 @@ impl PaceLimits {
     pub const PORTAL: Self =
         Self { burst: 16.0, initial_rate: 8.0, max_rate: 20.0, min_rate: 0.5, rise: 0.5 };
 
+    /// The same, but never faster than `rate` calls a second.
+    #[must_use]
+    pub fn capped(self, rate: f64) -> Self {
+        Self {
+            burst: self.burst.min(rate.max(1.0)),
+            initial_rate: self.initial_rate.min(rate),
+            max_rate: self.max_rate.min(rate),
+            min_rate: self.min_rate.min(rate),
+            ..self
+        }
+    }
+
     /// EC2's describe calls, per account and region: a bucket of 100, refilled with 20 a second ("Request throttling
     /// for the Amazon EC2 API", non-mutating actions).
     pub const EC2: Self = Self { burst: 100.0, initial_rate: 20.0, max_rate: 20.0, min_rate: 0.5, rise: 1.0 };

@@ -16,7 +16,6 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use ssoinv_core::event::{Event, Notice};
 use ssoinv_core::failure::{Failure, FailureKind, Remedy};
-use ssoinv_core::pace::PaceLimits;
 use ssoinv_core::scope::{AccountId, Partition, is_region_name, partition_of_region};
 use ssoinv_core::secret::Secret;
 use tokio::sync::OnceCell;
@@ -326,7 +325,7 @@ impl CredentialStore {
             let mut turnstiles = self.turnstiles.lock().unwrap_or_else(PoisonError::into_inner);
             let turnstile = turnstiles
                 .entry(session.portal.clone())
-                .or_insert_with(|| Arc::new(Turnstile::new(PaceLimits::PORTAL)));
+                .or_insert_with(|| Arc::new(Turnstile::new(self.context.portal_pace)));
             let portal = Portal::new(&session.portal, Arc::clone(turnstile), Arc::clone(&self.context));
             let session = Arc::new(session);
             let tokens = TokenSource::new(Arc::clone(&session), portal.clone(), Arc::clone(&self.context));

@@ -11,6 +11,7 @@ use std::time::Duration;
 use ssoinv_core::clock::Clock;
 use ssoinv_core::event::{Event, Events};
 use ssoinv_core::failure::{Failure, FailureKind};
+use ssoinv_core::pace::PaceLimits;
 use ssoinv_core::retry::RetryPolicy;
 use ssoinv_core::scope::is_region_name;
 
@@ -55,6 +56,8 @@ pub struct SsoContext {
     pub flow: Flow,
     /// How long calls to the portal, the sign-in and STS are tried; the portal's limits last for minutes.
     pub retry: RetryPolicy,
+    /// How fast a portal may be called.
+    pub portal_pace: PaceLimits,
     /// What all clients have in common.
     pub sdk: Sdk,
     /// Whether `credential_process` may be run.

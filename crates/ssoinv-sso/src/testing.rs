@@ -69,6 +69,7 @@ pub(crate) fn context(http: SharedHttpClient, timeouts: Timeouts) -> Arc<SsoCont
         sdk: Sdk::new(http, &clock(), timeouts),
         run_processes: false,
         credential_cache: false,
+        portal_pace: ssoinv_core::pace::PaceLimits::PORTAL,
     })
 }
 

@@ -47,6 +47,10 @@ pub(crate) enum Command {
     Logout(LogoutArgs),
     /// Show whose credentials the profiles have, and how long the sign-in lasts
     Whoami(WhoamiArgs),
+    /// Show every account that the sign-in reaches
+    Accounts(AccountsArgs),
+    /// Show every role that the sign-in has in every account
+    Roles(AccountsArgs),
     /// Show every profile: its kind, account, role, session, and what is wrong with it
     Profiles(ProfilesArgs),
     /// Show the tables, or the columns of one
@@ -127,14 +131,43 @@ pub(crate) struct SelectionArgs {
     #[command(flatten)]
     pub(crate) identity: IdentityArgs,
 
-    /// Regions to ask for regional tables, several with commas [default: AWS_REGION, AWS_DEFAULT_REGION, each
-    /// profile's own]
+    /// Use every account that the sign-in reaches, with no profile for it
+    #[arg(long, conflicts_with_all = ["profile", "all_profiles", "ambient", "assume_role"])]
+    pub(crate) all_accounts: bool,
+
+    /// The role to take in each account: names or globs, in order of preference [default: one that is known to read only,
+    /// by its name]
+    #[arg(long, value_name = "ROLE", value_delimiter = ',')]
+    pub(crate) role: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) accounts: AccountArgs,
+
+    /// Regions to ask for regional tables: names or globs, several with commas, or `all` that are enabled in the account
+    /// [default: AWS_REGION, AWS_DEFAULT_REGION, each profile's own; with --all-accounts, `all`]
     #[arg(long, short, value_name = "REGION", value_delimiter = ',')]
     pub(crate) region: Vec<String>,
 
     /// Keep the roles of one account apart, and ask with each
     #[arg(long)]
     pub(crate) every_role: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection")]
+pub(crate) struct AccountArgs {
+    /// The sso-session whose accounts are meant [default: that of AWS_PROFILE or `default`, else the only one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sso_session: Option<String>,
+
+    /// Only these accounts: IDs, globs of names, or a file of IDs; several with commas. With --assume-role, `all` are the
+    /// active ones of the organisation
+    #[arg(long, value_name = "ACCOUNT", value_delimiter = ',')]
+    pub(crate) account: Vec<String>,
+
+    /// Not these accounts: IDs, globs of names, or a file of IDs; several with commas
+    #[arg(long, value_name = "ACCOUNT", value_delimiter = ',')]
+    pub(crate) exclude_account: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -160,10 +193,6 @@ pub(crate) struct IdentityArgs {
     /// Assume the role of this name in each account of --account, from the one profile or from what this machine is
     #[arg(long, value_name = "ROLE", requires = "account", conflicts_with = "all_profiles")]
     pub(crate) assume_role: Option<String>,
-
-    /// The accounts to assume the role in: IDs with commas, a file of them, or `all` active ones of the organisation
-    #[arg(long, value_name = "ID,…|FILE|all", requires = "assume_role")]
-    pub(crate) account: Option<String>,
 
     /// The external ID that the role asks for
     #[arg(long, value_name = "ID", requires = "assume_role")]
@@ -285,6 +314,10 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "TIME", value_parser = values::time)]
     pub(crate) retry_time: Option<Duration>,
 
+    /// Calls a second to the portal of IAM Identity Center, at most [default: 20]
+    #[arg(long, value_name = "N", value_parser = values::portal_rate)]
+    pub(crate) portal_rate: Option<u32>,
+
     /// How long connecting may take [default: 5s]
     #[arg(long, value_name = "TIME", value_parser = values::time)]
     pub(crate) connect_timeout: Option<Duration>,
@@ -350,6 +383,18 @@ pub(crate) struct WhoamiArgs {
     pub(crate) profiles: ProfileArgs,
     #[command(flatten)]
     pub(crate) credentials: CredentialArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AccountsArgs {
+    #[command(flatten)]
+    pub(crate) accounts: AccountArgs,
+    #[command(flatten)]
+    pub(crate) sign_in: SignInArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]

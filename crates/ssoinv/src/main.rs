@@ -10,6 +10,7 @@ mod cli;
 mod command_error;
 mod commands;
 mod demo;
+mod discovery;
 mod display;
 mod env_vars;
 mod exit_codes;

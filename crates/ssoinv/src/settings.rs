@@ -12,24 +12,29 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ssoinv_aws::plan::Regions;
+use ssoinv_aws::reach::RegionChoice;
+use ssoinv_aws::regions::{self, RegionPatterns};
+use ssoinv_aws::roles::RoleChoice;
+use ssoinv_core::pace::PaceLimits;
 use ssoinv_core::retry::RetryPolicy;
 use ssoinv_output::Format;
 use ssoinv_sso::session::{Flow, Interaction};
 
-use crate::account_list::AccountList;
+use crate::account_list::{AccountList, AccountSelection};
 use crate::app::App;
 use crate::browser::Browser;
 use crate::cli::{
-    CollectArgs, CredentialArgs, IdentityArgs, LimitArgs, OutputArgs, ProfileArgs, SelectionArgs, SignInArgs,
+    AccountArgs, CollectArgs, CredentialArgs, LimitArgs, OutputArgs, ProfileArgs, SelectionArgs, SignInArgs,
 };
 use crate::command_error::CommandError;
 use crate::env_vars::Environment;
 
 pub(crate) use layers::{Layers, Resolved, Source};
 use list::{
-    ATTEMPT_TIMEOUT, CONCURRENCY, CONNECT_TIMEOUT, MAX_TIME, NO_BROWSER, NO_CREDENTIAL_CACHE,
-    NO_CREDENTIAL_PROCESS, NO_INPUT, OUTPUT, REDIRECT_PORT, REGION, RETRY_TIME, SPREADSHEET, USE_DEVICE_CODE,
-    WIDE,
+    ATTEMPT_TIMEOUT, CONCURRENCY, CONNECT_TIMEOUT, EXCLUDE_ACCOUNT, MAX_TIME, NO_BROWSER,
+    NO_CREDENTIAL_CACHE, NO_CREDENTIAL_PROCESS, NO_INPUT, OUTPUT, PORTAL_RATE, REDIRECT_PORT, REGION,
+    RETRY_TIME, ROLE, SPREADSHEET, SSO_SESSION, USE_DEVICE_CODE, WIDE,
 };
 
 /// What a switch says, where it or its opposite was typed.
@@ -70,24 +75,55 @@ impl ProfileChoice {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RegionSource {
     /// `--region`, or the setting of that name.
-    Named { regions: Vec<Arc<str>>, source: Source },
+    Named { regions: Arc<RegionPatterns>, source: Source },
     /// A variable of AWS's with one region.
     Variable { name: &'static str, region: Arc<str> },
     /// Each profile's own.
     Profiles,
+    /// Every one that is enabled in the account, since nobody said anything else.
+    Enabled(Arc<RegionPatterns>),
 }
 
 impl RegionSource {
     fn new(args: &SelectionArgs, layers: &Layers) -> Result<Self, CommandError> {
-        let texts: Vec<&str> =
-            args.region.iter().map(|region| region.trim()).filter(|region| !region.is_empty()).collect();
+        let texts = typed(&args.region);
         let flag = if texts.is_empty() { None } else { Some(layers::typed(&REGION, &texts)?) };
         let Resolved { value: regions, source } = layers.resolve(&REGION, flag)?;
+        let patterns = |typed: &[Arc<str>]| match RegionPatterns::new(typed.iter().map(|region| &**region)) {
+            Ok(patterns) => Ok(Arc::new(patterns)),
+            Err(error) => Err(CommandError::usage(format!("a region is no pattern: {error}"))),
+        };
         Ok(match (source, regions.as_slice()) {
+            // What every AWS tool reads is about one region, and profiles' regions are about profiles.
+            (Source::StandIn(_) | Source::Default, _) if args.all_accounts => {
+                Self::Enabled(patterns(&[regions::ALL.into()])?)
+            }
             (_, []) => Self::Profiles,
             (Source::StandIn(name), [region, ..]) => Self::Variable { name, region: Arc::clone(region) },
-            (source, _) => Self::Named { regions, source },
+            (source, regions) => Self::Named { regions: patterns(regions)?, source },
         })
+    }
+
+    /// Where regional tables are asked.
+    pub(crate) fn choice(&self) -> RegionChoice {
+        match self {
+            Self::Named { regions, .. } | Self::Enabled(regions) => {
+                RegionChoice::Same(match regions.names() {
+                    Some(names) => Regions::In(names.to_vec()),
+                    None => Regions::Enabled(Arc::clone(regions)),
+                })
+            }
+            Self::Variable { region, .. } => RegionChoice::Same(Regions::In(vec![Arc::clone(region)])),
+            Self::Profiles => RegionChoice::OfProfile,
+        }
+    }
+
+    /// What rows of account-wide tables are kept, where not all are.
+    pub(crate) fn only(&self) -> Option<Arc<RegionPatterns>> {
+        match self {
+            Self::Named { regions, .. } if !regions.is_all() => Some(Arc::clone(regions)),
+            _ => None,
+        }
     }
 
     /// For the summary.
@@ -96,6 +132,7 @@ impl RegionSource {
             Self::Named { source, .. } => format!("from `{source}`"),
             Self::Variable { name, .. } => format!("from `{name}`"),
             Self::Profiles => "from the profiles".to_owned(),
+            Self::Enabled(_) => "all that are enabled".to_owned(),
         }
     }
 }
@@ -240,6 +277,8 @@ pub(crate) struct StationSettings {
     pub(crate) credential_cache: bool,
     pub(crate) concurrency: usize,
     pub(crate) policy: RetryPolicy,
+    /// How fast the portal may be called.
+    pub(crate) portal_pace: PaceLimits,
     pub(crate) connect_timeout: Duration,
     pub(crate) attempt_timeout: Duration,
 }
@@ -283,6 +322,8 @@ impl StationSettings {
                 max_attempts,
                 throttle_budget: layers.value(&RETRY_TIME, limits.retry_time)?,
             },
+            portal_pace: PaceLimits::PORTAL
+                .capped(f64::from(layers.value(&PORTAL_RATE, limits.portal_rate)?)),
             connect_timeout: layers.value(&CONNECT_TIMEOUT, limits.connect_timeout)?,
             attempt_timeout: layers.value(&ATTEMPT_TIMEOUT, limits.attempt_timeout)?,
         })
@@ -299,11 +340,74 @@ pub(crate) struct AssumeSettings {
 }
 
 impl AssumeSettings {
-    fn new(args: &IdentityArgs) -> Result<Option<Self>, CommandError> {
-        let (Some(role), Some(account)) = (&args.assume_role, &args.account) else { return Ok(None) };
-        let (accounts, external_id) = (AccountList::parse(account)?, args.external_id.clone());
-        Ok(Some(Self { role: role.clone(), accounts, external_id }))
+    fn new(args: &SelectionArgs) -> Result<Option<Self>, CommandError> {
+        let Some(role) = &args.identity.assume_role else { return Ok(None) };
+        let accounts = AccountList::parse(&args.accounts.account)?;
+        Ok(Some(Self { role: role.clone(), accounts, external_id: args.identity.external_id.clone() }))
     }
+}
+
+/// Which accounts of a sign-in are meant.
+#[derive(Clone, Debug)]
+pub(crate) struct AccountSettings {
+    pub(crate) sso_session: Option<String>,
+    pub(crate) accounts: AccountSelection,
+}
+
+impl AccountSettings {
+    pub(crate) fn new(args: &AccountArgs, layers: &Layers) -> Result<Self, CommandError> {
+        let excluded = match typed(&args.exclude_account) {
+            texts if texts.is_empty() => None,
+            texts => Some(layers::typed(&EXCLUDE_ACCOUNT, &texts)?),
+        };
+        let excluded = layers.resolve(&EXCLUDE_ACCOUNT, excluded)?;
+        Ok(Self {
+            sso_session: layers.value(&SSO_SESSION, args.sso_session.clone().map(Some))?,
+            accounts: AccountSelection::new(&typed(&args.account), &excluded)?,
+        })
+    }
+}
+
+/// Every account that a sign-in reaches, and the role to take there.
+#[derive(Clone, Debug)]
+pub(crate) struct DiscoverySettings {
+    pub(crate) of: AccountSettings,
+    pub(crate) roles: Arc<RoleChoice>,
+}
+
+impl DiscoverySettings {
+    fn new(args: &SelectionArgs, layers: &Layers) -> Result<Option<Self>, CommandError> {
+        let accounts = &args.accounts;
+        if !args.all_accounts {
+            let assumes = args.identity.assume_role.is_some();
+            let stray = [
+                ("--role", !args.role.is_empty()),
+                ("--sso-session", accounts.sso_session.is_some()),
+                ("--exclude-account", !accounts.exclude_account.is_empty()),
+                ("--account", !accounts.account.is_empty() && !assumes),
+            ];
+            return match stray.into_iter().find(|(_, typed)| *typed) {
+                None => Ok(None),
+                Some((flag, _)) => {
+                    Err(CommandError::usage(format!("`{flag}` picks among the accounts of a sign-in"))
+                        .with_hint("say `--all-accounts`, too; for profiles there is `--profile NAME`"))
+                }
+            };
+        }
+        let roles = match typed(&args.role) {
+            texts if texts.is_empty() => None,
+            texts => Some(layers::typed(&ROLE, &texts)?),
+        };
+        let roles = layers.value(&ROLE, roles)?;
+        let roles = RoleChoice::new(roles.iter().map(|role| &**role))
+            .map_err(|error| CommandError::usage(format!("a role is no pattern: {error}")))?;
+        Ok(Some(Self { of: AccountSettings::new(accounts, layers)?, roles: Arc::new(roles) }))
+    }
+}
+
+/// What was typed, without what is nothing.
+fn typed(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty()).collect()
 }
 
 /// Everything that a collecting command was asked for.
@@ -313,6 +417,8 @@ pub(crate) struct CollectSettings {
     /// What the machine is, and no profile.
     pub(crate) ambient: bool,
     pub(crate) assume: Option<AssumeSettings>,
+    /// Every account that the sign-in reaches, and no profile.
+    pub(crate) all_accounts: Option<DiscoverySettings>,
     pub(crate) regions: RegionSource,
     pub(crate) every_role: bool,
     pub(crate) sign_in: SignInSettings,
@@ -332,7 +438,8 @@ impl CollectSettings {
         Ok(Self {
             profiles: ProfileChoice::new(&args.selection.profiles, environment),
             ambient: args.selection.identity.ambient,
-            assume: AssumeSettings::new(&args.selection.identity)?,
+            assume: AssumeSettings::new(&args.selection)?,
+            all_accounts: DiscoverySettings::new(&args.selection, layers)?,
             regions: RegionSource::new(&args.selection, layers)?,
             every_role: args.selection.every_role,
             sign_in: SignInSettings::new(&args.sign_in, layers, environment)?,
@@ -378,7 +485,8 @@ mod tests {
     }
 
     fn named(regions: &[&str], source: Source) -> RegionSource {
-        RegionSource::Named { regions: regions.iter().map(|&region| region.into()).collect(), source }
+        let regions = RegionPatterns::new(regions.iter().copied()).expect("patterns");
+        RegionSource::Named { regions: Arc::new(regions), source }
     }
 
     fn refused(arguments: &str) -> String {

@@ -50,6 +50,7 @@ pub(crate) fn build(
             throttle_budget: settings.policy.throttle_budget.min(PORTAL_PATIENCE),
             ..settings.policy
         },
+        portal_pace: settings.portal_pace,
         sdk: Sdk::new(http, &app.clock, timeouts),
         run_processes: settings.run_processes,
         credential_cache: settings.credential_cache,

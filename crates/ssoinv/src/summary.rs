@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ssoinv_aws::plan::NO_REGION;
+use ssoinv_aws::roles::NO_ROLE;
 use ssoinv_core::coverage::{Cell, Ledger, Status};
 use ssoinv_core::scope::Place;
 use ssoinv_sso::profile::Profile;
 
+use crate::sessions::KnownSession;
 use crate::settings::RegionSource;
 use crate::terminal::{Terminal, Verbosity};
 
@@ -27,6 +29,10 @@ pub(crate) struct Summary<'a> {
     pub(crate) gave_up: &'a [(Arc<str>, String)],
     /// The selected profiles, which know what to do about themselves.
     pub(crate) profiles: &'a [Arc<Profile>],
+    /// The sign-in whose accounts were asked, where no profiles were.
+    pub(crate) session: Option<&'a KnownSession>,
+    /// Whether these are all that it reaches.
+    pub(crate) whole_sign_in: bool,
 }
 
 /// Cells that failed alike.
@@ -66,6 +72,7 @@ impl Summary<'_> {
         let mut of_key: BTreeMap<(Status, String), usize> = BTreeMap::new();
         for cell in self.ledger.cells.iter().filter(|cell| cell.status != Status::Ok) {
             let key = match cell.status {
+                Status::Denied if cell.error_code.as_deref() == Some(NO_ROLE) => NO_ROLE.to_owned(),
                 Status::Denied | Status::DeniedByScp => {
                     cell.scope.role_name.as_deref().unwrap_or_default().to_owned()
                 }
@@ -105,6 +112,19 @@ impl Summary<'_> {
             None => "`--coverage FILE` writes down each of them".to_owned(),
         });
         match group.status {
+            Status::Denied if first.error_code.as_deref() == Some(NO_ROLE) => {
+                let message = format!("{}; {tasks} denied: {reason}", of("no role to take in"));
+                let account = quoted(first.scope.account());
+                let hint = format!(
+                    "name one with `--role NAME`; `ssoinv roles --account {account}` shows the roles that you have there"
+                );
+                (message, Some(hint))
+            }
+            Status::NotOffered => {
+                let message = format!("{}; {tasks} not offered", of("the sign-in does not reach"));
+                let hint = "`ssoinv accounts` shows all that it reaches; an administrator assigns more";
+                (message, Some(hint.to_owned()))
+            }
             Status::Denied => {
                 let role = first.scope.role_name.as_deref();
                 let role = role.map(|role| format!(" with role `{role}`")).unwrap_or_default();
@@ -126,11 +146,12 @@ impl Summary<'_> {
                     [] => reason.to_owned(),
                     gave_up => gave_up.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; "),
                 };
-                let hint = match first.scope.profile.as_deref() {
-                    Some(profile) => {
-                        let profile = quoted(profile);
-                        format!("run `ssoinv login --profile {profile}`, then the same command again")
-                    }
+                let whose = match (first.scope.profile.as_deref(), self.session) {
+                    (Some(profile), _) => Some(format!("--profile {}", quoted(profile))),
+                    (None, session) => session.map(KnownSession::as_argument),
+                };
+                let hint = match whose {
+                    Some(whose) => format!("run `ssoinv login {whose}`, then the same command again"),
                     None => "sign in, then run the same command again".to_owned(),
                 };
                 (format!("{why}; {tasks} without a sign-in"), Some(hint))
@@ -231,8 +252,12 @@ impl Summary<'_> {
         }
         let rows: Vec<_> = rows.iter().map(|(table, sum)| counted(*sum, noun(table))).collect();
         let (asked, answered) = self.accounts();
-        let mut line =
-            format!("{} from {} of {}", rows.join(", "), thousands(answered as u64), count(asked, "account"));
+        let of = if self.whole_sign_in {
+            format!("the {} that this sign-in reaches", count(asked, "account"))
+        } else {
+            count(asked, "account")
+        };
+        let mut line = format!("{} from {} of {of}", rows.join(", "), thousands(answered as u64));
         line += &self.regions();
         let counts = self.ledger.counts();
         let failed: Vec<_> = counts
@@ -271,9 +296,10 @@ impl Summary<'_> {
         let source = self.region_source.in_words();
         if !regional {
             return match self.region_source {
-                RegionSource::Named { regions, .. } => {
-                    format!(", in {} ({source})", count(regions.len(), "region"))
-                }
+                RegionSource::Named { regions, .. } if !regions.is_all() => match regions.names() {
+                    Some(names) => format!(", in {} ({source})", count(names.len(), "region")),
+                    None => format!(", in regions like `{regions}` ({source})"),
+                },
                 _ if self.ledger.cells.iter().any(|cell| cell.scope.place == Place::Global) => {
                     ", in all regions".to_owned()
                 }

@@ -97,7 +97,7 @@ pub(crate) fn before_the_run(
         terminal::say(&app.terminal.warning(&message, Some("unset them to be rid of this warning")));
     }
     if let RegionSource::Named { regions, .. } = &settings.regions {
-        for hint in regions.iter().filter_map(|region| region_hint(region)) {
+        for hint in regions.plain().filter_map(region_hint) {
             // It may be a new one, so it is asked all the same.
             terminal::say(&app.terminal.warning(&hint, None));
         }

@@ -81,15 +81,10 @@ impl Profile {
         }
     }
 
-    /// A role in an account that a sign-in reaches. It is called where `user` is, a profile of that sign-in, if there is
-    /// one; it takes nothing else from it, no region either.
+    /// A sign-in without any account. Its calls go where those of `user` do, a profile of that sign-in, if there is one;
+    /// it takes nothing else from it, no region either.
     #[must_use]
-    pub fn discovered(
-        session: &Arc<SsoSession>,
-        user: Option<&Self>,
-        account_id: AccountId,
-        role_name: &str,
-    ) -> Self {
+    pub fn of_session(session: &SsoSession, user: Option<&Self>) -> Self {
         let mut profile = Self::nameless(session.cache_key());
         if let Some(user) = user {
             profile.ca_bundle.clone_from(&user.ca_bundle);
@@ -98,16 +93,24 @@ impl Profile {
             profile.endpoints = user.endpoints.clone();
         }
         profile.kind = if session.is_legacy() { Kind::SsoLegacy } else { Kind::SsoSession };
-        profile.account_id = Some(account_id);
-        profile.role_name = Some(role_name.to_owned());
         profile.sso_session.clone_from(&session.name);
         profile.sso_region = Some(session.sso_region.clone());
-        profile.credentials = CredentialSource::Sso(SsoRole {
-            session: Arc::clone(session),
-            account_id,
-            role_name: role_name.to_owned(),
-        });
         profile
+    }
+
+    /// A role in an account that a sign-in reaches; the rest is this profile's.
+    #[must_use]
+    pub fn in_account(&self, session: &Arc<SsoSession>, account_id: AccountId, role_name: &str) -> Self {
+        Self {
+            account_id: Some(account_id),
+            role_name: Some(role_name.to_owned()),
+            credentials: CredentialSource::Sso(SsoRole {
+                session: Arc::clone(session),
+                account_id,
+                role_name: role_name.to_owned(),
+            }),
+            ..self.clone()
+        }
     }
 
     /// A profile that no file has.

@@ -153,6 +153,7 @@ impl World {
             sdk: Sdk::new(http, &clock, timeouts),
             run_processes: self.run_processes,
             credential_cache: self.credential_cache,
+            portal_pace: ssoinv_core::pace::PaceLimits::PORTAL,
             flow: self.flow,
         })
     }

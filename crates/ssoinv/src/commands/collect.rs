@@ -6,9 +6,8 @@ use std::thread;
 use std::time::UNIX_EPOCH;
 
 use ssoinv_aws::clients::Clients;
-use ssoinv_aws::plan::{self, Plan, PlannedTable, Regions};
-use ssoinv_aws::reach::{self, RegionChoice};
-use ssoinv_aws::regions::RegionPatterns;
+use ssoinv_aws::plan::{self, Plan, PlannedTable, Visit};
+use ssoinv_aws::reach;
 use ssoinv_aws::runner::{RunContext, Runner};
 use ssoinv_aws::stop::{Stop, StopReason};
 use ssoinv_aws::tables::AnyTable;
@@ -25,16 +24,27 @@ use crate::display::{Display, Heard};
 use crate::exit_codes::{self, ExitCode};
 use crate::identity::{self, Chosen, Names};
 use crate::output::{self, RowWriter, WriteEnd};
-use crate::settings::{CollectSettings, RegionSource};
+use crate::sessions::KnownSession;
+use crate::settings::CollectSettings;
 use crate::station::Station;
 use crate::summary::Summary;
-use crate::{signals, station, warnings};
+use crate::{discovery, signals, station, warnings};
 
 pub(crate) fn run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<ExitCode, CommandError> {
     let settings = CollectSettings::new(args, &app.layers, &app.environment)?;
     let tables = find_tables(tables)?;
     let profiles = app.load_profiles()?;
-    let Chosen { profiles: chosen, unless_instance } = identity::choose(&profiles, &settings, app)?;
+    let session = match &settings.all_accounts {
+        Some(discovery) => Some(discovery::session(&discovery.of, &profiles, app)?),
+        None => None,
+    };
+    let Chosen { profiles: chosen, unless_instance } = match &session {
+        // What the sign-in's profile says of endpoints and certificates counts; its account and role don't.
+        Some(session) => {
+            Chosen { profiles: session.profile.iter().cloned().collect(), unless_instance: None }
+        }
+        None => identity::choose(&profiles, &settings, app)?,
+    };
     warnings::before_the_run(&profiles, &chosen, &settings, app);
     warnings::foreign_endpoints(&chosen, app);
 
@@ -42,7 +52,7 @@ pub(crate) fn run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<Exit
     let schemas: Vec<Arc<TableSchema>> = tables.iter().map(|table| Arc::clone(table.schema())).collect();
     let writer = RowWriter::new(&schemas, &settings.output, app)?;
     let runtime = super::runtime()?;
-    let run = Run { id: run_id(app), settings: &settings, tables, profiles: chosen, app };
+    let run = Run { id: run_id(app), settings: &settings, tables, profiles: chosen, session, app };
     let ended = runtime.block_on(run.collect(writer, unless_instance));
     // Calls that were given up are not waited for.
     runtime.shutdown_background();
@@ -66,6 +76,8 @@ struct Run<'a> {
     settings: &'a CollectSettings,
     tables: Vec<&'static dyn AnyTable>,
     profiles: Vec<Arc<Profile>>,
+    /// The sign-in whose accounts are meant, where no profiles are.
+    session: Option<KnownSession>,
     app: &'a App,
 }
 
@@ -101,27 +113,19 @@ impl Run<'_> {
             }
         };
 
-        let names = match self.identities(&station, unless_instance).await {
-            Ok(names) => names,
+        let visits = match self.visits(&station, unless_instance, &stop).await {
+            Ok(visits) => visits,
             Err(error) => {
                 display.end();
                 return Err(error);
             }
         };
 
-        let regions = match &settings.regions {
-            RegionSource::Named { regions, .. } => RegionChoice::Same(Regions::In(regions.clone())),
-            RegionSource::Variable { region, .. } => {
-                RegionChoice::Same(Regions::In(vec![Arc::clone(region)]))
-            }
-            RegionSource::Profiles => RegionChoice::OfProfile,
-        };
-        let reaches = reach::reaches(&self.profiles, &station.credentials, &regions, &names, &stop).await;
         let planned = self
             .tables
             .iter()
             .map(|table| PlannedTable { schema: Arc::clone(table.schema()), global: table.is_global() });
-        let plan = Arc::new(Plan::new(planned.collect(), plan::visits(reaches, settings.every_role)));
+        let plan = Arc::new(Plan::new(planned.collect(), visits));
         display.plan(Arc::clone(&plan));
 
         let (queue, reader) = output::row_queue(plan.slots(), &self.id, app);
@@ -138,12 +142,6 @@ impl Run<'_> {
                 end
             })
         };
-        let only_regions = match &settings.regions {
-            RegionSource::Named { regions, .. } => {
-                RegionPatterns::new(regions.iter().map(|region| &**region)).ok().map(Arc::new)
-            }
-            _ => None,
-        };
         let context = RunContext {
             tables: self.tables.clone(),
             credentials: station.credentials,
@@ -151,7 +149,7 @@ impl Run<'_> {
             policy: settings.station.policy,
             concurrency: settings.station.concurrency,
             include_secrets: settings.include_secrets,
-            only_regions,
+            only_regions: settings.regions.only(),
             events: display.events(),
             clock: app.clock.clone(),
         };
@@ -162,6 +160,25 @@ impl Run<'_> {
         let written = written.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let heard = display.end();
         self.end(heard, written, &stop)
+    }
+
+    /// Station 4: what there is to be done in which account, as far as that is known before the run.
+    async fn visits(
+        &mut self,
+        station: &Station,
+        unless_instance: Option<CommandError>,
+        stop: &Stop,
+    ) -> Result<Vec<Visit>, CommandError> {
+        let (settings, credentials) = (self.settings, &station.credentials);
+        let regions = settings.regions.choice();
+        if let (Some(discovery), Some(session)) = (&settings.all_accounts, &self.session) {
+            let of = discovery::accounts(session, &discovery.of, credentials, stop, self.app).await?;
+            let regions = regions.of_account();
+            return Ok(discovery::visits(of, session, discovery, &regions, settings.every_role));
+        }
+        let names = self.identities(station, unless_instance).await?;
+        let reaches = reach::reaches(&self.profiles, credentials, &regions, &names, stop).await;
+        Ok(plan::visits(reaches, settings.every_role))
     }
 
     /// Sees to it that there is an identity, and makes it the roles that it is to assume; gives the accounts' names.
@@ -205,6 +222,12 @@ impl Run<'_> {
                 terminal: &app.terminal,
                 gave_up: &heard.gave_up,
                 profiles: &self.profiles,
+                session: self.session.as_ref(),
+                whole_sign_in: self
+                    .settings
+                    .all_accounts
+                    .as_ref()
+                    .is_some_and(|all| all.of.accounts.is_whole()),
             };
             crate::terminal::say(&summary.text());
         }

@@ -1,5 +1,6 @@
 //! One file a verb, and the way to them.
 
+mod accounts;
 mod collect;
 mod login;
 mod logout;
@@ -71,6 +72,8 @@ fn begin(cli: &Cli, environment: &Environment, terminal: &Terminal) -> Result<Ex
             let names: Vec<&str> = args.tables.iter().map(String::as_str).collect();
             collect::run(&names, &args.collect, &app)
         }
+        Command::Accounts(args) => accounts::run(accounts::What::Accounts, args, &app),
+        Command::Roles(args) => accounts::run(accounts::What::Roles, args, &app),
         Command::Login(args) => login::run(args, &app),
         Command::Logout(args) => logout::run(args, &app),
         Command::Whoami(args) => whoami::run(args, &app),

@@ -51,16 +51,20 @@ settings! {
     ATTEMPT_TIMEOUT: Duration = time("attempt_timeout", Duration::from_secs(30));
     CONCURRENCY: usize = number("concurrency", 64, |texts| values::concurrency(the_one(texts)));
     CONNECT_TIMEOUT: Duration = time("connect_timeout", Duration::from_secs(5));
+    EXCLUDE_ACCOUNT: Vec<Arc<str>> = list("exclude_account", values::accounts);
     MAX_TIME: Option<Duration> = optional("max_time", Form::Text, |texts| values::time(the_one(texts)).map(Some));
     NO_BROWSER: bool = switch("no_browser");
     NO_CREDENTIAL_CACHE: bool = switch("no_credential_cache");
     NO_CREDENTIAL_PROCESS: bool = switch("no_credential_process");
     NO_INPUT: bool = switch("no_input");
     OUTPUT: Option<Format> = optional("output", Form::Text, |texts| values::format(the_one(texts)).map(Some));
+    PORTAL_RATE: u32 = rate("portal_rate", 20);
     REDIRECT_PORT: Option<u16> = optional("redirect_port", Form::Number, |texts| values::port(the_one(texts)).map(Some));
     REGION: Vec<Arc<str>> = list("region", values::regions).or_from(&["AWS_REGION", "AWS_DEFAULT_REGION"]);
     RETRY_TIME: Duration = time("retry_time", Duration::from_mins(5));
+    ROLE: Vec<Arc<str>> = list("role", values::roles);
     SPREADSHEET: bool = switch("spreadsheet");
+    SSO_SESSION: Option<String> = optional("sso_session", Form::Text, |texts| Ok(Some(the_one(texts).to_owned())));
     USE_DEVICE_CODE: bool = switch("use_device_code");
     WIDE: bool = switch("wide");
 }
@@ -90,6 +94,12 @@ const fn number(
         show: |number| Some(number.to_string()),
         stand_ins: &[],
     }
+}
+
+const fn rate(key: &'static str, default: u32) -> Setting<u32> {
+    let parse = |texts: &[&str]| values::portal_rate(the_one(texts));
+    let show = |number: &u32| Some(number.to_string());
+    Setting { key, form: Form::Number, parse, default, show, stand_ins: &[] }
 }
 
 const fn time(key: &'static str, default: Duration) -> Setting<Duration> {

@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ssoinv_core::scope::{KNOWN_REGIONS, is_region_name};
+use ssoinv_aws::regions::{self, RegionPatterns};
+use ssoinv_aws::roles::{RoleChoice, is_glob};
+use ssoinv_core::scope::{AccountId, KNOWN_REGIONS, is_region_name};
 use ssoinv_output::Format;
 use ssoinv_sso::profile::nearest;
 
@@ -72,7 +74,46 @@ pub(super) fn format(text: &str) -> Result<Format, Refused> {
     })
 }
 
-/// Regions, each once.
+/// How often the portal may be called, in calls a second.
+pub(crate) fn portal_rate(text: &str) -> Result<u32, Refused> {
+    let number = text.parse().ok().filter(|number| (1..=20).contains(number));
+    number.ok_or_else(|| Refused::new(text, "a number from 1 to 20"))
+}
+
+/// Roles by name or glob, each once.
+pub(super) fn roles(texts: &[&str]) -> Result<Vec<Arc<str>>, Refused> {
+    let roles: Vec<Arc<str>> = once(texts);
+    match RoleChoice::new(roles.iter().map(|role| &**role)) {
+        Ok(_) => Ok(roles),
+        Err(error) => {
+            let glob = error.glob().unwrap_or_default();
+            Err(Refused { hint: Some(error.kind().to_string()), ..Refused::new(glob, "a pattern") })
+        }
+    }
+}
+
+/// Accounts by ID, glob or file, each once. What a file says is read where it is needed.
+pub(super) fn accounts(texts: &[&str]) -> Result<Vec<Arc<str>>, Refused> {
+    for text in texts {
+        if text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<AccountId>().is_err() {
+            let hint = crate::account_list::id_hint(text);
+            return Err(Refused { hint: Some(hint), ..Refused::new(text, "an account ID") });
+        }
+    }
+    Ok(once(texts))
+}
+
+fn once(texts: &[&str]) -> Vec<Arc<str>> {
+    let mut all: Vec<Arc<str>> = Vec::new();
+    for text in texts {
+        if !all.iter().any(|known| **known == **text) {
+            all.push((*text).into());
+        }
+    }
+    all
+}
+
+/// Regions by name or glob, each once; `all` is a word for every one.
 pub(super) fn regions(texts: &[&str]) -> Result<Vec<Arc<str>>, Refused> {
     let mut regions: Vec<Arc<str>> = Vec::new();
     for text in texts {
@@ -84,8 +125,17 @@ pub(super) fn regions(texts: &[&str]) -> Result<Vec<Arc<str>>, Refused> {
     Ok(regions)
 }
 
-/// A region becomes part of host names, so anything else is refused; so is a word that no region looks like.
+/// A region becomes part of host names, so anything else is refused; so is a word that no region looks like. A pattern
+/// never becomes one: it only picks among the regions that AWS names.
 fn region(text: &str) -> Result<Arc<str>, Refused> {
+    if text == regions::ALL || is_glob(text) {
+        return match RegionPatterns::new([text]) {
+            Ok(_) => Ok(text.into()),
+            Err(error) => {
+                Err(Refused { hint: Some(error.kind().to_string()), ..Refused::new(text, "a pattern") })
+            }
+        };
+    }
     let looks_like_one = text.matches('-').count() >= 2 && text.ends_with(|c: char| c.is_ascii_digit());
     if is_region_name(text) && looks_like_one {
         return Ok(text.into());

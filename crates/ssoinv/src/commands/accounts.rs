@@ -1,0 +1,163 @@
+//! `ssoinv accounts` and `ssoinv roles`: all that the sign-in reaches, as the portal lists it.
+
+use std::borrow::Cow;
+
+use futures::{StreamExt, stream};
+use ssoinv_aws::stop::Stop;
+use ssoinv_core::failure::{Failure, FailureKind};
+use ssoinv_core::table::{Column, Table};
+use ssoinv_sso::credentials::CredentialStore;
+use ssoinv_sso::portal::Account;
+
+use crate::account_list::{NamedAccount, SelectedAccounts};
+use crate::app::App;
+use crate::browser::Browser;
+use crate::cli::AccountsArgs;
+use crate::command_error::CommandError;
+use crate::display::Display;
+use crate::exit_codes::ExitCode;
+use crate::sessions::{self, KnownSession};
+use crate::settings::{AccountSettings, OutputSettings, SignInSettings, StationSettings};
+use crate::{discovery, output, signals, terminal, warnings};
+
+/// Accounts whose roles are asked for at once; the portal's pace is the bound that counts.
+const AT_ONCE: usize = 16;
+
+/// What is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    Accounts,
+    Roles,
+}
+
+/// An account, and one of its roles where roles are asked for.
+#[derive(Debug)]
+struct Row {
+    account: Account,
+    role: Option<String>,
+    failure: Option<Failure>,
+}
+
+pub(crate) fn run(what: What, args: &AccountsArgs, app: &App) -> Result<ExitCode, CommandError> {
+    let output = OutputSettings::new(&args.output, &app.layers)?;
+    let settings = StationSettings::of_sign_in(&args.limits, &app.layers, &app.environment)?;
+    let sign_in = SignInSettings::new(&args.sign_in, &app.layers, &app.environment)?;
+    let accounts = AccountSettings::new(&args.accounts, &app.layers)?;
+    let profiles = app.load_profiles()?;
+    let session = discovery::session(&accounts, &profiles, app)?;
+    let asked = super::runtime()?.block_on(ask(what, &session, &accounts, &settings, &sign_in, app))?;
+    let (rows, missing) = asked;
+    output::write_all(&table(what), &rows, &output, app)?;
+    Ok(tell(&rows, &missing, &session, app))
+}
+
+async fn ask(
+    what: What,
+    session: &KnownSession,
+    accounts: &AccountSettings,
+    settings: &StationSettings,
+    sign_in: &SignInSettings,
+    app: &App,
+) -> Result<(Vec<Row>, Vec<NamedAccount>), CommandError> {
+    let stop = Stop::default();
+    signals::watch(stop.clone());
+    let browser = if app.demo { Browser::None } else { sign_in.browser };
+    let display = Display::start(app.terminal.clone(), app.clock.clone(), browser, app.demo);
+    let sessions = std::slice::from_ref(session);
+    let asked = match sessions::station(sessions, settings, sign_in.asking(app), app, display.events()) {
+        Ok(station) => {
+            let credentials = &station.credentials;
+            match discovery::accounts(session, accounts, credentials, &stop, app).await {
+                Ok(SelectedAccounts { accounts, not_offered }) => {
+                    Ok((rows(what, accounts, session, credentials, &stop).await, not_offered))
+                }
+                Err(error) => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    };
+    let heard = display.end();
+    warnings::notices(&heard.notices, app);
+    asked
+}
+
+async fn rows(
+    what: What,
+    accounts: Vec<Account>,
+    session: &KnownSession,
+    credentials: &CredentialStore,
+    stop: &Stop,
+) -> Vec<Row> {
+    if what == What::Accounts {
+        return accounts.into_iter().map(|account| Row { account, role: None, failure: None }).collect();
+    }
+    let of_account = async |account: Account| {
+        let user = session.profile.as_deref();
+        let listed = tokio::select! {
+            biased;
+            reason = stop.stopped() => Err(reason.failure()),
+            listed = credentials.account_roles(&session.sso, user, account.id, |_| ()) => listed,
+        };
+        let row = |role, failure| Row { account: account.clone(), role, failure };
+        match listed {
+            Ok(roles) => roles.into_iter().map(|role| row(Some(role), None)).collect(),
+            Err(failure) => vec![row(None, Some(failure))],
+        }
+    };
+    let rows = stream::iter(accounts).map(of_account).buffered(AT_ONCE);
+    rows.collect::<Vec<_>>().await.into_iter().flatten().collect()
+}
+
+/// Says what is missing, and what the command ends with.
+fn tell(rows: &[Row], missing: &[NamedAccount], session: &KnownSession, app: &App) -> ExitCode {
+    let mut code = ExitCode::Complete;
+    let failed: Vec<(&Row, &Failure)> =
+        rows.iter().filter_map(|row| Some((row, row.failure.as_ref()?))).collect();
+    if let Some((row, failure)) = failed.first() {
+        let more = match failed.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let message =
+            format!("the roles of {}{more} could not be listed: {}", row.account.id, failure.message);
+        let (hint, worst) = match failure.kind {
+            FailureKind::SignInExpired => {
+                (format!("run `ssoinv login {}`", session.as_argument()), ExitCode::SignInNeeded)
+            }
+            FailureKind::NotTried => ("run it again".to_owned(), ExitCode::Interrupted),
+            _ => ("the column `error` tells each; run it again".to_owned(), ExitCode::Partial),
+        };
+        terminal::say(&app.terminal.warning(&message, Some(&hint)));
+        code = code.worst(worst);
+    }
+    for account in missing {
+        let message = format!("the sign-in to `{}` does not reach account {}", session.label(), account.id);
+        terminal::say(&app.terminal.warning(&message, Some("`ssoinv accounts` shows all that it reaches")));
+        code = code.worst(ExitCode::Partial);
+    }
+    if rows.iter().all(|row| row.failure.is_some()) { code.worst(ExitCode::Nothing) } else { code }
+}
+
+fn table(what: What) -> Table<Row> {
+    let mut columns = vec![
+        Column::text("account_id", "The account", |row: &Row, _| Some(Cow::from(row.account.id.as_str()))),
+        Column::text("account_name", "Its name in the organisation", |row, _| {
+            row.account.name.as_deref().map(Cow::from)
+        }),
+        Column::text("email", "The address of its root user", |row, _| {
+            row.account.email.as_deref().map(Cow::from)
+        }),
+    ];
+    match what {
+        What::Accounts => Table::plain("accounts", "The accounts that the sign-in reaches", columns),
+        What::Roles => {
+            columns.push(Column::text("role_name", "A role that the sign-in has there", |row, _| {
+                row.role.as_deref().map(Cow::from)
+            }));
+            columns.push(Column::text("error", "Why the account's roles are not known", |row, _| {
+                row.failure.as_ref().map(|failure| Cow::from(&failure.message))
+            }));
+            Table::plain("roles", "The roles that the sign-in has", columns)
+        }
+    }
+}
