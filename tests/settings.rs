@@ -116,16 +116,20 @@ fn defaults_are_shown() {
         attempt_timeout        30s    default  How long one attempt at a call may take [default: 30s]
         concurrency            64     default  Calls under way at once [default: 64]
         connect_timeout        5s     default  How long connecting may take [default: 5s]
+        exclude_account        -      default  Not these accounts: IDs, globs of names, or a file of IDs; several with commas
         max_time               -      default  Stop after this time, like 45m, and write what is there
         no_browser             false  default  Print the address to sign in at, open no browser
         no_credential_cache    false  default  Share no role credentials with the AWS CLI and later runs: neither read nor write `~/.aws/cli/cache`
         no_credential_process  false  default  Run no `credential_process`
         no_input               false  default  Never ask anybody to sign in; `CI=true` says the same
         output                 -      default  The format: table, csv, json or ndjson [default: by the ending of --out, else table]
+        portal_rate            20     default  Calls a second to the portal of IAM Identity Center, at most [default: 20]
         redirect_port          -      default  Let the browser come back to this port of this machine, as through `ssh -L` [default: any free one]
-        region                 -      default  Regions to ask for regional tables, several with commas [default: AWS_REGION, AWS_DEFAULT_REGION, each profile's own]
+        region                 -      default  Regions to ask for regional tables: names or globs, several with commas, or `all` that are enabled in the account [default: AWS_REGION, AWS_DEFAULT_REGION, each profile's own; with --all-accounts, `all`]
         retry_time             5m     default  How long a throttled call is tried again, in all [default: 5m]
+        role                   -      default  The role to take in each account: names or globs, in order of preference [default: one that is known to read only, by its name]
         spreadsheet            false  default  Make CSV that spreadsheets read as it is meant: BOM, CRLF, no formulas, IDs as text
+        sso_session            -      default  The sso-session whose accounts are meant [default: that of AWS_PROFILE or `default`, else the only one]
         use_device_code        false  default  Show a code to approve in any browser, instead of a page that comes back to this machine
         wide                   false  default  Show all columns in tables, too
         -- stderr
@@ -358,7 +362,7 @@ fn names_that_mean_nothing() {
         concurency = 64
         -- stderr
         error: ~/.config/ssoinv/config.toml:2: there is no setting `concurency`
-          there are: attempt_timeout, concurrency, connect_timeout, max_time, no_browser, no_credential_cache, no_credential_process, no_input, output, redirect_port, region, retry_time, spreadsheet, use_device_code, wide
+          there are: attempt_timeout, concurrency, connect_timeout, exclude_account, max_time, no_browser, no_credential_cache, no_credential_process, no_input, output, portal_rate, redirect_port, region, retry_time, role, spreadsheet, sso_session, use_device_code, wide
 
         hint: did you mean `concurrency`?
         -- exit 2
@@ -367,7 +371,7 @@ fn names_that_mean_nothing() {
         region = 'eu-west-1'
         -- stderr
         error: ~/.config/ssoinv/config.toml:1: there is no section `[profile]`
-          there are: attempt_timeout, concurrency, connect_timeout, max_time, no_browser, no_credential_cache, no_credential_process, no_input, output, redirect_port, region, retry_time, spreadsheet, use_device_code, wide
+          there are: attempt_timeout, concurrency, connect_timeout, exclude_account, max_time, no_browser, no_credential_cache, no_credential_process, no_input, output, portal_rate, redirect_port, region, retry_time, role, spreadsheet, sso_session, use_device_code, wide
 
         hint: a setting is named as its flag is: `max_time` is `--max-time`
         -- exit 2
@@ -375,7 +379,7 @@ fn names_that_mean_nothing() {
         include_secrets = true
         -- stderr
         error: ~/.config/ssoinv/config.toml:1: there is no setting `include_secrets`
-          there are: attempt_timeout, concurrency, connect_timeout, max_time, no_browser, no_credential_cache, no_credential_process, no_input, output, redirect_port, region, retry_time, spreadsheet, use_device_code, wide
+          there are: attempt_timeout, concurrency, connect_timeout, exclude_account, max_time, no_browser, no_credential_cache, no_credential_process, no_input, output, portal_rate, redirect_port, region, retry_time, role, spreadsheet, sso_session, use_device_code, wide
 
         hint: a setting is named as its flag is: `max_time` is `--max-time`
         -- exit 2
