@@ -233,12 +233,6 @@ def oidc():
         "UnsupportedGrantTypeException",
         400,
     )
-    # The refresh token that came twice has ended its sign-in.
-    refused(
-        lambda: sso_oidc.create_token(**who, grantType="refresh_token", refreshToken=fresh["refreshToken"]),
-        "InvalidGrantException",
-        400,
-    )
     device = sso_oidc.start_device_authorization(**who, startUrl=SESSION["start_url"])
     return poll()["accessToken"]
 
