@@ -12,11 +12,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use libtest_mimic::{Arguments, Completion, Trial};
+use libtest_mimic::{Arguments, Trial};
 use serde_json::{Value, json};
 use ssoinv_sim::{Control, Format, Options, Organisation, Service, Token};
 
 use crate::support::{Live, OnTerminal, Run, Stream, World, finish_within, run};
+use crate::{Without, needing};
 
 type Test = fn(&Python);
 
@@ -30,26 +31,10 @@ pub(crate) fn tests(arguments: &Arguments) -> Vec<Trial> {
         ("moto_has_what_ssoinv_lists", moto_has_what_ssoinv_lists),
         ("ssoinv_uses_tokens_of_botocore", ssoinv_uses_tokens_of_botocore),
     ];
-    tests.into_iter().map(|(name, test)| trial(&format!("independent::{name}"), test, arguments)).collect()
-}
-
-fn trial(name: &str, test: Test, arguments: &Arguments) -> Trial {
-    let must = arguments.include_ignored || arguments.ignored;
-    let trial = Trial::ignorable_test(name, move || match Python::get() {
-        Ok(python) => {
-            test(python);
-            Ok(Completion::Completed)
-        }
-        Err(reason) if must => Err(reason.into()),
-        Err(reason) => Ok(Completion::ignored_with(reason)),
-    });
-    // Only `--ignored` must know beforehand which tests are.
-    if !arguments.ignored || arguments.list {
-        return trial;
-    }
-    let trial = trial.with_ignored_flag(true);
-    let ignored = arguments.is_filtered_out(&trial) || Python::get().is_err();
-    trial.with_ignored_flag(ignored)
+    let trial = |(name, test)| {
+        needing(&format!("independent::{name}"), (Python::get, Without::Fails), test, arguments)
+    };
+    tests.into_iter().map(trial).collect()
 }
 
 /// Python with what `independent/requirements.txt` names.
@@ -317,13 +302,7 @@ fn account_of_first_profile(world: &World) -> String {
 }
 
 fn oidc_calls(world: &World) -> u64 {
-    world
-        .simulator
-        .counts()
-        .iter()
-        .filter(|count| count.service == Service::Oidc)
-        .map(|count| count.calls)
-        .sum()
+    world.calls_of(Service::Oidc)
 }
 
 /// A world with a home in this format whose person approves at once.
