@@ -175,9 +175,8 @@ impl TokenCache {
 
     /// Reads the client that was registered for a session and this flow; the AWS CLI's, too.
     pub async fn registration(&self, session: &SsoSession, grant: Grant) -> Option<Client> {
-        let shared = self.client(session, grant, SHARED).await;
-        let own = if keeper(grant) == SHARED { None } else { self.client(session, grant, OWN).await };
-        [own, shared].into_iter().flatten().max_by_key(|client| client.expires_at)
+        let found = [self.client(session, grant, OWN).await, self.client(session, grant, SHARED).await];
+        found.into_iter().flatten().max_by_key(|client| client.expires_at)
     }
 
     async fn client(&self, session: &SsoSession, grant: Grant, tool: &str) -> Option<Client> {
