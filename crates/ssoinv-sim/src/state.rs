@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::faults::{Fault, Faults, Subject, Verdict};
+use crate::http::Request;
 use crate::keys::{Key, Keys, Principal, UNLIMITED};
 use crate::limits::{Buckets, Limits};
 use crate::lock;
@@ -133,6 +134,12 @@ impl State {
 
     pub(crate) fn partition(&self) -> &'static str {
         self.organisation.partition()
+    }
+
+    /// Whether a call that goes to a name of AWS's goes to the region of a session's Identity Center.
+    pub(crate) fn is_called_at_home(&self, session: usize, request: &Request) -> bool {
+        let region = request.host.as_ref().and_then(|(_, host)| host.region.as_ref());
+        region.is_none_or(|region| *region == self.organisation.sessions()[session].region)
     }
 
     pub(crate) fn now(&self) -> Moment {

@@ -173,11 +173,16 @@ impl TokenCache {
         cache_file::write(&path, &file).await
     }
 
-    /// Reads the client that was registered for a session and this flow.
+    /// Reads the client that was registered for a session and this flow; the AWS CLI's, too.
     pub async fn registration(&self, session: &SsoSession, grant: Grant) -> Option<Client> {
-        let path = self.folder.as_ref()?.join(registration_name(session));
+        let found = [self.client(session, grant, OWN).await, self.client(session, grant, SHARED).await];
+        found.into_iter().flatten().max_by_key(|client| client.expires_at)
+    }
+
+    async fn client(&self, session: &SsoSession, grant: Grant, tool: &str) -> Option<Client> {
+        let path = self.folder.as_ref()?.join(registration_name(session, tool));
         read(&path, |file| {
-            // One for the other flow stands in the same place. The AWS CLI notes no grants for device codes.
+            // The AWS CLI keeps both flows' in the same place, and notes no grants for device codes.
             let grants = file.value("grantTypes").and_then(Value::as_array);
             let with_code = grants.is_some_and(|grants| grants.iter().any(|grant| grant == CODE_GRANT));
             (with_code == (grant == Grant::AuthorizationCode)).then_some(Client {
@@ -208,7 +213,7 @@ impl TokenCache {
             file["grantTypes"] = json!([CODE_GRANT, REFRESH_GRANT]);
         }
         let folder = self.folder.as_ref().ok_or(StoreError::NoHome)?;
-        cache_file::write(&folder.join(registration_name(session)), &file).await
+        cache_file::write(&folder.join(registration_name(session, keeper(grant))), &file).await
     }
 }
 
@@ -257,9 +262,24 @@ impl CachedToken {
     }
 }
 
+/// `tool` of the registrations that are shared with the AWS CLI.
+const SHARED: &str = "botocore";
+
+/// `tool` of those that aren't.
+const OWN: &str = "ssoinv";
+
+/// Where registrations for a flow are kept. The service takes no client for both flows, and AWS CLIs before 2.22 take
+/// what is in the shared place for a device code's, whatever its grants; so those for pages stay out of there.
+fn keeper(grant: Grant) -> &'static str {
+    match grant {
+        Grant::AuthorizationCode => OWN,
+        Grant::DeviceCode => SHARED,
+    }
+}
+
 /// The name of a registration's file: botocore's `_registration_cache_key`, the SHA-1 of Python's JSON for what the
 /// registration depends on.
-fn registration_name(session: &SsoSession) -> String {
+fn registration_name(session: &SsoSession, tool: &str) -> String {
     let scopes = registered_scopes(session).map_or_else(
         || "null".to_owned(),
         |scopes| {
@@ -268,9 +288,10 @@ fn registration_name(session: &SsoSession) -> String {
     );
     let name = session.name.as_deref().map_or_else(|| "null".to_owned(), python_json);
     file_name(&format!(
-        r#"{{"region": {}, "scopes": {scopes}, "session_name": {name}, "startUrl": {}, "tool": "botocore"}}"#,
+        r#"{{"region": {}, "scopes": {scopes}, "session_name": {name}, "startUrl": {}, "tool": {}}}"#,
         python_json(&session.sso_region),
         python_json(&session.start_url),
+        python_json(tool),
     ))
 }
 
@@ -326,15 +347,15 @@ mod tests {
             "89299b9a0529ad2f5a9f7b829db1b8f767e655cc.json"
         );
         assert_eq!(
-            registration_name(&session(Some("corp"), "https://corp.awsapps.com/start")),
+            registration_name(&session(Some("corp"), "https://corp.awsapps.com/start"), SHARED),
             "787ef34d0a944c01385765faa28b5e67d1c08f33.json"
         );
         assert_eq!(
-            registration_name(&session(Some("Größe \"😀\""), "https://corp.awsapps.com/start")),
+            registration_name(&session(Some("Größe \"😀\""), "https://corp.awsapps.com/start"), SHARED),
             "bddcc4d528b1f320a4715d7f4981014356ba834a.json"
         );
         assert_eq!(
-            registration_name(&session(None, "https://corp.awsapps.com/start")),
+            registration_name(&session(None, "https://corp.awsapps.com/start"), SHARED),
             "3a62fc7fd3ab838419eccab5b58d0124a95b510d.json"
         );
     }
@@ -409,16 +430,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_registration_for_the_other_flow_does_not_count() {
+    async fn a_registration_serves_its_own_flow_and_stands_in_nobodys_way() {
         use Grant::{AuthorizationCode, DeviceCode};
         let home = tempfile::tempdir().unwrap();
         let cache = TokenCache::new(Some(home.path()));
         let session = session(Some("corp"), "https://corp.awsapps.com/start");
         let client = token().client.unwrap();
-        for (stored, other) in [(DeviceCode, AuthorizationCode), (AuthorizationCode, DeviceCode)] {
-            cache.store_registration(&session, &client, stored).await.unwrap();
-            assert_eq!(cache.registration(&session, stored).await, Some(client.clone()));
-            assert_eq!(cache.registration(&session, other).await, None);
-        }
+        let other = Client { id: "other".to_owned(), expires_at: at(1_776_000_000), ..client.clone() };
+        cache.store_registration(&session, &client, AuthorizationCode).await.unwrap();
+        assert_eq!(cache.registration(&session, AuthorizationCode).await, Some(client.clone()));
+        assert_eq!(cache.registration(&session, DeviceCode).await, None);
+        let shared = home.path().join(".aws/sso/cache").join(registration_name(&session, SHARED));
+        assert!(!shared.exists(), "an older AWS CLI would take it for a device code's");
+        cache.store_registration(&session, &other, DeviceCode).await.unwrap();
+        assert_eq!(cache.registration(&session, AuthorizationCode).await, Some(client.clone()));
+        assert_eq!(cache.registration(&session, DeviceCode).await, Some(other.clone()));
+
+        // What an AWS CLI from 2.22 on has registered for a page, the one that lasts longer.
+        let text = std::fs::read_to_string(&shared).unwrap();
+        let grants = r#", "grantTypes": ["authorization_code", "refresh_token"]}"#;
+        std::fs::write(&shared, text.trim_end().strip_suffix('}').unwrap().to_owned() + grants).unwrap();
+        assert_eq!(cache.registration(&session, AuthorizationCode).await, Some(other));
+        assert_eq!(cache.registration(&session, DeviceCode).await, None);
     }
 }

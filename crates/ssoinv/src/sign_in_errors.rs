@@ -43,7 +43,11 @@ fn hint(failure: &Failure, session: &KnownSession) -> String {
     let again = format!("ssoinv login {}", session.as_argument());
     match failure.code.as_deref() {
         Some("SignInDeclined") => format!("run `{again}` again, and allow the access that it asks for"),
-        Some("SignInTimedOut") => format!("run `{again}` again, and approve it within ten minutes"),
+        // Codes are given in any region; only the page knows that it is the wrong one.
+        Some("SignInTimedOut") => format!(
+            "run `{again}` again, and approve it within ten minutes; where the page said `invalid_grant`, `sso_region` \
+             is not the region of your IAM Identity Center"
+        ),
         Some("StateMismatch") => {
             format!("close old sign-in pages, then run `{again}` again: an answer to another sign-in came in")
         }
