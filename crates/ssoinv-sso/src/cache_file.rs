@@ -7,7 +7,7 @@
 use std::fs::{self, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
@@ -223,8 +223,17 @@ pub(crate) fn python_json(text: &str) -> String {
     out + "\""
 }
 
+/// The end of the year 9999, in Unix seconds: no tool reads what comes later (RFC 3339 has four digits).
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// A moment that a service gives in Unix seconds.
+pub(crate) fn of_unix_seconds(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_SECOND))
+}
+
 /// A time as botocore writes it: `2026-01-02T03:04:05Z`.
 pub(crate) fn timestamp(time: SystemTime) -> String {
+    let time = time.min(of_unix_seconds(LAST_SECOND));
     DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
@@ -241,8 +250,6 @@ pub(crate) fn parse_time(text: &str) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
-
     use serde_json::json;
 
     use super::*;
@@ -266,6 +273,10 @@ mod tests {
             assert_eq!(parse_time(bad), None, "{bad}");
         }
         assert_eq!(timestamp(at(1_767_323_045)), "2026-01-02T03:04:05Z");
+        // What a service may give: later than any tool could read.
+        for late in [at(253_402_300_800), at(i64::MAX.unsigned_abs())] {
+            assert_eq!(timestamp(late), "9999-12-31T23:59:59Z");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@
 //! found out; here its chain is walked: single sign-on through [`crate::token`] and [`crate::portal`], roles through
 //! STS, programs and the machine at its foot. The environment's keys stand for a profile only where it says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +23,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::attempt::Turnstile;
+use crate::classify::invalid_answer;
 use crate::credential_cache::CredentialCache;
 use crate::http::Place;
 use crate::login::oidc::lasts;
@@ -549,7 +550,7 @@ impl SignedIn {
     /// All accounts, page by page.
     async fn list(&self) -> Result<Vec<Account>, Failure> {
         let mut accounts = Vec::new();
-        let mut next: Option<String> = None;
+        let (mut next, mut seen) = (None::<String>, HashSet::new());
         loop {
             let from = next.as_deref();
             let page = self
@@ -557,10 +558,11 @@ impl SignedIn {
                 .with_token(|token| async move { self.portal.accounts(&token.secret, from).await });
             let (page, following) = page.await?;
             accounts.extend(page);
-            if following.is_none() || following == next {
-                return Ok(accounts);
+            let Some(following) = following else { return Ok(accounts) };
+            if !seen.insert(following.clone()) {
+                return Err(invalid_answer("the pages of ListAccounts go in a circle"));
             }
-            next = following;
+            next = Some(following);
         }
     }
 }
@@ -582,5 +584,37 @@ fn usable(profile: &Profile) -> Result<(), Failure> {
     match profile.blocker(false) {
         Some(problem) => Err(misconfigured(&format!("{:?}", problem.kind), problem.message.clone())),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classify::INVALID_ANSWER;
+    use crate::http::Timeouts;
+    use crate::testing::{canned, clock, context, session};
+    use crate::token_cache::{CachedToken, TokenCache};
+
+    /// Its first page would be taken for the whole list.
+    #[tokio::test]
+    async fn a_list_of_accounts_that_goes_in_a_circle_is_none() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (sso, cache) = (session().sso, TokenCache::new(Some(home.path())));
+        let token = CachedToken {
+            access_token: Secret::new("token"),
+            expires_at: clock().now() + Duration::from_hours(1),
+            refresh_token: None,
+            client: None,
+        };
+        let lock = cache.lock(&sso).await.expect("a lock");
+        cache.store_token(&sso, &token, &lock).await.expect("written");
+
+        let body = r#"{"accountList":[{"accountId":"111122223333"}],"nextToken":"again"}"#;
+        let context = context(canned((200, &[], body.to_owned())), Timeouts::default());
+        let context = SsoContext { home: Some(home.path().to_owned()), ..(*context).clone() };
+        let store = CredentialStore::new(Arc::new(context));
+        let signed_in = store.signed_in(&sso, None).expect("a place");
+        let failure = signed_in.list().await.expect_err("not the whole list");
+        assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{failure:?}");
     }
 }
