@@ -14,12 +14,18 @@ use serde_json::{Map, Value};
 use sha1::{Digest, Sha1};
 use tokio::time::Instant;
 
-/// How long a file that doesn't parse is read again and again. A write takes no time at all, so the pause is short; then
-/// even a tool that does nothing but write can't always be in the middle of it.
+/// How long a file that doesn't parse, and that nobody changes, is read again and again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
-/// The pause between two reads.
+/// How long one that changes meanwhile is read again, in all: who does nothing but write leaves it half there nearly
+/// always, and on a busy machine a second can pass without a look at the right moment.
+const READ_AGAIN_IN_ALL: Duration = Duration::from_secs(10);
+
+/// The pause after some reads. A write takes no time at all, so it is short.
 const READ_PAUSE: Duration = Duration::from_millis(1);
+
+/// Reads without a pause.
+const READS_AT_ONCE: usize = 8;
 
 /// How long a lock is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
@@ -80,16 +86,46 @@ impl File {
 
 /// Reads a file with `parse`, again after a moment where it isn't whole; `None` where it isn't there or never is.
 pub(crate) async fn read<T>(path: &Path, parse: impl Fn(&File) -> Option<T>) -> Option<T> {
-    let end = Instant::now() + READ_AGAIN;
+    let start = Instant::now();
+    let (mut before, mut changed) = (None, start);
     loop {
-        let bytes = tokio::fs::read(path).await.ok()?;
-        if let Some(file) = File::parse(&bytes) {
-            return parse(&file);
+        let path = path.to_owned();
+        let half = match tokio::task::spawn_blocking(move || look(&path)).await.ok()?.ok()? {
+            Look::Whole(file) => return parse(&file),
+            Look::Half(bytes, since) => (bytes, since),
+        };
+        let now = Instant::now();
+        if before.as_ref() != Some(&half) {
+            (before, changed) = (Some(half), now);
         }
-        if Instant::now() >= end {
+        if now >= changed + READ_AGAIN || now >= start + READ_AGAIN_IN_ALL {
             return None;
         }
         tokio::time::sleep(READ_PAUSE).await;
+    }
+}
+
+/// What a look at a file shows.
+enum Look {
+    Whole(File),
+    /// What there is of it, and since when.
+    Half(Vec<u8>, Option<SystemTime>),
+}
+
+/// Looks at a file, some times where it isn't whole.
+fn look(path: &Path) -> io::Result<Look> {
+    let mut left = READS_AT_ONCE;
+    loop {
+        let bytes = fs::read(path)?;
+        left -= 1;
+        match File::parse(&bytes) {
+            Some(file) => return Ok(Look::Whole(file)),
+            None if left > 0 => {}
+            None => {
+                let since = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+                return Ok(Look::Half(bytes, since));
+            }
+        }
     }
 }
 
@@ -294,6 +330,32 @@ mod tests {
             write(&path, &json!({"key": "whole"})).await.unwrap();
         });
         assert_eq!(found.as_deref(), Some("whole"), "the other half came in the meantime");
+    }
+
+    /// Whoever writes all the time leaves a file half there whenever it is looked at, for longer than a write takes.
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_changes_is_read_again_for_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.json");
+        let key = |file: &File| file.text("key").map(str::to_owned);
+        let writes = async |times: usize| {
+            for length in (0..times).map(|time| time % 5) {
+                fs::write(&path, &br#"{"key""#[..length]).unwrap();
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        };
+        fs::write(&path, "").unwrap();
+        let (found, ()) = tokio::join!(read(&path, key), async {
+            writes(10).await;
+            write(&path, &json!({"key": "whole"})).await.unwrap();
+        });
+        assert_eq!(found.as_deref(), Some("whole"));
+
+        let start = Instant::now();
+        fs::write(&path, "").unwrap();
+        let (found, ()) =
+            tokio::join!(async { (read(&path, key).await, start.elapsed().as_secs()) }, writes(40));
+        assert_eq!(found, (None, 10), "not for ever");
     }
 
     #[tokio::test(start_paused = true)]
