@@ -33,6 +33,12 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 /// How often a lock that somebody holds is tried.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
+/// How the name of a file that is being written begins.
+const UNFINISHED: &str = ".ssoinv-";
+
+/// How it ends.
+const UNFINISHED_END: &str = ".tmp";
+
 /// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -141,7 +147,7 @@ pub(crate) async fn write(path: &Path, file: &Value) -> Result<(), StoreError> {
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = make_folder(path)?;
     // `tempfile` makes files that only their owner may read.
-    let mut file = tempfile::Builder::new().prefix(".ssoinv-").suffix(".tmp").tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).suffix(UNFINISHED_END).tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_data()?;
     file.persist(path)?;
@@ -168,17 +174,38 @@ pub(crate) async fn remove<T>(
     let mut removed = Vec::new();
     for path in json_files(folder).await? {
         let Some(found) = read(&path, &wanted).await else { continue };
-        match tokio::fs::remove_file(&path).await {
-            Ok(()) => removed.push(found),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(StoreError::Io { path, source }),
+        if remove_file(&path).await? {
+            removed.push(found);
         }
     }
     Ok(removed)
 }
 
+/// Removes the files of a folder that were never finished. Who is just writing one fails, as where it can't write.
+pub(crate) async fn sweep(folder: &Path) -> Result<(), StoreError> {
+    let unfinished = |name: &str| name.starts_with(UNFINISHED) && name.ends_with(UNFINISHED_END);
+    for path in files(folder, unfinished).await? {
+        remove_file(&path).await?;
+    }
+    Ok(())
+}
+
+/// Removes a file, and tells whether it was there.
+pub(crate) async fn remove_file(path: &Path) -> Result<bool, StoreError> {
+    match tokio::fs::remove_file(path).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(StoreError::Io { path: path.to_owned(), source }),
+    }
+}
+
 /// The files of a folder that end in `.json`, in the order of their names; none where there is no folder.
 pub(crate) async fn json_files(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    files(folder, |name| name.ends_with(".json")).await
+}
+
+/// The files of a folder with such a name, in the order of their names; none where there is no folder.
+async fn files(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, StoreError> {
     let failed = |source| StoreError::Io { path: folder.to_owned(), source };
     let mut entries = match tokio::fs::read_dir(folder).await {
         Ok(entries) => entries,
@@ -187,9 +214,8 @@ pub(crate) async fn json_files(folder: &Path) -> Result<Vec<PathBuf>, StoreError
     };
     let mut files = Vec::new();
     while let Some(entry) = entries.next_entry().await.map_err(failed)? {
-        let path = entry.path();
-        if path.extension().is_some_and(|ending| ending == "json") {
-            files.push(path);
+        if entry.file_name().to_str().is_some_and(&wanted) {
+            files.push(entry.path());
         }
     }
     files.sort();

@@ -17,6 +17,10 @@ use crate::settings::{Asking, SignInSettings, StationSettings};
 use crate::terminal;
 use crate::{sign_in_errors, warnings};
 
+/// What to do before there is a config.
+const FIRST_SIGN_IN: &str =
+    "`ssoinv login --start-url URL --sso-region REGION --write` signs in and sets one up";
+
 pub(crate) fn run(args: &LoginArgs, app: &App) -> Result<ExitCode, CommandError> {
     let sign_in = SignInSettings::new(&args.sign_in, &app.environment);
     refuse_without_somebody(sign_in)?;
@@ -33,7 +37,7 @@ pub(crate) fn run(args: &LoginArgs, app: &App) -> Result<ExitCode, CommandError>
         (None, Some(name)) => SessionChoice::OfProfile(name),
         (None, None) => SessionChoice::Default,
     };
-    let sessions = sessions::select(choice, &profiles, app)?;
+    let sessions = sessions::select(choice, &profiles, FIRST_SIGN_IN, app)?;
     super::runtime()?.block_on(sign_in_to(&sessions, &settings, sign_in, app))
 }
 
