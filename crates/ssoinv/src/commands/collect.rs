@@ -99,7 +99,11 @@ impl Run<'_> {
             }
         };
 
-        let names = match self.identities(&station, unless_instance).await {
+        let names = tokio::select! {
+            names = self.identities(&station, unless_instance) => names,
+            reason = stop.stopped() => Err(stopped_early(reason)),
+        };
+        let names = match names {
             Ok(names) => names,
             Err(error) => {
                 display.end();
@@ -224,6 +228,17 @@ impl Run<'_> {
                 Ok(code)
             }
         }
+    }
+}
+
+/// What ends a run that was stopped before it could be planned.
+fn stopped_early(reason: StopReason) -> CommandError {
+    match reason {
+        StopReason::OutOfTime => {
+            let message = "the time of `--max-time` was over before the accounts were known";
+            CommandError::new(ExitCode::Nothing, message).with_hint("give it more")
+        }
+        _ => CommandError::new(ExitCode::Interrupted, "interrupted before the accounts were known"),
     }
 }
 
