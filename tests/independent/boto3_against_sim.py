@@ -235,6 +235,9 @@ def oidc():
         "UnsupportedGrantTypeException",
         400,
     )
+    # Another sign-in has ended, and this one goes on.
+    again = sso_oidc.create_token(**who, grantType="refresh_token", refreshToken=fresh["refreshToken"])
+    check(again["accessToken"] != fresh["accessToken"], "refreshing twice gave the same token")
     device = sso_oidc.start_device_authorization(**who, startUrl=SESSION["start_url"])
     return poll()["accessToken"]
 

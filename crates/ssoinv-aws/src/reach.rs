@@ -36,8 +36,8 @@ impl RegionChoice {
 /// Profiles that are identified at once: those whose account the files don't tell need a call.
 const AT_ONCE: usize = 16;
 
-/// Finds out each profile's account, and the accounts' names as far as `known` doesn't have them. A profile that can't be
-/// used comes out as [`Standing::Broken`]; none is lost.
+/// Finds out each profile's account, and the accounts' names as far as `known` doesn't have them. A profile that can't
+/// be used comes out as [`Standing::Broken`]; none is lost.
 pub async fn reaches(
     profiles: &[Arc<Profile>],
     credentials: &CredentialStore,

@@ -67,10 +67,11 @@ impl CredentialCache {
     }
 
     /// Removes all credentials that single sign-on gave, as `aws sso logout` does: the files don't tell of which session
-    /// they are. Answers how many there were.
+    /// they are; and what killed processes left. Answers how many there were.
     pub async fn remove_all(&self) -> Result<usize, StoreError> {
         let Some(folder) = &self.folder else { return Ok(0) };
         let is_of_sso = |file: &File| (file.text("ProviderType") == Some(SSO)).then_some(());
+        cache_file::sweep(folder).await?;
         cache_file::remove(folder, is_of_sso).await.map(|removed| removed.len())
     }
 

@@ -70,7 +70,7 @@ impl Portal {
                 failure
             })?;
             answer.role_credentials.and_then(whole).ok_or_else(|| {
-                invalid_answer("the answer of GetRoleCredentials lacks a key")
+                invalid_answer("the answer of GetRoleCredentials holds no credentials, or not all of them")
             })
         });
         answer.await
@@ -86,6 +86,9 @@ impl Portal {
     }
 
     /// ListAccounts, one page: the accounts, and the token of the next page.
+    ///
+    /// # Errors
+    /// What the portal says; [`INVALID_ANSWER`] where the page has no list, or an account without an ID.
     pub async fn accounts(
         &self,
         token: &Secret,
@@ -93,22 +96,14 @@ impl Portal {
     ) -> Result<(Vec<Account>, Option<String>), Failure> {
         let answer = self.call(|| async {
             let call = self.client.list_accounts().access_token(token.reveal()).max_results(PAGE);
-            call.set_next_token(next.map(str::to_owned)).send().await.map_err(|error| self.failure(&error))
+            let call = call.set_next_token(next.map(str::to_owned));
+            let page = call.send().await.map_err(|error| self.failure(&error))?;
+            let accounts =
+                page.account_list.ok_or_else(|| invalid_answer("the answer of ListAccounts has no list"))?;
+            let accounts = accounts.into_iter().map(account).collect::<Result<Vec<_>, _>>()?;
+            Ok((accounts, page.next_token.filter(|token| !token.is_empty())))
         });
-        let answer = answer.await?;
-        let account = |account: aws_sdk_sso::types::AccountInfo| {
-            Some(Account {
-                id: account.account_id?.parse().ok()?,
-                name: account.account_name.filter(|name| !name.is_empty()).map(Arc::from),
-                email: account.email_address.filter(|email| !email.is_empty()).map(Arc::from),
-            })
-        };
-        let accounts = answer.account_list.and_then(|list| list.into_iter().map(account).collect());
-        // An account that isn't told would never be missed.
-        let accounts = accounts.ok_or_else(|| {
-            invalid_answer("the answer of ListAccounts lacks its list, or an account in it lacks its ID")
-        });
-        Ok((accounts?, answer.next_token.filter(|token| !token.is_empty())))
+        answer.await
     }
 
     /// ListAccountRoles, one page: the names of the roles, and the token of the next page. It may list a role that
@@ -122,19 +117,21 @@ impl Portal {
         let answer = self.ask_once_more(|| async {
             let call = self.client.list_account_roles().access_token(token.reveal()).max_results(PAGE);
             let call = call.account_id(account.as_str()).set_next_token(next.map(str::to_owned));
-            call.send().await.map_err(|error| {
+            let page = call.send().await.map_err(|error| {
                 let failure = self.failure(&error);
                 if is_forbidden(&failure) {
                     return Failure { kind: FailureKind::Denied, ..failure };
                 }
                 failure
-            })
+            })?;
+            let roles =
+                page.role_list.ok_or_else(|| invalid_answer("the answer of ListAccountRoles has no list"))?;
+            let name = |role: aws_sdk_sso::types::RoleInfo| role.role_name.filter(|name| !name.is_empty());
+            let roles = roles.into_iter().map(name).collect::<Option<Vec<_>>>();
+            let roles = roles.ok_or_else(|| invalid_answer("a role of ListAccountRoles has no name"))?;
+            Ok((roles, page.next_token.filter(|token| !token.is_empty())))
         });
-        let answer = answer.await?;
-        let roles = answer.role_list.and_then(|list| list.into_iter().map(|role| role.role_name).collect());
-        let roles = roles
-            .ok_or_else(|| invalid_answer("the answer of ListAccountRoles lacks its list, or a name in it"));
-        Ok((roles?, answer.next_token.filter(|token| !token.is_empty())))
+        answer.await
     }
 
     /// Whether the portal takes a token, asked with the smallest call.
@@ -197,13 +194,22 @@ fn is_forbidden(failure: &Failure) -> bool {
     matches!(failure.code.as_deref(), Some("ForbiddenException" | "HTTP403"))
 }
 
+/// An account of a list. One whose ID can't be read must not be left out: it would be taken for one that isn't there.
+fn account(listed: aws_sdk_sso::types::AccountInfo) -> Result<Account, Failure> {
+    let id = listed.account_id.and_then(|id| id.parse().ok());
+    let id = id.ok_or_else(|| invalid_answer("an account of ListAccounts has no ID of twelve digits"))?;
+    let text = |text: Option<String>| text.filter(|text| !text.is_empty()).map(Arc::from);
+    Ok(Account { id, name: text(listed.account_name), email: text(listed.email_address) })
+}
+
 /// The credentials, where no part is missing.
 fn whole(given: aws_sdk_sso::types::RoleCredentials) -> Option<RoleCredentials> {
+    let text = |text: Option<String>| text.filter(|text| !text.is_empty());
     Some(RoleCredentials {
-        access_key_id: given.access_key_id?,
-        secret_access_key: Secret::new(given.secret_access_key?),
-        session_token: Some(Secret::new(given.session_token?)),
-        expires_at: of_millis(given.expiration),
+        access_key_id: text(given.access_key_id)?,
+        secret_access_key: Secret::new(text(given.secret_access_key)?),
+        session_token: Some(Secret::new(text(given.session_token)?)),
+        expires_at: Some(of_millis(given.expiration)?),
         caller_arn: None,
     })
 }
@@ -264,6 +270,59 @@ mod tests {
             let says_role =
                 failure.message.starts_with("no access to role `Audit` in account `111122223333`");
             assert_eq!(says_role, kind == Denied, "{failure:?}");
+        }
+    }
+
+    /// An account that vanishes would be taken for one that isn't there.
+    #[tokio::test]
+    async fn no_account_is_left_out_of_a_list() {
+        let listed = async |body: &str| {
+            let portal = portal((200, &[], body.to_owned()));
+            portal.accounts(&Secret::new("token"), None).await
+        };
+        let whole =
+            r#"{"accountList":[{"accountId":"012345678901","accountName":"prod","emailAddress":""}]}"#;
+        let (accounts, next) = listed(whole).await.expect("whole");
+        let [account] = accounts.as_slice() else { panic!("{accounts:?}") };
+        assert_eq!((account.id.as_str(), account.name.as_deref()), ("012345678901", Some("prod")));
+        assert_eq!((account.email.as_deref(), next), (None, None));
+        assert_eq!(
+            listed(r#"{"accountList":[],"nextToken":"2"}"#).await,
+            Ok((Vec::new(), Some("2".to_owned())))
+        );
+        for body in [
+            "{}",
+            r#"{"accountList":null}"#,
+            r#"{"accountList":[{"accountId":"111122223333"},{"accountId":"1111222233"}]}"#,
+            r#"{"accountList":[{"accountId":"111122223333"},{"accountName":"prod"}]}"#,
+        ] {
+            let failure = listed(body).await.expect_err(body);
+            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{body}: {failure:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn credentials_are_all_there_or_none() {
+        const KEYS: &str = r#"{"roleCredentials":{"accessKeyId":"ASIA1","secretAccessKey":"secret","sessionToken":"token",
+            "expiration":1782864000000}}"#;
+        let given = async |body: String| {
+            let account = "111122223333".parse().expect("an account's ID");
+            portal((200, &[], body)).role_credentials(&Secret::new("token"), account, "Audit").await
+        };
+        assert_eq!(given(KEYS.to_owned()).await.expect("whole").access_key_id, "ASIA1");
+        for (part, other) in [
+            ("accessKeyId", "other"),
+            ("secretAccessKey", "other"),
+            ("sessionToken", "other"),
+            ("expiration", "other"),
+            ("ASIA1", ""),
+            ("secret\"", "\""),
+            ("token\"", "\""),
+            ("1782864000000", "0"),
+            ("1782864000000", "-1"),
+        ] {
+            let failure = given(KEYS.replace(part, other)).await.expect_err(part);
+            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{part}: {failure:?}");
         }
     }
 }

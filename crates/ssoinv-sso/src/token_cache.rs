@@ -3,7 +3,6 @@
 //! Names and contents are botocore's, so that the AWS CLI uses what is written here at once, and the other way round.
 //! How such files are read and written is in [`crate::cache_file`]. Who uses it: [`crate::token`] and the sign-in.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -135,11 +134,14 @@ impl TokenCache {
     /// Removes a token.
     pub(crate) async fn remove(&self, stored: &StoredToken) -> Result<(), StoreError> {
         let _lock = cache_file::lock(&stored.path).await?;
-        match tokio::fs::remove_file(&stored.path).await {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(StoreError::Io { path: stored.path.clone(), source })
-            }
-            _ => Ok(()),
+        cache_file::remove_file(&stored.path).await.map(|_| ())
+    }
+
+    /// Removes what processes left here that were killed in the middle of a write: each may hold a token.
+    pub async fn sweep(&self) -> Result<(), StoreError> {
+        match &self.folder {
+            Some(folder) => cache_file::sweep(folder).await,
+            None => Ok(()),
         }
     }
 

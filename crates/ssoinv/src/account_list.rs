@@ -68,6 +68,8 @@ struct Member {
 #[serde(rename_all = "PascalCase")]
 struct Members {
     accounts: Vec<Member>,
+    /// There is more than these.
+    next_token: Option<String>,
 }
 
 /// The forms in which JSON lists accounts.
@@ -106,7 +108,13 @@ fn from_json(text: &str, shown: &str) -> Result<AccountList, CommandError> {
             .with_hint("as `aws organizations list-accounts` prints it, or an array of IDs")
     })?;
     let members = match json {
-        Json::Answer(Members { accounts }) | Json::Members(accounts) => accounts,
+        Json::Answer(Members { next_token: Some(_), .. }) => {
+            let message = format!("`{shown}` (from --account) is only the first part of a list");
+            return Err(CommandError::usage(message).with_hint(
+                "leave `--max-items` and `--no-paginate` out of `aws organizations list-accounts`",
+            ));
+        }
+        Json::Answer(Members { accounts, .. }) | Json::Members(accounts) => accounts,
         Json::Ids(ids) => {
             let accounts: Result<Vec<_>, _> = ids.iter().map(|id| account(id, None, shown)).collect();
             return named(accounts?, 0, shown);
@@ -390,6 +398,8 @@ mod tests {
         assert!(refused("account_id\n123\n").message.contains(":2) is not an account ID"));
         assert!(refused("{\"accounts\": []}").message.ends_with("is not a list of accounts"));
         assert!(refused("# nothing\n").message.ends_with("names no account"));
+        let first_page = r#"{"Accounts": [{"Id": "011111111111"}], "NextToken": "x"}"#;
+        assert!(refused(first_page).message.ends_with("is only the first part of a list"));
         assert!(
             AccountList::parse(&words("./no-such-file")).unwrap_err().message.starts_with("there is no file")
         );

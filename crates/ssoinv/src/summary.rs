@@ -8,7 +8,7 @@ use ssoinv_aws::plan::NO_REGION;
 use ssoinv_aws::roles::NO_ROLE;
 use ssoinv_core::coverage::{Cell, Ledger, Status};
 use ssoinv_core::scope::Place;
-use ssoinv_sso::profile::Profile;
+use ssoinv_sso::profile::{Kind, Profile};
 
 use crate::sessions::KnownSession;
 use crate::settings::RegionSource;
@@ -176,7 +176,10 @@ impl Summary<'_> {
             }
             Status::Misconfigured => {
                 let profile = first.scope.profile.as_deref().unwrap_or_default();
-                let mut message = if reason.contains(&format!("`{profile}`")) {
+                // It goes by a name that no file has.
+                let is_ambient =
+                    self.profiles.iter().any(|known| known.name == profile && known.kind == Kind::Ambient);
+                let mut message = if is_ambient || reason.contains(&format!("`{profile}`")) {
                     reason.to_owned()
                 } else {
                     format!("profile `{profile}` can't be used: {reason}")
@@ -188,7 +191,8 @@ impl Summary<'_> {
                     message += &format!(" (and {} more like it: {})", others.len(), self.few(others));
                 }
                 let hint = self.hint_of_files(profile, reason);
-                let hint = hint.unwrap_or_else(|| misconfigured_hint(first.error_code.as_deref(), profile));
+                let code = first.error_code.as_deref();
+                let hint = hint.unwrap_or_else(|| misconfigured_hint(code, profile, is_ambient));
                 (format!("{message}; {tasks} misconfigured"), Some(hint))
             }
             Status::NotTried => (format!("{tasks} not tried: {reason}"), ledger),
@@ -352,10 +356,17 @@ fn profile_labels(cells: &[&Cell]) -> Vec<String> {
 }
 
 /// What to do about a profile that can't be used.
-fn misconfigured_hint(code: Option<&str>, profile: &str) -> String {
+fn misconfigured_hint(code: Option<&str>, profile: &str, is_ambient: bool) -> String {
     match code {
         Some("CredentialProcessLeftOut") => "leave out `--no-credential-process`".to_owned(),
         Some("InsecureEndpoint") => "write it with `https://`, or take it out".to_owned(),
+        Some("InstanceMetadataDisabled") => {
+            "unset `AWS_EC2_METADATA_DISABLED`, or name a profile with `--profile NAME`".to_owned()
+        }
+        Some("ExpiredKeys") if is_ambient => {
+            "set new ones, or name a profile with `--profile NAME`".to_owned()
+        }
+        _ if is_ambient => "set what is missing, or name a profile with `--profile NAME`".to_owned(),
         _ => format!("run `ssoinv profiles {}` to see its settings", quoted(profile)),
     }
 }

@@ -26,6 +26,7 @@ use crate::identity::{self, Chosen, Names};
 use crate::output::{self, RowWriter, WriteEnd};
 use crate::sessions::KnownSession;
 use crate::settings::CollectSettings;
+use crate::signals::unless_stopped;
 use crate::station::Station;
 use crate::summary::Summary;
 use crate::{discovery, signals, station, warnings};
@@ -172,11 +173,12 @@ impl Run<'_> {
         let (settings, credentials) = (self.settings, &station.credentials);
         let regions = settings.regions.choice();
         if let (Some(discovery), Some(session)) = (&settings.all_accounts, &self.session) {
-            let of = discovery::accounts(session, &discovery.of, credentials, stop, self.app).await?;
+            let of = unless_stopped(stop, discovery::accounts(session, &discovery.of, credentials, self.app));
+            let of = of.await?;
             let regions = regions.of_account();
             return Ok(discovery::visits(of, session, discovery, &regions, settings.every_role));
         }
-        let names = self.identities(station, unless_instance).await?;
+        let names = unless_stopped(stop, self.identities(station, unless_instance)).await?;
         let reaches = reach::reaches(&self.profiles, credentials, &regions, &names, stop).await;
         Ok(plan::visits(reaches, settings.every_role))
     }
