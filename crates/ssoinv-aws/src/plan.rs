@@ -172,7 +172,7 @@ pub enum Start {
     /// The reaches; those that are one scope stand together.
     Reaches(Vec<Vec<Reach>>),
     /// The account of a sign-in, whose roles are to be listed.
-    Roles(RoleSearch),
+    Roles(Box<RoleSearch>),
 }
 
 /// An account whose roles are to be listed.
@@ -249,6 +249,7 @@ impl Plan {
     }
 
     /// Lays out the tasks of a visit: `groups` are its reaches, those that are one scope together. The first call counts.
+    #[expect(clippy::must_use_candidate, reason = "it is called for what it does")]
     pub fn lay_out(&self, visit: usize, groups: Vec<Vec<Reach>>) -> &Layout {
         self.visits[visit].layout.get_or_init(|| {
             let mut first = 0;

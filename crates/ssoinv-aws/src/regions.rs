@@ -106,13 +106,15 @@ impl fmt::Display for RegionPatterns {
 
 /// The regions that are enabled in an account.
 pub(crate) type Enabled = Arc<BTreeSet<String>>;
+/// Whose answer it is: what one may not ask, another may.
+type Asker = (Option<AccountId>, Arc<str>);
 /// What `DescribeRegions` said, once it was asked.
 type Answer = Arc<OnceCell<Result<Enabled, Failure>>>;
 
 /// The answers so far.
 #[derive(Debug, Default)]
 pub(crate) struct EnabledRegions {
-    accounts: Mutex<HashMap<(Option<AccountId>, Arc<str>), Answer>>,
+    accounts: Mutex<HashMap<Asker, Answer>>,
 }
 
 impl EnabledRegions {
@@ -136,13 +138,13 @@ impl EnabledRegions {
         let answer = cell.get_or_init(|| async { Ok(Arc::new(ask(means, reach, &credentials).await?)) });
         answer.await.clone().map_err(Refusal::from)
     }
+}
 
-    /// Says that an account's enabled regions can't be had.
-    pub(crate) fn tell_unknown(&self, means: &Means, reach: &Reach, failure: Failure) {
-        let account = reach.account_id.map(|id| id.to_string()).unwrap_or_default();
-        let failure = Arc::new(failure);
-        means.context.events.say(Event::Notice(Notice::EnabledRegionsUnknown { account, failure }));
-    }
+/// Says that an account's enabled regions can't be had.
+pub(crate) fn tell_unknown(means: &Means, reach: &Reach, failure: Failure) {
+    let account = reach.account_id.map(|id| id.to_string()).unwrap_or_default();
+    let failure = Arc::new(failure);
+    means.context.events.say(Event::Notice(Notice::EnabledRegionsUnknown { account, failure }));
 }
 
 /// Asks the partition's own region, which is always enabled.

@@ -75,13 +75,15 @@ impl RoleChoice {
     /// The names, where there is no glob among them: then nobody need ask which roles an account has.
     #[must_use]
     pub fn names(&self) -> Option<Vec<&str>> {
+        fn name(pattern: &Pattern) -> Option<&str> {
+            match pattern {
+                Pattern::Name(name) => Some(name),
+                Pattern::Glob(_) => None,
+            }
+        }
         if self.documented {
             return None;
         }
-        let name = |pattern| match pattern {
-            &Pattern::Name(ref name) => Some(name.as_str()),
-            Pattern::Glob(_) => None,
-        };
         self.patterns.iter().map(name).collect()
     }
 

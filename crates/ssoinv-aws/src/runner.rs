@@ -36,7 +36,7 @@ use tokio::time::Instant;
 use crate::clients::Clients;
 use crate::pace::Paces;
 use crate::plan::{Entry, Layout, Plan, Reach, Task, Way, skipped};
-use crate::regions::{EnabledRegions, RegionPatterns};
+use crate::regions::{self, EnabledRegions, RegionPatterns};
 use crate::stop::{Stop, StopReason};
 use crate::survey;
 use crate::tables::AnyTable;
@@ -406,7 +406,7 @@ impl Runner {
                 };
             }
             Ok(_) => {}
-            Err(refusal) => self.means.enabled.tell_unknown(&self.means, reach, refusal.failure),
+            Err(refusal) => regions::tell_unknown(&self.means, reach, refusal.failure),
         }
         // Then the credentials are what it complains about.
         Failure { remedy: Remedy::Renew, ..failure }

@@ -201,7 +201,7 @@ pub(crate) async fn remove_file(path: &Path) -> Result<bool, StoreError> {
 
 /// The files of a folder that end in `.json`, in the order of their names; none where there is no folder.
 pub(crate) async fn json_files(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    files(folder, |name| name.ends_with(".json")).await
+    files(folder, |name| Path::new(name).extension().is_some_and(|ending| ending == "json")).await
 }
 
 /// The files of a folder with such a name, in the order of their names; none where there is no folder.

@@ -242,8 +242,9 @@ impl AccountSelection {
     pub(crate) fn new(wanted: &[&str], excluded: &Resolved<Vec<Arc<str>>>) -> Result<Self, CommandError> {
         let without = excluded.value.iter().map(|word| &**word);
         Ok(Self {
-            wanted: patterns(wanted.iter().copied(), "--account")?,
-            excluded: patterns(without, &excluded.source.to_string())?,
+            wanted: patterns(wanted.iter().copied(), "--account", true)?,
+            // A file that is named elsewhere would be looked for in whatever folder this is.
+            excluded: patterns(without, &excluded.source.to_string(), excluded.source.is_flag())?,
         })
     }
 
@@ -307,17 +308,23 @@ fn nothing_like(pattern: &str, offered: &[Account], session: &str) -> CommandErr
 fn patterns<'a>(
     words: impl Iterator<Item = &'a str>,
     source: &str,
+    files: bool,
 ) -> Result<Vec<AccountPattern>, CommandError> {
     let mut patterns = Vec::new();
     for word in words {
         if is_digits(word) {
             patterns.push(AccountPattern::Id(account(word, None, source)?));
-        } else if Path::new(word).is_file() {
+        } else if files && Path::new(word).is_file() {
             let AccountList::Named { accounts, .. } = from_file(Path::new(word), source)? else { continue };
             patterns.extend(accounts.into_iter().map(AccountPattern::Id));
         } else if looks_like_a_path(word) {
-            return Err(no_file(word, source)
-                .with_hint(format!("`{source}` takes IDs, names with `*`, or a file of IDs")));
+            return Err(if files {
+                no_file(word, source)
+                    .with_hint(format!("`{source}` takes IDs, names with `*`, or a file of IDs"))
+            } else {
+                CommandError::usage(format!("`{word}` (from {source}) is no account"))
+                    .with_hint("IDs and names with `*` can be set; a file is for `--exclude-account`")
+            });
         } else {
             let glob = GlobBuilder::new(word).case_insensitive(true).build().map_err(|error| {
                 CommandError::usage(format!("`{word}` (from {source}) is not a pattern: {}", error.kind()))

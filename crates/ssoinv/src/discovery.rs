@@ -99,11 +99,11 @@ fn start(reach: Reach, session: &KnownSession, choice: &Arc<RoleChoice>, every_r
         Some(names) if !every_role => {
             Start::Reaches(vec![names.into_iter().map(|name| reach.as_role(&session.sso, name)).collect()])
         }
-        _ => Start::Roles(RoleSearch {
+        _ => Start::Roles(Box::new(RoleSearch {
             reach,
             session: Arc::clone(&session.sso),
             choice: Arc::clone(choice),
             every_role,
-        }),
+        })),
     }
 }

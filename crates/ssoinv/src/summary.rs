@@ -94,6 +94,9 @@ impl Summary<'_> {
     }
 
     fn warning(&self, group: &Group<'_>) -> (String, Option<String>) {
+        if let Some(warning) = self.of_discovery(group) {
+            return warning;
+        }
         let first = group.cells[0];
         let of = |label: &str| {
             let names = account_labels(&group.cells);
@@ -112,19 +115,6 @@ impl Summary<'_> {
             None => "`--coverage FILE` writes down each of them".to_owned(),
         });
         match group.status {
-            Status::Denied if first.error_code.as_deref() == Some(NO_ROLE) => {
-                let message = format!("{}; {tasks} denied: {reason}", of("no role to take in"));
-                let account = quoted(first.scope.account());
-                let hint = format!(
-                    "name one with `--role NAME`; `ssoinv roles --account {account}` shows the roles that you have there"
-                );
-                (message, Some(hint))
-            }
-            Status::NotOffered => {
-                let message = format!("{}; {tasks} not offered", of("the sign-in does not reach"));
-                let hint = "`ssoinv accounts` shows all that it reaches; an administrator assigns more";
-                (message, Some(hint.to_owned()))
-            }
             Status::Denied => {
                 let role = first.scope.role_name.as_deref();
                 let role = role.map(|role| format!(" with role `{role}`")).unwrap_or_default();
@@ -201,6 +191,32 @@ impl Summary<'_> {
                 let message = format!("{tasks} {status} in {}: {reason} ({code})", self.few(&accounts));
                 (message, ledger)
             }
+        }
+    }
+
+    /// What only accounts without a profile can lack: a role to take, or any way there.
+    fn of_discovery(&self, group: &Group<'_>) -> Option<(String, Option<String>)> {
+        let first = group.cells[0];
+        let names = account_labels(&group.cells);
+        let accounts =
+            format!("{} of {}: {}", names.len(), count(self.accounts().0, "account"), self.few(&names));
+        let tasks = count(group.cells.len(), "task");
+        match group.status {
+            Status::Denied if first.error_code.as_deref() == Some(NO_ROLE) => {
+                let reason = first.error_message.as_deref().unwrap_or_default();
+                let message = format!("no role to take in {accounts}; {tasks} denied: {reason}");
+                let account = first.scope.account();
+                let hint = format!(
+                    "name one with `--role NAME`; `ssoinv roles --account {account}` shows those that you have there"
+                );
+                Some((message, Some(hint)))
+            }
+            Status::NotOffered => {
+                let message = format!("the sign-in does not reach {accounts}; {tasks} not offered");
+                let hint = "`ssoinv accounts` shows all that it reaches; an administrator assigns more";
+                Some((message, Some(hint.to_owned())))
+            }
+            _ => None,
         }
     }
 

@@ -45,7 +45,7 @@ impl Source {
         self.rank() > other.rank()
     }
 
-    pub(super) fn is_flag(&self) -> bool {
+    pub(crate) fn is_flag(&self) -> bool {
         matches!(self, Self::Flag(_))
     }
 
