@@ -183,7 +183,10 @@ pub(crate) async fn remove<T>(
 
 /// Removes the files of a folder that were never finished. Who is just writing one fails, as where it can't write.
 pub(crate) async fn sweep(folder: &Path) -> Result<(), StoreError> {
-    let unfinished = |name: &str| name.starts_with(UNFINISHED) && name.ends_with(UNFINISHED_END);
+    let unfinished = |path: &Path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with(UNFINISHED) && name.ends_with(UNFINISHED_END))
+    };
     for path in files(folder, unfinished).await? {
         remove_file(&path).await?;
     }
@@ -201,11 +204,11 @@ pub(crate) async fn remove_file(path: &Path) -> Result<bool, StoreError> {
 
 /// The files of a folder that end in `.json`, in the order of their names; none where there is no folder.
 pub(crate) async fn json_files(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    files(folder, |name| Path::new(name).extension().is_some_and(|ending| ending == "json")).await
+    files(folder, |path| path.extension().is_some_and(|ending| ending == "json")).await
 }
 
-/// The files of a folder with such a name, in the order of their names; none where there is no folder.
-async fn files(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, StoreError> {
+/// The files of a folder that are wanted, in the order of their names; none where there is no folder.
+async fn files(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, StoreError> {
     let failed = |source| StoreError::Io { path: folder.to_owned(), source };
     let mut entries = match tokio::fs::read_dir(folder).await {
         Ok(entries) => entries,
@@ -214,8 +217,9 @@ async fn files(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathB
     };
     let mut files = Vec::new();
     while let Some(entry) = entries.next_entry().await.map_err(failed)? {
-        if entry.file_name().to_str().is_some_and(&wanted) {
-            files.push(entry.path());
+        let path = entry.path();
+        if wanted(&path) {
+            files.push(path);
         }
     }
     files.sort();

@@ -37,6 +37,8 @@ pub const DNS_FAILED: &str = "DnsFailed";
 pub const CONNECT_FAILED: &str = "ConnectionFailed";
 /// The code of a server whose certificate isn't trusted.
 pub const CERTIFICATE_REFUSED: &str = "CertificateRefused";
+/// The code of a server whose certificate is not yet valid, or no more, by this machine's clock.
+pub const CERTIFICATE_NOT_VALID_NOW: &str = "CertificateNotValidNow";
 /// The code of a connection that broke before the whole answer was there.
 pub const CONNECTION_LOST: &str = "ConnectionLost";
 /// The code of a call that could not be sent at all.
@@ -407,8 +409,14 @@ fn undelivered(context: &DispatchFailure) -> Failure {
     }
     match find::<rustls::Error>(error) {
         // The next attempt would see the same certificate.
-        Some(rustls::Error::InvalidCertificate(_)) => {
-            return Failure::new(FailureKind::Unreachable, text).with_code(CERTIFICATE_REFUSED);
+        Some(rustls::Error::InvalidCertificate(reason)) => {
+            let (code, text) = if is_about_the_time(reason) {
+                let text = format!("by this machine's clock the certificate is too old or too new: {text}");
+                (CERTIFICATE_NOT_VALID_NOW, text)
+            } else {
+                (CERTIFICATE_REFUSED, text)
+            };
+            return Failure::new(FailureKind::Unreachable, text).with_code(code);
         }
         Some(_) => return unreachable(CONNECT_FAILED, text),
         None => {}
@@ -425,6 +433,12 @@ fn undelivered(context: &DispatchFailure) -> Failure {
     }
     // No endpoint, no credentials, no signature: it never left, and never will.
     Failure::new(FailureKind::Failed, text).with_code(REQUEST_FAILED)
+}
+
+/// Whether another clock would take the certificate.
+fn is_about_the_time(reason: &rustls::CertificateError) -> bool {
+    use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    matches!(reason, Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. })
 }
 
 fn unreachable(code: &str, text: String) -> Failure {

@@ -3,7 +3,7 @@
 //!
 //! Names and contents are those of botocore's `SSOCredentialFetcher`. A file is found by session, account and role alone
 //! and doesn't say whose portal gave it; [`crate::credentials`] looks here only for a session whose token isn't
-//! another's. How such files are read and written: [`crate::cache_file`].
+//! another's. How such files are read and written: `cache_file.rs`.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! `~/.aws/sso/cache`, shared with the AWS CLI and the SDKs: tokens and client registrations, one JSON file each.
 //!
 //! Names and contents are botocore's, so that the AWS CLI uses what is written here at once, and the other way round.
-//! How such files are read and written is in [`crate::cache_file`]. Who uses it: [`crate::token`] and the sign-in.
+//! How such files are read and written is in `cache_file.rs`. Who uses it: [`crate::token`] and the sign-in.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;

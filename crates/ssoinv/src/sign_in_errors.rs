@@ -66,6 +66,12 @@ fn hint(failure: &Failure, session: &KnownSession) -> String {
                 None => "set `sso_region` to the region of your IAM Identity Center".to_owned(),
             }
         }
+        Some("CertificateNotValidNow") => {
+            format!("set this machine's clock, then run `{again}` again; `date -u` shows its time")
+        }
+        Some("CertificateRefused") => {
+            "name a PEM file of the authorities to trust with `AWS_CA_BUNDLE`, as where a proxy reads along".to_owned()
+        }
         Some("InsecureEndpoint") => "write it with `https://`, or take it out".to_owned(),
         _ if failure.kind == FailureKind::Unreachable || failure.remedy == Remedy::TryAgain => {
             "see that this machine reaches AWS: `HTTPS_PROXY` and `AWS_CA_BUNDLE` are heeded".to_owned()
