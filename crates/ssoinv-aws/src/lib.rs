@@ -8,7 +8,7 @@ pub mod clients;
 mod pace;
 pub mod plan;
 pub mod reach;
-mod regions;
+pub mod regions;
 pub mod runner;
 pub mod stop;
 pub mod tables;

@@ -51,6 +51,7 @@ pub(crate) fn build(
             ..settings.policy
         },
         sdk: Sdk::new(http, &app.clock, timeouts),
+        refresh_tokens: settings.refresh_tokens,
         run_processes: settings.run_processes,
         credential_cache: settings.credential_cache,
     });
