@@ -73,8 +73,7 @@ pub async fn enabled(
     profile: &Profile,
     partition: Partition,
 ) -> Result<HashSet<String>, Failure> {
-    let client =
-        Clients::new(Arc::clone(context)).ec2(partition.default_region(), profile, credentials)?;
+    let client = Clients::new(Arc::clone(context)).ec2(partition.default_region(), profile, credentials)?;
     let turnstile = Turnstile::new(PaceLimits::EC2);
     let call = async || describe(&client, &context.clock).await;
     attempt::call(&turnstile, None, context.retry, |_, _| (), call).await.0

@@ -135,7 +135,8 @@ impl Portal {
     pub async fn probe(&self, token: Option<&Secret>) -> Probe {
         let date = DateHeader { clock: self.context.clock.clone(), ahead: Arc::default() };
         let answer = self.call(|| async {
-            let call = self.client.list_accounts().set_access_token(token.map(|token| token.reveal().to_owned()));
+            let call =
+                self.client.list_accounts().set_access_token(token.map(|token| token.reveal().to_owned()));
             let call = call.max_results(1).customize().interceptor(date.clone());
             call.send().await.map_err(|error| self.failure(&error))
         });
@@ -161,7 +162,9 @@ impl Portal {
             });
             let answer = answer.await?;
             roles.extend(answer.role_list.unwrap_or_default().into_iter().filter_map(|role| role.role_name));
-            let Some(following) = answer.next_token.filter(|token| !token.is_empty()) else { return Ok(roles) };
+            let Some(following) = answer.next_token.filter(|token| !token.is_empty()) else {
+                return Ok(roles);
+            };
             if !seen.insert(following.clone()) {
                 return Err(invalid_answer("the pages of ListAccountRoles go in a circle"));
             }

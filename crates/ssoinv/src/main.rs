@@ -11,6 +11,7 @@ mod command_error;
 mod commands;
 mod demo;
 mod display;
+mod doctor;
 mod env_vars;
 mod exit_codes;
 mod identity;

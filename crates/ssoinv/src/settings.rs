@@ -15,7 +15,8 @@ use crate::account_list::AccountList;
 use crate::app::App;
 use crate::browser::Browser;
 use crate::cli::{
-    CollectArgs, CredentialArgs, IdentityArgs, LimitArgs, OutputArgs, ProfileArgs, SelectionArgs, SignInArgs,
+    CollectArgs, CredentialArgs, DoctorArgs, IdentityArgs, LimitArgs, OutputArgs, ProfileArgs, SelectionArgs,
+    SignInArgs,
 };
 use crate::command_error::CommandError;
 use crate::env_vars::Environment;
@@ -238,6 +239,7 @@ impl Asking {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StationSettings {
     pub(crate) run_processes: bool,
+    pub(crate) refresh_tokens: bool,
     pub(crate) credential_cache: bool,
     pub(crate) concurrency: usize,
     pub(crate) policy: RetryPolicy,
@@ -257,6 +259,18 @@ impl StationSettings {
         Self::new(&CredentialArgs::default(), limits, FEW, environment)
     }
 
+    /// For who only looks: no file of the caches is written, and no token refreshed.
+    pub(crate) fn looking_only(
+        args: &DoctorArgs,
+        concurrency: usize,
+        environment: &Environment,
+    ) -> Result<Self, CommandError> {
+        let credentials =
+            CredentialArgs { no_credential_process: args.no_credential_process, no_credential_cache: true };
+        let settings = Self::new(&credentials, &args.limits, concurrency, environment)?;
+        Ok(Self { refresh_tokens: false, ..settings })
+    }
+
     pub(crate) fn new(
         args: &CredentialArgs,
         limits: &LimitArgs,
@@ -271,6 +285,7 @@ impl StationSettings {
         };
         Ok(Self {
             run_processes: !args.no_credential_process,
+            refresh_tokens: true,
             credential_cache: !args.no_credential_cache,
             concurrency,
             policy: RetryPolicy { max_attempts, throttle_budget: limits.retry_time },

@@ -7,9 +7,7 @@ use ssoinv_core::scope::{AccountId, KNOWN_REGIONS, is_region_name};
 
 use super::check::renaming;
 use super::keys::meant_as;
-use super::names::{
-    bare_start_url, botocore_accepts_region, is_https_or_loopback, is_url, listed, nearest,
-};
+use super::names::{bare_start_url, botocore_accepts_region, is_https_or_loopback, is_url, listed, nearest};
 use super::problem::{Location, Problem, ProblemKind, deletion};
 use super::resolve::{Resolver, shown};
 use super::sections::{Entry, Files, Group};
@@ -213,7 +211,7 @@ impl Resolver<'_> {
 }
 
 /// The scope that the portal asks for, and refreshing (IAM Identity Center's "Access scopes").
-pub(crate) const SCOPE: &str = "sso:account:access";
+pub const SCOPE: &str = "sso:account:access";
 
 /// What a token needs.
 const TOKEN_KEYS: [&str; 2] = ["sso_start_url", "sso_region"];
@@ -324,5 +322,7 @@ fn account_id_problem(name: &str, label: &str, account: &Setting) -> Problem {
     // Of hyphens between the digits nobody is in doubt; of digits that are missing, only a person knows.
     let cure = (digits.len() == 12 && !only_digits && account.value.lines().count() == 1)
         .then(|| account.location.edit(Change::SetValue(digits)));
-    Problem::warning(ProblemKind::InvalidAccountId, &account.location, message, hint).blocking().cured_by(cure)
+    Problem::warning(ProblemKind::InvalidAccountId, &account.location, message, hint)
+        .blocking()
+        .cured_by(cure)
 }
