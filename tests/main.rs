@@ -7,6 +7,7 @@
 mod accounts;
 mod ambient;
 mod demo;
+mod doctor;
 mod expiry;
 mod faults;
 mod formats;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         accounts::tests(),
         ambient::tests(),
         demo::tests(),
+        doctor::tests(&arguments),
         expiry::tests(),
         faults::tests(),
         formats::tests(),

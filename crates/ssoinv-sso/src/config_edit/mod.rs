@@ -118,7 +118,9 @@ fn with_value(body: &str, value: &str) -> Option<String> {
     let old = rest.trim_start_matches(BLANK);
     let blanks = &rest[..rest.len() - old.len()];
     let old_end = body[..content].trim_end_matches(BLANK).len().max(key.len() + 1);
-    Some(format!("{key}={blanks}{value}{}", &body[old_end..]))
+    // Behind `key =` there is often no blank where there is no value.
+    let blank = if old_end == body.len() && blanks.is_empty() && key.ends_with(BLANK) { " " } else { blanks };
+    Some(format!("{key}={blank}{value}{}", &body[old_end..]))
 }
 
 /// The text with a section at its end, an empty line before it. `keys` are its lines' keys and values.
@@ -187,6 +189,7 @@ mod tests {
         );
         assert_eq!(apply("[a]\nb =   # c\n", &[value(2, "d")]), "[a]\nb =   d   # c\n");
         assert_eq!(apply("[a]\nb\n", &[value(2, "d"), rename(2)]), "[a]\nb\n");
+        assert_eq!(apply("[a]\nb =\nc=\n", &[value(2, "d"), value(3, "d")]), "[a]\nb = d\nc=d\n");
         let section = |line| edit(line, Change::RenameSection("profile a".to_owned()));
         for (before, after) in [
             ("\u{feff}[a]\r\n", "\u{feff}[profile a]\r\n"),

@@ -70,7 +70,7 @@ fn conclude(outcomes: &[Outcome], args: &DoctorArgs, app: &App) {
     } else if !args.fix && fixable > 0 && app.terminal.verbosity > Verbosity::Quiet {
         let these = if fixable == 1 { "one of them".to_owned() } else { format!("{fixable} of them") };
         let hint = format!(
-            "`ssoinv doctor --fix --offline | patch -d / -p1` cures {these}; without `patch` it only shows how"
+            "`ssoinv doctor --fix --offline` prints a change that cures {these}; `| patch -d / -p1` behind it applies it"
         );
         terminal::say(&app.terminal.hint(&hint));
     }

@@ -21,7 +21,7 @@ pub(super) fn accounts(facts: &Facts) -> Outcome {
     for (profile, access) in pairs(facts) {
         match &access.account {
             Err(_) if matches!(profile.credentials, CredentialSource::None) => {}
-            Err(unasked) => outcome.skip(unasked.reason(), Some(subject(profile))),
+            Err(unasked) => outcome.skip_unasked(unasked, subject(profile)),
             Ok(Ok(_)) => outcome.look(),
             Ok(Err(unreached)) => {
                 outcome.look();
@@ -212,10 +212,11 @@ pub(super) fn regions(facts: &Facts) -> Outcome {
         }
         match &access.region {
             None => {}
-            Some(Err(unasked)) => outcome.skip(
-                &format!("whether it is enabled was not asked: {}", unasked.reason()),
-                Some(subject(profile)),
-            ),
+            Some(Err(unasked)) => {
+                let reason = format!("whether it is enabled was not asked, as {}", unasked.reason());
+                let subject = Some(subject(profile)).filter(|_| *unasked != Unasked::Offline);
+                outcome.skip(&reason, subject);
+            }
             Some(Ok(Err(failure))) => outcome.skip(
                 &format!("whether it is enabled could not be asked: {}", failure.message),
                 Some(subject(profile)),

@@ -116,12 +116,13 @@ impl Unasked {
     /// In words.
     pub(crate) fn reason(&self) -> &str {
         match self {
-            Self::Offline => "`--offline`",
+            Self::Offline => "`--offline` was said",
             Self::NoToken => "there is no token that is good",
             Self::Refused => "the portal refuses the token",
             Self::NoPortal(_) => "the portal does not answer",
             Self::Files => "a problem in the files stands in the way",
-            Self::Misplaced(why) | Self::LeftOut(why) => why,
+            Self::Misplaced(_) => "nothing secret goes to the portal's endpoint",
+            Self::LeftOut(why) => why,
         }
     }
 }
@@ -358,7 +359,9 @@ impl Asker<'_> {
         };
         match (failure.kind, failure.code.as_deref()) {
             // It has ended since the portal took it.
-            (FailureKind::SignInExpired, _) if session.is_some() => return Err(Unasked::NoToken),
+            (FailureKind::SignInExpired, _) if session.is_some() => {
+                return Err(Unasked::LeftOut("the token ended meanwhile".to_owned()));
+            }
             (_, Some("CredentialProcessLeftOut" | "LoginNotSupported")) | (FailureKind::Throttled, _) => {
                 return Err(Unasked::LeftOut(failure.message));
             }

@@ -179,7 +179,9 @@ fn scope(facts: &Facts, sso: &SsoSession) -> Option<Finding> {
             );
             let hint = format!("add `{KEY} = {SCOPE}` to `[sso-session {name}]`");
             let edits = match (settings.get(KEY), settings.get("sso_start_url")) {
-                (Some(empty), _) => vec![empty.location.edit(Change::SetValue(SCOPE.to_owned()))],
+                (Some(empty), _) => {
+                    one_line(empty, vec![empty.location.edit(Change::SetValue(SCOPE.to_owned()))])
+                }
                 (None, Some(url)) => vec![url.end().edit(Change::InsertBelow(format!("{KEY} = {SCOPE}")))],
                 (None, None) => Vec::new(),
             };

@@ -36,7 +36,21 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Outcome> {
             Step::Duplicates => access::duplicates(facts),
             Step::Regions => access::regions(facts),
         })
+        .map(|outcome| with_profiles(outcome, facts))
         .collect()
+}
+
+/// What is found of a sign-in concerns the profiles that use it.
+fn with_profiles(mut outcome: Outcome, facts: &Facts) -> Outcome {
+    for finding in outcome.findings.iter_mut().filter(|finding| finding.profiles.is_empty()) {
+        let Some(session) = finding.session.as_deref() else { continue };
+        let users = facts.chosen.iter().filter(|profile| {
+            let key = profile.credentials.session().map(|session| session.cache_key());
+            key.or(profile.sso_session.as_deref()) == Some(session)
+        });
+        finding.profiles = users.map(|profile| profile.name.clone()).collect();
+    }
+    outcome
 }
 
 /// What every step comes to where the files can't be read: the first fails, and no other is done.

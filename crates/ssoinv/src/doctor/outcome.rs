@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use ssoinv_sso::config_edit::FileEdit;
 use ssoinv_sso::profile::{Location, Problem, Setting, Shown};
 
+use super::facts::Unasked;
+
 /// A step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
@@ -254,6 +256,11 @@ impl Outcome {
             }
             None => self.findings.push(finding),
         }
+    }
+
+    /// Something was not asked. What `--offline` leaves out is everything.
+    pub(crate) fn skip_unasked(&mut self, unasked: &Unasked, subject: String) {
+        self.skip(unasked.reason(), Some(subject).filter(|_| *unasked != Unasked::Offline));
     }
 
     /// Something could not be looked at.

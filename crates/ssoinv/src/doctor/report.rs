@@ -21,22 +21,13 @@ pub(crate) fn checklist(outcomes: &[Outcome], stream: Stream, app: &App) -> Stri
         let (word, style) = word_of(outcome.standing());
         let word = app.terminal.styled(stream, style, &format!("{word:<8}"));
         let (name, title) = (outcome.step.name(), outcome.step.title());
-        // One reason for the whole step needs no line of its own.
-        let whole = match outcome.undone.as_slice() {
-            [only] if outcome.findings.is_empty() && outcome.looked_at == 0 => {
-                format!(" ({})", sanitize(&in_words(only)))
-            }
-            _ => String::new(),
-        };
-        let _infallible = writeln!(text, "{word}  {name:<12}  {title}{whole}");
+        let _infallible = writeln!(text, "{word}  {name:<12}  {title}");
         for finding in &outcome.findings {
             add(&mut text, finding, stream, app);
         }
-        if whole.is_empty() {
-            for undone in &outcome.undone {
-                let label = app.terminal.styled(stream, Style::new().dim(), "not done:");
-                let _infallible = writeln!(text, "          {label} {}", sanitize(&in_words(undone)));
-            }
+        for undone in &outcome.undone {
+            let label = app.terminal.styled(stream, Style::new().bold(), "not done:");
+            let _infallible = writeln!(text, "          {label} {}", sanitize(&in_words(undone)));
         }
     }
     text
@@ -93,9 +84,9 @@ fn in_words(undone: &Undone) -> String {
     match undone.subjects.len() {
         0 => undone.reason.clone(),
         number if number > MOST_SUBJECTS => {
-            format!("{}: {named} and {} more", undone.reason, number - MOST_SUBJECTS)
+            format!("{} ({named} and {} more)", undone.reason, number - MOST_SUBJECTS)
         }
-        _ => format!("{}: {named}", undone.reason),
+        _ => format!("{} ({named})", undone.reason),
     }
 }
 

@@ -103,7 +103,7 @@ fn lasting(stored: &StoredToken, session: &SessionFacts, now: SystemTime, called
     let left = token.expires_at.duration_since(now).ok().filter(|left| !left.is_zero());
     let refreshes = refreshes(token, session, now);
     let why_not = || match (&token.refresh_token, session.known.sso.is_legacy()) {
-        (_, true) => "as none that a start URL in a profile gives",
+        (_, true) => "as no token of the format without an sso-session can",
         (None, false) => "as its file has no `refreshToken`",
         (Some(_), false) => "as its client is not registered any more",
     };
@@ -188,13 +188,18 @@ pub(super) fn clock(facts: &Facts) -> Outcome {
     let mut furthest: Option<i64> = None;
     for session in &facts.sessions {
         match &session.portal {
-            Err(unasked) => outcome.skip(unasked.reason(), Some(called(&session.known.sso))),
+            Err(unasked) => outcome.skip_unasked(unasked, called(&session.known.sso)),
             Ok(Answer { probe, .. }) => match probe.clock_ahead {
                 Some(ahead) => {
                     outcome.look();
                     furthest = furthest.into_iter().chain([ahead]).max_by_key(|ahead| ahead.unsigned_abs());
                 }
-                None => outcome.skip("the portal told no time", Some(called(&session.known.sso))),
+                None => {
+                    let silent = Unasked::NoPortal(String::new());
+                    let reason =
+                        if probe.accepts.is_err() { silent.reason() } else { "the portal told no time" };
+                    outcome.skip(reason, Some(called(&session.known.sso)));
+                }
             },
         }
     }
@@ -236,12 +241,12 @@ pub(super) fn portal(facts: &Facts) -> Outcome {
             Err(Unasked::Misplaced(why)) => {
                 // It keeps every token from being used, whatever else is fine.
                 let hint = "write the endpoint with `https://`, or take it out";
-                let finding = Finding::new(Severity::Error, "insecure-endpoint", why.as_str(), hint);
+                let finding = Finding::new(Severity::Error, "token-endpoint", why.as_str(), hint);
                 outcome.find(finding.of_session(session.known.label()));
                 continue;
             }
             Err(unasked) => {
-                outcome.skip(unasked.reason(), Some(called));
+                outcome.skip_unasked(unasked, called);
                 continue;
             }
         };
