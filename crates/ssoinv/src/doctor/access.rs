@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ssoinv_core::failure::FailureKind;
 use ssoinv_core::scope::AccountId;
-use ssoinv_sso::profile::{CredentialSource, Profile, Shown, SsoRole, nearest};
+use ssoinv_sso::profile::{CredentialSource, Kind, Profile, Shown, SsoRole, nearest};
 
 use super::facts::{Access, Facts, Unasked, Unreached, own_region};
 use super::files::problems;
@@ -143,7 +143,9 @@ fn of_account(account: AccountId, profiles: &[&Profile]) -> Finding {
         (profile.kind, session, profile.role_name.clone(), profile.region.clone())
     };
     let repeated = profiles.iter().enumerate().find(|(place, profile)| {
-        profile.role_name.is_some() && profiles[..*place].iter().any(|other| what(other) == what(profile))
+        let is_sso =
+            matches!(profile.kind, Kind::SsoSession | Kind::SsoLegacy) && profile.role_name.is_some();
+        is_sso && profiles[..*place].iter().any(|other| what(other) == what(profile))
     });
     let message = format!("account `{account}` has {} profiles: {}", profiles.len(), listed(&names));
     let (severity, hint, at) = match repeated {

@@ -237,7 +237,13 @@ pub(super) fn start_urls(facts: &Facts) -> Outcome {
         outcome.findings.extend(differing_regions(sessions));
         outcome.findings.extend(named_twice(sessions));
     }
+    let mut told: Vec<(&str, &str)> = Vec::new();
     for endpoint in &facts.foreign {
+        // Each of many profiles may name it.
+        if told.contains(&(&endpoint.url, &endpoint.session)) {
+            continue;
+        }
+        told.push((&endpoint.url, &endpoint.session));
         let message = format!(
             "the sign-in and token of `{}` go to `{}`, which is not AWS's",
             endpoint.session, endpoint.url
