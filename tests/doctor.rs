@@ -173,6 +173,7 @@ impl Simulated {
             "none" => Token::None,
             "good" => Token::Good,
             "without_refresh" => Token::WithoutRefresh,
+            "expired_without_refresh" => Token::ExpiredWithoutRefresh,
             other => panic!("no token is `{other}`"),
         };
         let options = Options { token_lifetime: self.token_lifetime, ..Options::default() };
@@ -368,7 +369,7 @@ fn diffs_apply_and_cure_what_they_name() {
     for name in cases(&fixtures().join("homes")) {
         let mut case = Case::new(&name);
         // What a diff is about, the files alone tell.
-        case.arguments = "--offline".to_owned();
+        "--offline".clone_into(&mut case.arguments);
         // What is cured may show what was hidden behind it: a section that was ignored, a session that wasn't complete.
         for round in 0.. {
             let before = findings(&case.run("-o json"));
@@ -426,7 +427,7 @@ fn diffs_apply_behind_links_and_to_odd_names() {
 fn no_secret_is_in_a_diff() {
     for name in cases(&fixtures().join("homes")) {
         let mut case = Case::new(&name);
-        case.arguments = "--offline".to_owned();
+        "--offline".clone_into(&mut case.arguments);
         for arguments in ["", "-o json", "--fix"] {
             let run = case.run(arguments);
             for text in [&run.stdout, &run.stderr] {

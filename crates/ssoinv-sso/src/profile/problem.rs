@@ -119,7 +119,7 @@ pub struct Problem {
     /// Whether ssoinv can't use the profile. All errors do, and some that botocore leaves to AWS to refuse.
     pub blocks: bool,
     /// The changes to the files that cure it; none where that takes somebody's judgement, or a value that isn't there.
-    pub edits: Vec<FileEdit>,
+    pub edits: Box<[FileEdit]>,
 }
 
 impl Location {
@@ -149,7 +149,7 @@ impl Problem {
             location: location.clone(),
             shown: Vec::new(),
             blocks: true,
-            edits: Vec::new(),
+            edits: Box::default(),
         }
     }
 

@@ -186,6 +186,7 @@ pub(crate) async fn gather(
         context: &station.context,
         fallback: region.as_ref().map(|(_, region)| region.as_str()),
         enabled: accounts(&chosen),
+        now,
     });
     let access = stream::iter(&chosen)
         .map(async |profile| match &asker {
@@ -294,6 +295,7 @@ struct Asker<'a> {
     /// The region of profiles that have none.
     fallback: Option<&'a str>,
     enabled: BTreeMap<AccountId, Enabled>,
+    now: SystemTime,
 }
 
 impl Asker<'_> {
@@ -358,9 +360,11 @@ impl Asker<'_> {
             Err(failure) => failure,
         };
         match (failure.kind, failure.code.as_deref()) {
-            // It has ended since the portal took it.
             (FailureKind::SignInExpired, _) if session.is_some() => {
-                return Err(Unasked::LeftOut("the token ended meanwhile".to_owned()));
+                let ended = session.and_then(SessionFacts::token);
+                let ended = ended.is_some_and(|stored| stored.token.expires_at <= self.now);
+                let when = if ended { "by this machine's clock" } else { "meanwhile" };
+                return Err(Unasked::LeftOut(format!("the token has ended {when}")));
             }
             (_, Some("CredentialProcessLeftOut" | "LoginNotSupported")) | (FailureKind::Throttled, _) => {
                 return Err(Unasked::LeftOut(failure.message));

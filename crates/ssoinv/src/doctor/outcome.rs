@@ -156,7 +156,7 @@ impl Finding {
         let code = code.as_ref().and_then(|code| code.as_str()).unwrap_or_default();
         Self {
             shown: problem.shown.clone(),
-            edits: problem.edits.clone(),
+            edits: problem.edits.to_vec(),
             ..Self::new(severity, code, problem.message.as_str(), problem.hint.as_str())
                 .at_line(&problem.location)
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use ssoinv_core::failure::FailureKind;
+use ssoinv_sso::portal::Probe;
 use ssoinv_sso::token_cache::{CachedToken, StoredToken, TokenFile};
 
 use super::facts::{Answer, Facts, SessionFacts, Unasked};
@@ -189,18 +190,15 @@ pub(super) fn clock(facts: &Facts) -> Outcome {
     for session in &facts.sessions {
         match &session.portal {
             Err(unasked) => outcome.skip_unasked(unasked, called(&session.known.sso)),
-            Ok(Answer { probe, .. }) => match probe.clock_ahead {
-                Some(ahead) => {
-                    outcome.look();
-                    furthest = furthest.into_iter().chain([ahead]).max_by_key(|ahead| ahead.unsigned_abs());
-                }
-                None => {
-                    let silent = Unasked::NoPortal(String::new());
-                    let reason =
-                        if probe.accepts.is_err() { silent.reason() } else { "the portal told no time" };
-                    outcome.skip(reason, Some(called(&session.known.sso)));
-                }
-            },
+            Ok(Answer { probe: Probe { clock_ahead: Some(ahead), .. }, .. }) => {
+                outcome.look();
+                furthest = furthest.into_iter().chain([*ahead]).max_by_key(|ahead| ahead.unsigned_abs());
+            }
+            Ok(Answer { probe, .. }) => {
+                let silent = Unasked::NoPortal(String::new());
+                let reason = if probe.accepts.is_err() { silent.reason() } else { "the portal told no time" };
+                outcome.skip(reason, Some(called(&session.known.sso)));
+            }
         }
     }
     let Some(ahead) = furthest else { return outcome };
