@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use crate::support::{Person, Run, World, column, run, ssoinv};
 
 pub(crate) fn tests(arguments: &Arguments) -> Vec<Trial> {
-    let others: [(&str, fn()); 8] = [
+    let others: [(&str, fn()); 9] = [
         ("each_expected_answer_has_a_home", each_expected_answer_has_a_home),
         ("each_finding_has_a_home", each_finding_has_a_home),
         ("nothing_is_changed_and_nothing_refreshed", nothing_is_changed_and_nothing_refreshed),
@@ -32,6 +32,7 @@ pub(crate) fn tests(arguments: &Arguments) -> Vec<Trial> {
         ("no_person_is_asked", no_person_is_asked),
         ("no_secret_is_in_a_diff", no_secret_is_in_a_diff),
         ("reports_go_where_they_are_sent", reports_go_where_they_are_sent),
+        ("the_demonstration_is_well", the_demonstration_is_well),
         ("without_a_home_there_is_no_token", without_a_home_there_is_no_token),
     ];
     let others = others.into_iter().map(|(name, test)| {
@@ -551,6 +552,12 @@ fn reports_go_where_they_are_sent() {
     assert!(fix.stdout.starts_with("--- a/") && fix.stderr.contains("mixes both SSO formats"), "{fix:#?}");
     case.run("--fix -o json").ended(2).said("cannot be used with");
     assert_eq!(case.run("-q").ended(1).stderr, "");
+}
+
+fn the_demonstration_is_well() {
+    let run = run(ssoinv("--demo doctor -o json")).ended(0);
+    let rows = run.rows();
+    assert_eq!(column(&rows, "status"), ["ok"; 12], "{rows:#?}");
 }
 
 fn without_a_home_there_is_no_token() {
