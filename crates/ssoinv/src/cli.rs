@@ -357,10 +357,10 @@ pub(crate) struct DoctorArgs {
 
 /// What `doctor` does, and what it doesn't.
 const DOCTOR_HELP: &str = "\
-It signs in to nothing, refreshes nothing and changes no file. A step that could not be done is said to be not done.
+It signs in to nothing, refreshes nothing and changes no file. A step that could not be done is said to be not done. \
 It ends with 1 where it finds an error, else with 0.
 
-`ssoinv doctor --fix --offline | patch -d / -p1` applies the change that it proposes: the paths in the diff start at
+`ssoinv doctor --fix --offline | patch -d / -p1` applies the change that it proposes: the paths in the diff start at \
 the root. What it finds goes to stderr then. Lines that may hold a secret are never part of the diff.
 
 With `-o json`, `csv` or `ndjson` there is a row for each finding, and one for each step without any.";
