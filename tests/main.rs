@@ -8,6 +8,7 @@ mod accounts;
 mod ambient;
 mod aws_cli;
 mod demo;
+mod doctor;
 mod expiry;
 mod faults;
 mod formats;
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
         ambient::tests(),
         aws_cli::tests(&arguments),
         demo::tests(),
+        doctor::tests(&arguments),
         expiry::tests(),
         faults::tests(),
         formats::tests(),

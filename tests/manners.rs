@@ -477,6 +477,8 @@ fn help_lists_the_exit_codes() {
           login      Sign in: to an sso-session on a page in a browser, else with a code
           logout     Sign out: end the token, and remove it and the cached role credentials
           whoami     Show whose credentials the profiles have, and how long the sign-in lasts
+          doctor     Look at the files, the sign-ins and the accounts step by step, and say what is wrong
+                     and how to cure it
           profiles   Show every profile: its kind, account, role, session, and what is wrong with it
           tables     Show the tables, or the columns of one
           settings   Show what is set in config.toml and in variables, and what can be
@@ -516,6 +518,7 @@ fn help_lists_the_exit_codes() {
 
         Exit codes:
           0    everything planned was collected
+          1    `doctor` found an error
           2    wrong usage or configuration: nothing could start
           3    a sign-in is needed; what was collected is still written
           4    partial: something planned could not be collected

@@ -341,12 +341,13 @@ fn retry_after(millis: Option<&str>, standard: Option<&str>, answered: SystemTim
     wait.map(|wait| wait.min(LONGEST_WAIT))
 }
 
-fn http_date(text: &str) -> Option<SystemTime> {
+pub(crate) fn http_date(text: &str) -> Option<SystemTime> {
     let date = DateTime::from_str(text.trim(), Format::HttpDate).ok()?;
     UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(date.secs()).ok()?))
 }
 
-fn seconds_ahead(now: SystemTime, date: SystemTime) -> i64 {
+/// By how many seconds `now` is after `date`.
+pub(crate) fn seconds_ahead(now: SystemTime, date: SystemTime) -> i64 {
     let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
     now.duration_since(date).map_or_else(|behind| -seconds(behind.duration()), seconds)
 }

@@ -317,6 +317,11 @@ impl CredentialStore {
         Ok(self.signed_in(sso, profile)?.tokens.clone())
     }
 
+    /// The portal of a sign-in, which its profile says where to call.
+    pub fn portal(&self, sso: &Arc<SsoSession>, profile: Option<&Profile>) -> Result<Portal, Failure> {
+        Ok(self.signed_in(sso, profile)?.portal.clone())
+    }
+
     /// The sign-in of a profile, made when it is first asked for.
     fn signed_in(&self, sso: &Arc<SsoSession>, profile: Option<&Profile>) -> Result<Arc<SignedIn>, Failure> {
         let session = Session::new(sso, profile, &self.context)?;

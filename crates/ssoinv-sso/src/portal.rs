@@ -3,18 +3,24 @@
 //! One turnstile serves all calls to the portal of a region, since AWS counts them together. A 401 comes back with
 //! [`Remedy::Renew`]: [`crate::token`] finds out whether the token has ended. A 429 never means that.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use ssoinv_core::clock::Clock;
 use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 use ssoinv_core::scope::AccountId;
 use ssoinv_core::secret::Secret;
 
 use crate::attempt::{self, Turnstile};
-use crate::classify::{INVALID_ANSWER, classify, invalid_answer};
+use crate::classify::{INVALID_ANSWER, classify, http_date, invalid_answer, seconds_ahead};
 use crate::credentials::RoleCredentials;
 use crate::http::Place;
 use crate::session::SsoContext;
@@ -31,6 +37,15 @@ pub struct Account {
     pub name: Option<Arc<str>>,
     /// The address of its root user.
     pub email: Option<Arc<str>>,
+}
+
+/// What the portal says to a token, and what time it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Whether it takes the token, or why it doesn't say. Without a token it is `false`: somebody answered.
+    pub accepts: Result<bool, Failure>,
+    /// By how many seconds this machine's clock is ahead of the answer's `Date`, where there was one.
+    pub clock_ahead: Option<i64>,
 }
 
 /// The portal of one session.
@@ -139,17 +154,27 @@ impl Portal {
     /// # Errors
     /// Where no answer says so: a limit, the network, a server's error.
     pub(crate) async fn accepts(&self, token: &Secret) -> Result<bool, Failure> {
+        self.probe(Some(token)).await.accepts
+    }
+
+    /// Asks the smallest call with a token, or with none, which the portal refuses. Changes nothing.
+    pub async fn probe(&self, token: Option<&Secret>) -> Probe {
+        let date = DateHeader { clock: self.context.clock.clone(), ahead: Arc::default() };
         let answer = self.call(|| async {
-            let call = self.client.list_accounts().access_token(token.reveal()).max_results(1);
+            let call =
+                self.client.list_accounts().set_access_token(token.map(|token| token.reveal().to_owned()));
+            let call = call.max_results(1).customize().interceptor(date.clone());
             call.send().await.map_err(|error| self.failure(&error))
         });
-        match answer.await {
+        let accepts = match answer.await {
             Ok(_) => Ok(true),
             Err(Failure { remedy: Remedy::Renew, .. }) => Ok(false),
             // It was let in, and then refused something else.
-            Err(failure) if is_forbidden(&failure) => Ok(true),
+            Err(failure) if is_forbidden(&failure) => Ok(token.is_some()),
             Err(failure) => Err(failure),
-        }
+        };
+        let ahead = *date.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        Probe { accepts, clock_ahead: ahead }
     }
 
     /// A call whose refusal is asked once more, since a 403 can be transient (aws-cli #7871).
@@ -186,6 +211,33 @@ impl Portal {
             failure.remedy = Remedy::Renew;
         }
         failure
+    }
+}
+
+/// Notes how far this machine's clock is ahead of an answer's `Date` (RFC 9110, section 6.6.1).
+#[derive(Clone, Debug)]
+struct DateHeader {
+    clock: Clock,
+    ahead: Arc<Mutex<Option<i64>>>,
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for DateHeader {
+    fn name(&self) -> &'static str {
+        "DateHeader"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(date) = context.response().headers().get("date").and_then(http_date) {
+            let ahead = seconds_ahead(self.clock.now(), date);
+            *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+        }
+        Ok(())
     }
 }
 

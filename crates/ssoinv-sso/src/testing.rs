@@ -68,6 +68,7 @@ pub(crate) fn context(http: SharedHttpClient, timeouts: Timeouts) -> Arc<SsoCont
         flow: Flow::DeviceCode,
         retry: RetryPolicy { max_attempts: 1, throttle_budget: Duration::ZERO },
         sdk: Sdk::new(http, &clock(), timeouts),
+        refresh_tokens: true,
         run_processes: false,
         credential_cache: false,
         portal_pace: ssoinv_core::pace::PaceLimits::PORTAL,

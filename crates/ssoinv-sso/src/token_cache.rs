@@ -3,6 +3,7 @@
 //! Names and contents are botocore's, so that the AWS CLI uses what is written here at once, and the other way round.
 //! How such files are read and written is in `cache_file.rs`. Who uses it: [`crate::token`] and the sign-in.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -62,6 +63,46 @@ impl StoredToken {
     pub fn is_of(&self, session: &SsoSession) -> bool {
         difference(self.start_url.as_deref(), self.region.as_deref(), session).is_none()
     }
+}
+
+/// What lies where a session's token should be, for who looks into why there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenFile {
+    /// There is no home directory.
+    NoHome,
+    /// Nothing.
+    Missing {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// Something that can't be read.
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Something that isn't a JSON object, nor becomes one in a moment.
+    Broken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A JSON object that lacks what a token needs.
+    Incomplete {
+        /// The file.
+        path: PathBuf,
+        /// The key that is missing, empty or no time.
+        key: &'static str,
+    },
+    /// A token, expired or not.
+    Token {
+        /// The token, with what its file says of it.
+        stored: StoredToken,
+        /// In what it belongs to another session, if it does: then it is never sent anywhere for this one.
+        difference: Option<String>,
+        /// The permission bits of the file, where the system has such.
+        mode: Option<u32>,
+    },
 }
 
 /// The flow that a client is registered for (RFC 6749, section 4.1; RFC 8628).
@@ -129,6 +170,30 @@ impl TokenCache {
     /// The token that is kept under a session's name, whoever's it is.
     pub async fn stored(&self, session: &SsoSession) -> Option<StoredToken> {
         stored(self.token_path(session)?).await
+    }
+
+    /// Looks closely at what lies where a session's token should be.
+    pub async fn examine(&self, session: &SsoSession) -> TokenFile {
+        let Some(path) = self.token_path(session) else { return TokenFile::NoHome };
+        match tokio::fs::read(&path).await {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return TokenFile::Missing { path },
+            Err(error) => return TokenFile::Unreadable { path, reason: error.to_string() },
+        }
+        let mode = mode(&path).await;
+        let found = read(&path, |file| {
+            let Some(token) = CachedToken::from_file(file) else {
+                let key = if file.text("accessToken").is_none() { "accessToken" } else { "expiresAt" };
+                return Some(TokenFile::Incomplete { path: path.clone(), key });
+            };
+            let text = |key| file.text(key).map(str::to_owned);
+            let (start_url, region) = (text("startUrl"), text("region"));
+            let difference = difference(start_url.as_deref(), region.as_deref(), session);
+            let stored = StoredToken { path: path.clone(), start_url, region, token };
+            Some(TokenFile::Token { stored, difference, mode })
+        });
+        let found = found.await;
+        found.unwrap_or(TokenFile::Broken { path })
     }
 
     /// Removes a token.
@@ -216,6 +281,20 @@ impl TokenCache {
         }
         let folder = self.folder.as_ref().ok_or(StoreError::NoHome)?;
         cache_file::write(&folder.join(registration_name(session, keeper(grant))), &file).await
+    }
+}
+
+/// The permission bits of a file, where the system has such.
+async fn mode(path: &Path) -> Option<u32> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        Some(tokio::fs::metadata(path).await.ok()?.permissions().mode() & 0o777)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
     }
 }
 
@@ -405,6 +484,45 @@ mod tests {
         let legacy = session(None, "https://corp.awsapps.com/start");
         std::fs::rename(&path, cache.token_path(&legacy).unwrap()).unwrap();
         assert!(matches!(cache.token(&legacy).await, Lookup::Token(_)), "the name is the start URL");
+    }
+
+    #[tokio::test]
+    async fn what_lies_in_a_tokens_place_is_told_apart() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = TokenCache::new(Some(home.path()));
+        let session = session(Some("corp"), "https://corp.awsapps.com/start");
+        let path = cache.token_path(&session).unwrap();
+        assert_eq!(TokenCache::new(None).examine(&session).await, TokenFile::NoHome);
+        assert_eq!(cache.examine(&session).await, TokenFile::Missing { path: path.clone() });
+
+        store(&cache, &session, &token()).await;
+        let TokenFile::Token { stored, difference, mode } = cache.examine(&session).await else {
+            panic!("no token")
+        };
+        assert_eq!((stored.token, difference), (token(), None));
+        assert_eq!(mode, cfg!(unix).then_some(0o600));
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("eu-west-1", "us-east-1")).unwrap();
+        let foreign = cache.examine(&session).await;
+        assert!(matches!(foreign, TokenFile::Token { difference: Some(_), .. }), "{foreign:?}");
+
+        for (text, key) in [
+            (r#"{"expiresAt": "2026-01-02T03:04:05Z"}"#, "accessToken"),
+            (r#"{"accessToken": "", "expiresAt": "2026-01-02T03:04:05Z"}"#, "accessToken"),
+            (r#"{"accessToken": "a", "expiresAt": "tomorrow"}"#, "expiresAt"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(cache.examine(&session).await, TokenFile::Incomplete { path: path.clone(), key });
+        }
+        for text in ["", r#"{"accessToken": "a""#, "[]"] {
+            std::fs::write(&path, text).unwrap();
+            tokio::time::pause();
+            assert_eq!(cache.examine(&session).await, TokenFile::Broken { path: path.clone() }, "{text}");
+            tokio::time::resume();
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(matches!(cache.examine(&session).await, TokenFile::Unreadable { .. }));
     }
 
     #[tokio::test]
