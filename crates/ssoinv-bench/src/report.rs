@@ -119,6 +119,11 @@ impl Line {
         self
     }
 
+    /// Without a target, for sizes that mean nothing.
+    pub(crate) fn unjudged(self) -> Self {
+        Self { target: None, ..self }
+    }
+
     fn ratio(&self) -> Option<f64> {
         self.bound.map(|bound| self.measured.number() / bound.number())
     }
