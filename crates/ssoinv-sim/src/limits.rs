@@ -91,7 +91,7 @@ struct Bucket {
 #[derive(Debug, Default)]
 pub(crate) struct Buckets {
     limits: Limits,
-    buckets: HashMap<(Service, String, String), Bucket>,
+    levels: HashMap<(Service, String, String), Bucket>,
     /// When the portal refused, as far back as the lock-out looks.
     refused: VecDeque<Duration>,
     shut_until: Duration,
@@ -140,7 +140,7 @@ impl Buckets {
             Service::S3 => (service, account.to_owned(), String::new()),
             Service::Sts | Service::Ec2 | Service::Lambda => (service, account.to_owned(), region.to_owned()),
         };
-        let bucket = self.buckets.entry(key).or_insert(Bucket { level: rate.burst, at: now });
+        let bucket = self.levels.entry(key).or_insert(Bucket { level: rate.burst, at: now });
         let flown_in = now.saturating_sub(bucket.at).as_secs_f64() * rate.per_second;
         bucket.level = (bucket.level + flown_in).min(rate.burst);
         bucket.at = now;

@@ -62,7 +62,7 @@ impl Simulator {
                 let proxying = async {
                     match (tokio::net::TcpListener::from_std(proxy_listener), proxy) {
                         (Ok(listener), Some(proxy)) => {
-                            proxy::serve(listener, Arc::clone(&state), proxy).await
+                            proxy::serve(listener, Arc::clone(&state), proxy).await;
                         }
                         _ => std::future::pending().await,
                     }
