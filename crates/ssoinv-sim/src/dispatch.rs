@@ -191,7 +191,7 @@ pub(crate) async fn answer(state: &State, request: &Request) -> Answer {
     let caller = caller.and_then(|caller| check_host(state, &route, &known, request).map(|()| caller));
     let running = state.calls.begin(route.service, &known.region);
     // Noted when it goes out of sight, so that a client that hangs up is in the books too.
-    let mut entry = Entry { state, route: &route, known, status: 0, code: "" };
+    let mut entry = Entry { state, route: &route, known, status: 0, code: "", bytes: 0 };
     let outcome = match caller {
         Err(refusal) => Outcome::of(Err(refusal)),
         Ok(caller) => served(state, &route, &entry.known, caller, request, &request_id).await,
@@ -205,7 +205,7 @@ pub(crate) async fn answer(state: &State, request: &Request) -> Answer {
                 Ok(reply) => reply,
                 Err(refusal) => refusal::render(route.service, refusal, &request_id, &state.mint.host_id()),
             };
-            (entry.status, entry.code) = (reply.status, code);
+            (entry.status, entry.code, entry.bytes) = (reply.status, code, reply.body.len());
             sign_off(state, route.service, &mut reply, request_id);
             if truncated { Answer::Truncated(reply) } else { Answer::Reply(reply) }
         }
@@ -240,12 +240,13 @@ struct Entry<'a> {
     known: Known,
     status: u16,
     code: &'static str,
+    bytes: usize,
 }
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
         let known = std::mem::take(&mut self.known);
-        self.state.calls.note(Call {
+        let call = Call {
             at_ms: self.state.clock.now_ms(),
             service: self.route.service,
             operation: self.route.operation.to_owned(),
@@ -257,7 +258,8 @@ impl Drop for Entry<'_> {
             role_session: known.role_session,
             status: self.status,
             code: self.code.to_owned(),
-        });
+        };
+        self.state.calls.note(call, self.bytes);
     }
 }
 

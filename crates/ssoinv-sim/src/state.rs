@@ -234,6 +234,11 @@ impl State {
             || lock(&self.buckets).take(service, account, region, self.clock.running())
     }
 
+    /// How often the portal has shut its caller out.
+    pub(crate) fn lockouts(&self) -> u64 {
+        lock(&self.buckets).lockouts()
+    }
+
     /// Adds a rule. One that could never strike is refused: a test that relies on it would test nothing.
     pub(crate) fn add_fault(&self, fault: Fault) -> Result<(), String> {
         if !Service::knows(fault.service.as_deref(), fault.operation.as_deref()) {
