@@ -477,6 +477,8 @@ fn help_lists_the_exit_codes() {
           login      Sign in: to an sso-session on a page in a browser, else with a code
           logout     Sign out: end the token, and remove it and the cached role credentials
           whoami     Show whose credentials the profiles have, and how long the sign-in lasts
+          accounts   Show every account that the sign-in reaches
+          roles      Show every role that the sign-in has in every account
           doctor     Look at the files, the sign-ins and the accounts step by step, and say what is wrong
                      and how to cure it
           profiles   Show every profile: its kind, account, role, session, and what is wrong with it
@@ -552,20 +554,32 @@ fn short_help_and_version() {
           -h, --help           Print help (see more with '--help')
 
         Selection:
-          -p, --profile <NAME>           Profiles to use: names or globs, several with commas [default:
-                                         AWS_PROFILE, AWS_DEFAULT_PROFILE, `default`]
-              --all-profiles             Use every profile
-              --ambient                  Use no profile, but what this machine is: keys in the environment,
-                                         a web identity, the role of the container or of the EC2 instance
-                                         [default where no profile is named and there is no `default`]
-              --assume-role <ROLE>       Assume the role of this name in each account of --account, from the
-                                         one profile or from what this machine is
-              --account <ID,…|FILE|all>  The accounts to assume the role in: IDs with commas, a file of
-                                         them, or `all` active ones of the organisation
-              --external-id <ID>         The external ID that the role asks for
-          -r, --region <REGION>          Regions to ask for regional tables, several with commas [default:
-                                         AWS_REGION, AWS_DEFAULT_REGION, each profile's own]
-              --every-role               Keep the roles of one account apart, and ask with each
+          -p, --profile <NAME>             Profiles to use: names or globs, several with commas [default:
+                                           AWS_PROFILE, AWS_DEFAULT_PROFILE, `default`]
+              --all-profiles               Use every profile
+              --ambient                    Use no profile, but what this machine is: keys in the
+                                           environment, a web identity, the role of the container or of the
+                                           EC2 instance [default where no profile is named and there is no
+                                           `default`]
+              --assume-role <ROLE>         Assume the role of this name in each account of --account, from
+                                           the one profile or from what this machine is
+              --external-id <ID>           The external ID that the role asks for
+              --all-accounts               Use every account that the sign-in reaches, with no profile for
+                                           it
+              --role <ROLE>                The role to take in each account: names or globs, in order of
+                                           preference [default: one that is known to read only, by its name]
+              --sso-session <NAME>         The sso-session whose accounts are meant [default: that of
+                                           AWS_PROFILE or `default`, else the only one]
+              --account <ACCOUNT>          Only these accounts: IDs, globs of names, or a file of IDs;
+                                           several with commas. With --assume-role, `all` are the active
+                                           ones of the organisation
+              --exclude-account <ACCOUNT>  Not these accounts: IDs, globs of names, or a file of IDs;
+                                           several with commas
+          -r, --region <REGION>            Regions to ask for regional tables: names or globs, several with
+                                           commas, or `all` that are enabled in the account [default:
+                                           AWS_REGION, AWS_DEFAULT_REGION, each profile's own; with
+                                           --all-accounts, `all`]
+              --every-role                 Keep the roles of one account apart, and ask with each
 
         Sign-in:
               --no-input               Never ask anybody to sign in; `CI=true` says the same
@@ -596,6 +610,8 @@ fn short_help_and_version() {
               --concurrency <N>         Calls under way at once [default: 64]
               --max-time <TIME>         Stop after this time, like 45m, and write what is there
               --retry-time <TIME>       How long a throttled call is tried again, in all [default: 5m]
+              --portal-rate <N>         Calls a second to the portal of IAM Identity Center, at most
+                                        [default: 20]
               --connect-timeout <TIME>  How long connecting may take [default: 5s]
               --attempt-timeout <TIME>  How long one attempt at a call may take [default: 30s]
     "#]]
