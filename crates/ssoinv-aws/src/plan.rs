@@ -6,7 +6,7 @@
 //! partition, is settled here, so that the ledger has a cell for everything that was planned.
 //!
 //! Visits and their order are known before the run. What an account's roles and enabled regions are may be found out
-//! only while it goes on ([`crate::survey`]): then the visit's tasks are laid out late, in the very place that was kept
+//! only while it goes on (`survey.rs`): then the visit's tasks are laid out late, in the very place that was kept
 //! for them, so that order doesn't depend on who answered first. Pure: no call, no clock. What works the tasks off:
 //! [`crate::runner`].
 

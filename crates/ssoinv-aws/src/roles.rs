@@ -1,4 +1,4 @@
-//! Which role is taken in an account that a sign-in reaches. Pure; who asks which roles there are: [`crate::survey`].
+//! Which role is taken in an account that a sign-in reaches. Pure; who asks which roles there are: `survey.rs`.
 //!
 //! What a person prefers comes first, in that order. Who says nothing gets a role only where its name says that it reads:
 //! an audit must never pick an administrator by itself.

@@ -2,7 +2,7 @@
 //! programs beside it, and prints one table. Nothing here fails for being slow; it fails where a row is missing.
 //!
 //! A case (`cases/`) makes a [`world::World`], starts a [`server::Server`] of it, runs programs ([`child`]) and gives
-//! [`report::Line`]s. Sizes and what all cases share: [`bench`]. The others: [`peers`].
+//! [`report::Line`]s. Sizes and what all cases share: [`mod@bench`]. The others: [`peers`].
 
 use std::io::Write as _;
 use std::path::PathBuf;
