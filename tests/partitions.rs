@@ -171,6 +171,11 @@ fn an_authority_that_is_not_trusted() {
     let (run, ledger) = world.with_ledger("buckets --all-profiles --no-input");
     run.ended(5);
     assert_eq!(column(&ledger, "status"), ["unreachable"]);
+    let run = world
+        .run("login")
+        .ended(3)
+        .said("error: the sign-in to `acme` failed: TLS handshake failed: invalid peer certificate: ");
+    run.said("hint: name a PEM file of the authorities to trust with `AWS_CA_BUNDLE`");
     assert_eq!(world.simulator.calls(), []);
 }
 

@@ -201,7 +201,7 @@ fn nobody_but_the_portal_is_asked() {
     let text = fs::read_to_string(&config).expect("a file");
     fs::write(&config, format!("{text}\n{robot}")).expect("written");
     for arguments in [
-        "plan buckets instances functions --all-accounts",
+        "plan --all-accounts",
         "plan functions --all-accounts --role *Audit* --every-role",
         "plan buckets --all-profiles",
         "instances --profile robot --region all --dry-run",

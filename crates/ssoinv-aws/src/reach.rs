@@ -45,8 +45,8 @@ pub enum Identify {
     FromFiles,
 }
 
-/// Finds out each profile's account, and the accounts' names as far as `known` doesn't have them. A profile that can't be
-/// used comes out as [`Standing::Broken`]; none is lost.
+/// Finds out each profile's account, and the accounts' names as far as `known` doesn't have them. A profile that can't
+/// be used comes out as [`Standing::Broken`]; none is lost.
 pub async fn reaches(
     profiles: &[Arc<Profile>],
     credentials: &CredentialStore,

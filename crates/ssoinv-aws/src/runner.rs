@@ -2,7 +2,7 @@
 //! does as [`Event`]s and hands each task's rows, as one unit, to the row store.
 //!
 //! Visit by visit, so that an account's tasks start when its credentials have arrived, while others wait for theirs; the
-//! rows wait for their turn in the plan's order. What isn't known of a visit is found out first ([`crate::survey`]).
+//! rows wait for their turn in the plan's order. What isn't known of a visit is found out first (`survey.rs`).
 //!
 //! A task asks one way into its account after the other until one answers. It holds a slot only while a call is under
 //! way: whoever waits for its turn, for a delay, for credentials or for a sign-in, holds none. Credentials that end in
@@ -36,7 +36,7 @@ use tokio::time::Instant;
 use crate::clients::Clients;
 use crate::pace::Paces;
 use crate::plan::{Entry, Layout, Plan, Reach, Task, Way, skipped};
-use crate::regions::{EnabledRegions, RegionPatterns};
+use crate::regions::{self, EnabledRegions, RegionPatterns};
 use crate::stop::{Stop, StopReason};
 use crate::survey;
 use crate::tables::AnyTable;
@@ -406,7 +406,7 @@ impl Runner {
                 };
             }
             Ok(_) => {}
-            Err(refusal) => self.means.enabled.tell_unknown(&self.means, reach, refusal.failure),
+            Err(refusal) => regions::tell_unknown(&self.means, reach, refusal.failure),
         }
         // Then the credentials are what it complains about.
         Failure { remedy: Remedy::Renew, ..failure }

@@ -12,7 +12,7 @@ use ssoinv_core::scope::{KNOWN_REGIONS, Partition};
 use ssoinv_sso::credentials::CredentialStore;
 
 use crate::plan::{Reach, Regions, RoleSearch, Standing, Start, Visit};
-use crate::regions::{Enabled, RegionPatterns};
+use crate::regions::{self, Enabled, RegionPatterns};
 use crate::roles::NO_ROLE;
 use crate::runner::{Means, Refusal, is_refusal};
 
@@ -33,7 +33,7 @@ pub(crate) async fn survey(
     };
     let mut surveyed = Vec::with_capacity(groups.len());
     for group in groups {
-        surveyed.extend(if regional { regions(group, means, &on_park).await } else { vec![group] });
+        surveyed.extend(if regional { ask_regions(group, means, &on_park).await } else { vec![group] });
     }
     surveyed
 }
@@ -80,7 +80,7 @@ pub(crate) fn no_role(wanted: &str, documented: bool, offered: &[String]) -> Fai
 }
 
 /// Replaces patterns of regions by the enabled regions that they mean.
-async fn regions(
+async fn ask_regions(
     group: Vec<Reach>,
     means: &Means,
     on_park: &(impl Fn(bool) + Send + Sync),
@@ -118,7 +118,7 @@ async fn enabled(
         }
     }
     let Some((reach, failure)) = unknown else { return Err(refusals) };
-    means.enabled.tell_unknown(means, reach, failure);
+    regions::tell_unknown(means, reach, failure);
     Ok(Arc::new(known(reach.partition)))
 }
 

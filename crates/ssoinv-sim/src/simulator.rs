@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-use crate::calls::{Call, Count};
+use crate::calls::{Call, Count, Total};
 use crate::control::{self, Control};
 use crate::faults::Fault;
 use crate::home::Home;
@@ -137,6 +137,12 @@ impl Simulator {
     #[must_use]
     pub fn counts(&self) -> Vec<Count> {
         self.state.calls.counts()
+    }
+
+    /// All calls by operation, sorted.
+    #[must_use]
+    pub fn totals(&self) -> Vec<Total> {
+        self.state.calls.totals()
     }
 
     /// How often an operation was called, over all accounts and regions.

@@ -87,6 +87,8 @@ pub(crate) enum FileError {
     Syntax { at: Line, format: &'static str, reason: String },
     #[error("`{file}` is not a list of accounts")]
     NoList { file: Arc<str> },
+    #[error("`{file}` is only the first part of a list")]
+    FirstPart { file: Arc<str> },
     #[error("{at}: there is no {what} `{name}`")]
     Unknown { at: Line, what: &'static str, name: String, nearest: Option<&'static str> },
     #[error("{at}: there are two columns `{name}`")]
@@ -113,6 +115,9 @@ impl FileError {
             Self::Syntax { .. } => "save it as text, in UTF-8".to_owned(),
             Self::NoList { .. } => {
                 "as `aws organizations list-accounts` prints it, or an array of IDs in quotes".to_owned()
+            }
+            Self::FirstPart { .. } => {
+                "leave `--max-items` and `--no-paginate` out of `aws organizations list-accounts`".to_owned()
             }
             Self::Unknown { nearest: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::Unknown { what: "section", .. } => format!("write each account as `[[{ARRAY}]]`"),
@@ -207,6 +212,8 @@ struct Member<'t> {
 struct Members<'t> {
     #[serde(borrow)]
     accounts: Vec<Member<'t>>,
+    /// There is more than these.
+    next_token: Option<IgnoredAny>,
 }
 
 /// The forms in which JSON lists accounts.
@@ -254,7 +261,10 @@ impl Source<'_> {
             Row::new(at(id), [("account_id", id.to_owned())].into_iter().chain(name))
         };
         let members = match json {
-            Json::Answer(Members { accounts }) | Json::Members(accounts) => accounts,
+            Json::Answer(Members { next_token: Some(_), .. }) => {
+                return Err(FileError::FirstPart { file: Arc::clone(&self.file) });
+            }
+            Json::Answer(Members { accounts, .. }) | Json::Members(accounts) => accounts,
             Json::Ids(ids) => {
                 let rows = ids.iter().map(|id| row(id, None)).collect();
                 return Ok(AccountFile { rows, inactive: Vec::new() });

@@ -154,8 +154,9 @@ impl AccountSelection {
     pub(crate) fn new(wanted: &[&str], excluded: &Resolved<Vec<Arc<str>>>) -> Result<Self, CommandError> {
         let without = excluded.value.iter().map(|word| &**word);
         Ok(Self {
-            wanted: patterns(wanted.iter().copied(), "--account")?,
-            excluded: patterns(without, &excluded.source.to_string())?,
+            wanted: patterns(wanted.iter().copied(), "--account", true)?,
+            // A file that is named elsewhere would be looked for in whatever folder this is.
+            excluded: patterns(without, &excluded.source.to_string(), excluded.source.is_flag())?,
             excluded_by: excluded.source.to_string(),
         })
     }
@@ -237,17 +238,23 @@ fn nothing_like(pattern: &str, offered: &[Account], session: &str) -> CommandErr
 fn patterns<'a>(
     words: impl Iterator<Item = &'a str>,
     source: &str,
+    files: bool,
 ) -> Result<Vec<AccountPattern>, CommandError> {
     let mut patterns = Vec::new();
     for word in words {
         if is_digits(word) {
             patterns.push(AccountPattern::Id(account(word, source)?));
-        } else if Path::new(word).is_file() {
+        } else if files && Path::new(word).is_file() {
             let AccountList::Named { accounts, .. } = from_file(Path::new(word))? else { continue };
             patterns.extend(accounts.into_iter().map(AccountPattern::Id));
         } else if looks_like_a_path(word) {
-            return Err(no_file(word, source)
-                .with_hint(format!("`{source}` takes IDs, names with `*`, or a file of IDs")));
+            return Err(if files {
+                no_file(word, source)
+                    .with_hint(format!("`{source}` takes IDs, names with `*`, or a file of IDs"))
+            } else {
+                CommandError::usage(format!("`{word}` (from {source}) is no account"))
+                    .with_hint("IDs and names with `*` can be set; a file is for `--exclude-account`")
+            });
         } else {
             let glob = GlobBuilder::new(word).case_insensitive(true).build().map_err(|error| {
                 CommandError::usage(format!("`{word}` (from {source}) is not a pattern: {}", error.kind()))
@@ -330,6 +337,8 @@ mod tests {
         assert!(refused("account_id\n123\n").message.ends_with(":2: `123` is not an account ID"));
         assert!(refused("{\"accounts\": []}").message.ends_with("is not a list of accounts"));
         assert!(refused("# nothing\n").message.ends_with("names no account"));
+        let first_page = r#"{"Accounts": [{"Id": "011111111111"}], "NextToken": "x"}"#;
+        assert!(refused(first_page).message.ends_with("is only the first part of a list"));
         assert!(
             AccountList::parse(&words("./no-such-file")).unwrap_err().message.starts_with("there is no file")
         );

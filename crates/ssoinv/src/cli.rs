@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Accounts(AccountsArgs),
     /// Show every role that the sign-in has in every account
     Roles(AccountsArgs),
+    /// Look at the files, the sign-ins and the accounts step by step, and say what is wrong and how to cure it
+    Doctor(DoctorArgs),
     /// Show every profile: its kind, account, role, session, and what is wrong with it
     Profiles(ProfilesArgs),
     /// Show the tables, or the columns of one
@@ -130,8 +132,8 @@ pub(crate) struct CollectArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
-    /// The tables, see `ssoinv tables`; or `buckets`, `instances`, `functions`
-    #[arg(required = true, value_name = "TABLE")]
+    /// The tables, see `ssoinv tables`; or `buckets`, `instances`, `functions` [default: all]
+    #[arg(value_name = "TABLE")]
     pub(crate) tables: Vec<String>,
     #[command(flatten)]
     selection: SelectionArgs,
@@ -443,6 +445,41 @@ pub(crate) struct AccountsArgs {
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
 }
+
+#[derive(Debug, Args)]
+#[command(after_long_help = DOCTOR_HELP)]
+pub(crate) struct DoctorArgs {
+    /// Look only at what concerns these profiles: names or globs, several with commas [default: all]
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) profile: Vec<String>,
+
+    /// Look at the files only, ask nobody
+    #[arg(long)]
+    pub(crate) offline: bool,
+
+    /// Print the change to the files that cures what needs no judgement, as a diff for `patch -d / -p1`; apply nothing
+    #[arg(long, conflicts_with_all = ["output", "out", "columns", "wide", "no_header", "spreadsheet"])]
+    pub(crate) fix: bool,
+
+    /// Run no `credential_process`
+    #[arg(long)]
+    pub(crate) no_credential_process: bool,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// What `doctor` does, and what it doesn't.
+const DOCTOR_HELP: &str = "\
+It signs in to nothing, refreshes nothing and changes no file. A step that could not be done is said to be not done. \
+It ends with 1 where it finds an error, else with 0.
+
+`ssoinv doctor --fix --offline | patch -d / -p1` applies the change that it proposes: the paths in the diff start at \
+the root. What it finds goes to stderr then. Lines that may hold a secret are never part of the diff.
+
+With `-o json`, `csv` or `ndjson` there is a row for each finding, and one for each step without any.";
 
 #[derive(Debug, Args)]
 pub(crate) struct ProfilesArgs {

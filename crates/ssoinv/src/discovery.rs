@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use ssoinv_aws::plan::{Reach, Regions, RoleSearch, Standing, Start, Visit};
 use ssoinv_aws::roles::RoleChoice;
-use ssoinv_aws::stop::Stop;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::{AccountId, partition_of_region};
 use ssoinv_sso::credentials::CredentialStore;
@@ -19,7 +18,7 @@ use crate::account_list::{NamedAccount, SelectedAccounts};
 use crate::app::App;
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
-use crate::sessions::{self, KnownSession, SessionChoice};
+use crate::sessions::{self, FIRST_SIGN_IN, KnownSession, SessionChoice};
 use crate::settings::{AccountSettings, DiscoverySettings};
 use crate::sign_in_errors;
 
@@ -30,7 +29,7 @@ pub(crate) fn session(
     app: &App,
 ) -> Result<KnownSession, CommandError> {
     let choice = settings.sso_session.as_deref().map_or(SessionChoice::Default, SessionChoice::Named);
-    let mut sessions = sessions::select(choice, profiles, app)?;
+    let mut sessions = sessions::select(choice, profiles, FIRST_SIGN_IN, app)?;
     // A name, a profile and a default mean one each.
     sessions.pop().ok_or_else(|| CommandError::usage("there is no sign-in"))
 }
@@ -41,14 +40,9 @@ pub(crate) async fn accounts(
     settings: &AccountSettings,
     expected: &[NamedAccount],
     credentials: &CredentialStore,
-    stop: &Stop,
     app: &App,
 ) -> Result<SelectedAccounts, CommandError> {
-    let listed = tokio::select! {
-        biased;
-        reason = stop.stopped() => Err(reason.failure()),
-        listed = credentials.accounts(&session.sso, session.profile.as_deref(), |_| ()) => listed,
-    };
+    let listed = credentials.accounts(&session.sso, session.profile.as_deref(), |_| ()).await;
     let offered = listed.map_err(|failure| not_listed(&failure, session, app))?;
     settings.accounts.select(&offered, expected, session.label())
 }
@@ -58,13 +52,12 @@ fn not_listed(failure: &Failure, session: &KnownSession, app: &App) -> CommandEr
         FailureKind::SignInExpired | FailureKind::Misconfigured => {
             sign_in_errors::error(failure, session, app)
         }
-        FailureKind::NotTried => CommandError::new(ExitCode::Interrupted, "interrupted"),
         _ => {
             let code = failure.code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
             let message =
                 format!("cannot list the accounts of `{}`: {}{code}", session.label(), failure.message);
             CommandError::new(ExitCode::Nothing, message)
-                .with_hint(format!("`ssoinv doctor` looks at the sign-in step by step"))
+                .with_hint("`ssoinv doctor` looks at the sign-in step by step")
         }
     }
 }
@@ -132,11 +125,11 @@ fn start(reach: Reach, session: &KnownSession, choice: &Arc<RoleChoice>, every_r
         Some(names) if !every_role => {
             Start::Reaches(vec![names.into_iter().map(|name| reach.as_role(&session.sso, name)).collect()])
         }
-        _ => Start::Roles(RoleSearch {
+        _ => Start::Roles(Box::new(RoleSearch {
             reach,
             session: Arc::clone(&session.sso),
             choice: Arc::clone(choice),
             every_role,
-        }),
+        })),
     }
 }

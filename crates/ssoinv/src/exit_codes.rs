@@ -12,6 +12,8 @@ use ssoinv_core::coverage::{Ledger, Status};
 pub(crate) enum ExitCode {
     /// Everything planned was collected.
     Complete,
+    /// What was looked for was found: an error of `doctor`.
+    Findings,
     /// Wrong usage or configuration: nothing could start.
     Usage,
     /// A sign-in is needed; what was collected is still written.
@@ -29,11 +31,12 @@ pub(crate) enum ExitCode {
 }
 
 /// From the one that wins to the one that loses.
-const PRECEDENCE: [ExitCode; 8] = [
+const PRECEDENCE: [ExitCode; 9] = [
     ExitCode::Interrupted,
     ExitCode::Bug,
     ExitCode::Output,
     ExitCode::Usage,
+    ExitCode::Findings,
     ExitCode::SignInNeeded,
     ExitCode::Nothing,
     ExitCode::Partial,
@@ -45,6 +48,7 @@ impl ExitCode {
     pub(crate) fn number(self) -> u8 {
         match self {
             Self::Complete => 0,
+            Self::Findings => 1,
             Self::Usage => 2,
             Self::SignInNeeded => 3,
             Self::Partial => 4,
@@ -88,6 +92,7 @@ pub(crate) fn of_ledger(ledger: &Ledger) -> ExitCode {
 pub(crate) const HELP: &str = "\
 Exit codes:
   0    everything planned was collected
+  1    `doctor` found an error
   2    wrong usage or configuration: nothing could start
   3    a sign-in is needed; what was collected is still written
   4    partial: something planned could not be collected
@@ -151,7 +156,7 @@ mod tests {
     #[test]
     fn precedence_is_the_documented_one() {
         let numbers = PRECEDENCE.map(ExitCode::number);
-        assert_eq!(numbers, [130, 70, 74, 2, 3, 5, 4, 0]);
+        assert_eq!(numbers, [130, 70, 74, 2, 1, 3, 5, 4, 0]);
         assert_eq!(ExitCode::Partial.worst(ExitCode::Output), ExitCode::Output);
         assert_eq!(ExitCode::Output.worst(ExitCode::Partial), ExitCode::Output);
     }

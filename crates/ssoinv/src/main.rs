@@ -13,6 +13,7 @@ mod commands;
 mod demo;
 mod discovery;
 mod display;
+mod doctor;
 mod env_vars;
 mod exit_codes;
 mod expectations;

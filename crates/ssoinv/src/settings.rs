@@ -1,7 +1,7 @@
 //! Station 2: flag > environment > file, resolved once, into plain structs. Nothing behind this module reads a flag or a
 //! variable of ssoinv's own.
 //!
-//! What can be set at all: [`list`]. What counts for more: [`layers`]. How values are written: [`values`], [`file`].
+//! What can be set at all: [`list`]. What counts for more: [`layers`]. How values are written: [`values`], [`mod@file`].
 
 pub(crate) mod file;
 mod layers;
@@ -25,7 +25,8 @@ use crate::account_list::{AccountList, AccountSelection};
 use crate::app::App;
 use crate::browser::Browser;
 use crate::cli::{
-    AccountArgs, CollectArgs, CredentialArgs, LimitArgs, OutputArgs, ProfileArgs, SelectionArgs, SignInArgs,
+    AccountArgs, CollectArgs, CredentialArgs, DoctorArgs, LimitArgs, OutputArgs, ProfileArgs, SelectionArgs,
+    SignInArgs,
 };
 use crate::command_error::CommandError;
 use crate::env_vars::Environment;
@@ -283,6 +284,7 @@ impl Asking {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StationSettings {
     pub(crate) run_processes: bool,
+    pub(crate) refresh_tokens: bool,
     pub(crate) credential_cache: bool,
     pub(crate) concurrency: usize,
     pub(crate) policy: RetryPolicy,
@@ -308,6 +310,22 @@ impl StationSettings {
         Self::new(&CredentialArgs::default(), limits, FEW, layers, environment)
     }
 
+    /// For who only looks: no file of the caches is written, and no token refreshed.
+    pub(crate) fn looking_only(
+        args: &DoctorArgs,
+        concurrency: usize,
+        layers: &Layers,
+        environment: &Environment,
+    ) -> Result<Self, CommandError> {
+        let credentials = CredentialArgs {
+            no_credential_process: args.no_credential_process,
+            no_credential_cache: true,
+            ..CredentialArgs::default()
+        };
+        let settings = Self::new(&credentials, &args.limits, concurrency, layers, environment)?;
+        Ok(Self { refresh_tokens: false, ..settings })
+    }
+
     pub(crate) fn new(
         args: &CredentialArgs,
         limits: &LimitArgs,
@@ -326,6 +344,7 @@ impl StationSettings {
         Ok(Self {
             run_processes: !layers.value(&NO_CREDENTIAL_PROCESS, no_processes)?,
             credential_cache: !layers.value(&NO_CREDENTIAL_CACHE, no_cache)?,
+            refresh_tokens: true,
             concurrency,
             policy: RetryPolicy {
                 max_attempts,

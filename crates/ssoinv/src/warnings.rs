@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ssoinv_core::coverage::{Ledger, Status};
 use ssoinv_core::event::Notice;
 use ssoinv_sso::profile::{
-    CredentialSource, Machine, Origin, Problem, ProblemKind, Profile, Profiles, Severity,
+    Base, CredentialSource, Machine, Origin, Problem, ProblemKind, Profile, Profiles, Severity,
 };
 use ssoinv_sso::session;
 
@@ -86,8 +86,10 @@ pub(crate) fn before_the_run(
             terminal::say(&app.terminal.warning(&message, Some(&problem.hint)));
         }
     }
-    let uses_keys =
-        |profile: &Arc<Profile>| profile.credentials == CredentialSource::Machine(Machine::Environment);
+    let uses_keys = |profile: &Arc<Profile>| match profile.credentials.chain().1 {
+        Base::Machine(machine) => machine == Machine::Environment,
+        Base::Credentials(source) => *source == CredentialSource::Machine(Machine::Environment),
+    };
     let ignored: Vec<&str> = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
         .into_iter()
         .filter(|name| app.environment.get(name).is_some())

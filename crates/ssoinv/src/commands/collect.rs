@@ -27,6 +27,7 @@ use crate::identity::{self, Chosen, Names};
 use crate::output::{self, RowWriter, WriteEnd};
 use crate::sessions::KnownSession;
 use crate::settings::CollectSettings;
+use crate::signals::unless_stopped;
 use crate::station::Station;
 use crate::summary::Summary;
 use crate::{discovery, signals, station, warnings};
@@ -191,19 +192,13 @@ impl Run<'_> {
         let (settings, credentials) = (self.settings, &station.credentials);
         let regions = settings.regions.choice();
         if let (Some(discovery), Some(session)) = (&settings.all_accounts, &self.session) {
-            let of = discovery::accounts(
-                session,
-                &discovery.of,
-                settings.expect.accounts(),
-                credentials,
-                stop,
-                self.app,
-            )
-            .await?;
+            let expected = settings.expect.accounts();
+            let of = discovery::accounts(session, &discovery.of, expected, credentials, self.app);
+            let of = unless_stopped(stop, of).await?;
             let regions = regions.of_account();
             return Ok(discovery::visits(of, session, discovery, &regions, settings.every_role));
         }
-        let names = self.identities(station, unless_instance).await?;
+        let names = unless_stopped(stop, self.identities(station, unless_instance)).await?;
         let reaches =
             reach::reaches(&self.profiles, credentials, &regions, &names, Identify::Ask, stop).await;
         let expected = settings.expect.accounts();

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod collect;
+mod doctor;
 mod login;
 mod logout;
 mod plan;
@@ -50,7 +51,9 @@ pub(crate) fn run(cli: &Cli, environment: &Environment) -> ExitCode {
 }
 
 fn begin(cli: &Cli, environment: &Environment, terminal: &Terminal) -> Result<ExitCode, CommandError> {
-    let demo = cli.global.demo.map(|kind| Demo::start(kind, environment)).transpose()?;
+    // Who looks only doesn't sign in.
+    let signed_in = matches!(cli.command, Command::Doctor(_));
+    let demo = cli.global.demo.map(|kind| Demo::start(kind, signed_in, environment)).transpose()?;
     if demo.is_some() && terminal.verbosity != Verbosity::Quiet {
         terminal::say(
             "demo: made-up data of a simulated organisation; nothing of yours is read, asked or changed\n",
@@ -79,6 +82,7 @@ fn begin(cli: &Cli, environment: &Environment, terminal: &Terminal) -> Result<Ex
         Command::Login(args) => login::run(args, &app),
         Command::Logout(args) => logout::run(args, &app),
         Command::Whoami(args) => whoami::run(args, &app),
+        Command::Doctor(args) => doctor::run(args, &app),
         Command::Profiles(args) => profiles::run(args, &app),
         Command::Tables(args) => tables::run(args, &app),
         Command::Settings(args) => settings::run(args, &app),

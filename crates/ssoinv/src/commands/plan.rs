@@ -11,6 +11,7 @@ use ssoinv_aws::forecast::{self, Effort, Forecast, Line, Part, Span, Surveyed, W
 use ssoinv_aws::plan::{self, PlannedTable, Visit};
 use ssoinv_aws::reach::{self, Identify};
 use ssoinv_aws::stop::Stop;
+use ssoinv_aws::tables::{AnyTable, TABLES};
 use ssoinv_core::event::Notice;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::{Partition, partition_of_region};
@@ -30,6 +31,7 @@ use crate::exit_codes::ExitCode;
 use crate::identity::{self, Names};
 use crate::sessions::KnownSession;
 use crate::settings::{AssumeSettings, CollectSettings, OutputSettings};
+use crate::signals::unless_stopped;
 use crate::summary::{account_label, count, few, thousands};
 use crate::{discovery, output, signals, station, terminal, warnings};
 
@@ -40,7 +42,10 @@ const LATENCY: Duration = Duration::from_millis(100);
 const AT_ONCE: usize = 16;
 
 pub(crate) fn run(args: &PlanArgs, app: &App) -> Result<ExitCode, CommandError> {
-    let tables: Vec<&str> = args.tables.iter().map(String::as_str).collect();
+    let mut tables: Vec<&str> = args.tables.iter().map(String::as_str).collect();
+    if tables.is_empty() {
+        tables = TABLES.iter().map(|table| table.schema().name).collect();
+    }
     let prepared = collect::prepare(&tables, &args.of_run(), app)?;
     show(&prepared, &prepared.settings.output, app)
 }
@@ -55,7 +60,7 @@ pub(super) fn dry_run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<
 }
 
 fn show(prepared: &Prepared, output: &OutputSettings, app: &App) -> Result<ExitCode, CommandError> {
-    let planned = |table: &&'static dyn ssoinv_aws::tables::AnyTable| PlannedTable {
+    let planned = |table: &&'static dyn AnyTable| PlannedTable {
         schema: Arc::clone(table.schema()),
         global: table.is_global(),
     };
@@ -94,7 +99,10 @@ async fn ask(prepared: &Prepared, app: &App) -> Result<Asked, CommandError> {
     let display = Display::start(app.terminal.clone(), app.clock.clone(), browser, app.demo);
     let asking = settings.sign_in.asking(app);
     let asked = match station::build(&settings.station, asking, &prepared.profiles, app, display.events()) {
-        Ok(station) => find_out(prepared, &station.credentials, &stop, app).await,
+        Ok(station) => {
+            let credentials = &station.credentials;
+            unless_stopped(&stop, find_out(prepared, credentials, &stop, app)).await
+        }
         Err(error) => Err(error),
     };
     let heard = display.end();
@@ -126,27 +134,23 @@ async fn find_out(
     app: &App,
 ) -> Result<Asked, CommandError> {
     let settings = &prepared.settings;
-    let (visits, left_out, list_calls) = if let (Some(discovery), Some(session)) =
-        (&settings.all_accounts, &prepared.session)
-    {
-        let expected = settings.expect.accounts();
-        let mut of = discovery::accounts(session, &discovery.of, expected, credentials, stop, app).await?;
-        let left_out = std::mem::take(&mut of.left_out);
-        let pages = pages(of.accounts.len() + left_out.len());
-        let regions = settings.regions.choice().of_account();
-        (discovery::visits(of, session, discovery, &regions, settings.every_role), left_out, pages)
-    } else {
-        let visits = of_profiles(prepared, credentials, stop).await?;
-        (visits, Vec::new(), list_calls(&prepared.profiles, credentials, stop).await)
-    };
-    let surveyed = stream::iter(&visits).map(async |visit| {
-        tokio::select! {
-            biased;
-            reason = stop.stopped() => Surveyed { failure: Some(reason.failure()), ..Surveyed::default() },
-            surveyed = forecast::survey(visit, credentials, |_| ()) => surveyed,
-        }
-    });
-    let surveyed = surveyed.buffered(AT_ONCE).collect().await;
+    let (visits, left_out, list_calls) =
+        if let (Some(discovery), Some(session)) = (&settings.all_accounts, &prepared.session) {
+            let expected = settings.expect.accounts();
+            let mut of = discovery::accounts(session, &discovery.of, expected, credentials, app).await?;
+            let left_out = std::mem::take(&mut of.left_out);
+            let pages = pages(of.accounts.len() + left_out.len());
+            let regions = settings.regions.choice().of_account();
+            (discovery::visits(of, session, discovery, &regions, settings.every_role), left_out, pages)
+        } else {
+            let visits = of_profiles(prepared, credentials, stop).await?;
+            (visits, Vec::new(), list_calls(&prepared.profiles, credentials).await)
+        };
+    let surveyed = stream::iter(&visits)
+        .map(|visit| forecast::survey(visit, credentials, |_| ()))
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
     Ok(Asked { surveyed, left_out, list_calls, signed_out: false })
 }
 
@@ -188,7 +192,7 @@ fn assumed(base: &Profile, settings: &AssumeSettings) -> Result<(Vec<Arc<Profile
 }
 
 /// The calls that list the accounts of the profiles' sign-ins, for their names. They have been listed already.
-async fn list_calls(profiles: &[Arc<Profile>], credentials: &CredentialStore, stop: &Stop) -> u64 {
+async fn list_calls(profiles: &[Arc<Profile>], credentials: &CredentialStore) -> u64 {
     let mut known = BTreeSet::new();
     let mut calls = 0;
     for profile in profiles.iter().filter(|profile| profile.blocker(false).is_none()) {
@@ -196,11 +200,7 @@ async fn list_calls(profiles: &[Arc<Profile>], credentials: &CredentialStore, st
         if !known.insert(session.cache_key()) {
             continue;
         }
-        let listed = tokio::select! {
-            biased;
-            reason = stop.stopped() => Err(reason.failure()),
-            listed = credentials.accounts(session, Some(profile), |_| ()) => listed,
-        };
+        let listed = credentials.accounts(session, Some(profile), |_| ()).await;
         calls += pages(listed.map_or(0, |accounts| accounts.len()));
     }
     calls
@@ -217,7 +217,6 @@ fn tell_failures(surveyed: &[Surveyed], app: &App) -> ExitCode {
     };
     let names: Vec<String> = failed.iter().filter_map(label).collect();
     let (hint, code) = match first.kind {
-        FailureKind::NotTried => return ExitCode::Interrupted,
         FailureKind::SignInExpired => {
             ("sign in with `ssoinv login`, then run it again", ExitCode::SignInNeeded)
         }

@@ -176,11 +176,13 @@ mod tests {
         let after: Vec<Status> = cells.iter().map(|cell| cell.status).collect();
         assert_eq!(before, after, "the true status stays");
         let marks: String = cells.iter().map(|cell| if cell.expected { 'x' } else { '.' }).collect();
-        let lines = |gaps: &[&Gap]| gaps.iter().map(|gap| format!(" {}", gap.at.number)).collect::<String>();
-        let new: String =
-            findings.new.iter().map(|account| format!(" {}", &account.id.as_str()[..1])).collect();
-        let held: String =
-            findings.held.iter().map(|(gap, missing)| format!(" {}:{missing}", gap.at.number)).collect();
+        let told = |words: &mut dyn Iterator<Item = String>| {
+            words.fold(String::new(), |told, word| told + " " + &word)
+        };
+        let lines = |gaps: &[&Gap]| told(&mut gaps.iter().map(|gap| gap.at.number.to_string()));
+        let new = told(&mut findings.new.iter().map(|account| account.id.as_str()[..1].to_owned()));
+        let held = findings.held.iter().map(|(gap, missing)| format!("{}:{missing}", gap.at.number));
+        let held = told(&mut held.into_iter());
         format!(
             "{marks} new{new} over{} readable{} nowhere{} held{held}",
             lines(&findings.over),
