@@ -13,69 +13,39 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 use expect_test::expect_file;
-use libtest_mimic::{Arguments, Completion, Trial};
+use libtest_mimic::{Arguments, Trial};
 use serde::Deserialize;
 use serde_json::Value;
 use ssoinv_sim::{Control, Format, Options, Organisation, Token};
 use tempfile::TempDir;
 
-use crate::support::{Person, Run, World, column, run, ssoinv};
+use crate::support::{Person, Run, World, cases, column, fixtures, of_homes, run, ssoinv};
+use crate::{Without, needing, trials};
 
 pub(crate) fn tests(arguments: &Arguments) -> Vec<Trial> {
-    let others: [(&str, fn()); 9] = [
-        ("each_expected_answer_has_a_home", each_expected_answer_has_a_home),
-        ("each_finding_has_a_home", each_finding_has_a_home),
-        ("nothing_is_changed_and_nothing_refreshed", nothing_is_changed_and_nothing_refreshed),
-        ("only_what_concerns_the_named_profiles", only_what_concerns_the_named_profiles),
-        ("no_person_is_asked", no_person_is_asked),
-        ("no_secret_is_in_a_diff", no_secret_is_in_a_diff),
-        ("reports_go_where_they_are_sent", reports_go_where_they_are_sent),
-        ("the_demonstration_is_well", the_demonstration_is_well),
-        ("without_a_home_there_is_no_token", without_a_home_there_is_no_token),
+    let others = trials![
+        each_expected_answer_has_a_home,
+        each_finding_has_a_home,
+        nothing_is_changed_and_nothing_refreshed,
+        only_what_concerns_the_named_profiles,
+        no_person_is_asked,
+        no_secret_is_in_a_diff,
+        reports_go_where_they_are_sent,
+        the_demonstration_is_well,
+        without_a_home_there_is_no_token,
     ];
-    let others = others.into_iter().map(|(name, test)| {
-        Trial::test(format!("doctor::{name}"), move || {
-            test();
-            Ok(())
-        })
-    });
-    let homes = cases(&fixtures().join("homes")).into_iter().map(|case| {
-        Trial::test(format!("doctor::home::{case}"), move || {
-            home_is_told_as_expected(&case);
-            Ok(())
-        })
-    });
-    let with_patch: [(&str, fn()); 2] = [
+    let with_patch: [(&str, fn(&Patch)); 2] = [
         ("diffs_apply_and_cure_what_they_name", diffs_apply_and_cure_what_they_name),
         ("diffs_apply_behind_links_and_to_odd_names", diffs_apply_behind_links_and_to_odd_names),
     ];
-    let must = arguments.include_ignored || arguments.ignored;
     let with_patch = with_patch.into_iter().map(|(name, test)| {
-        let trial = Trial::ignorable_test(format!("doctor::{name}"), move || match patch_is_there() {
-            Ok(()) => {
-                test();
-                Ok(Completion::Completed)
-            }
-            Err(reason) if must => Err(reason.into()),
-            Err(reason) => Ok(Completion::ignored_with(reason)),
-        });
-        // Only `--ignored` must know beforehand which tests are.
-        trial.with_ignored_flag(arguments.ignored && patch_is_there().is_err())
+        needing(&format!("doctor::{name}"), (Patch::get, Without::Fails), test, arguments)
     });
-    homes.chain(others).chain(with_patch).collect()
-}
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").canonicalize().expect("the fixtures")
-}
-
-/// The names of what lies in a folder, without endings.
-fn cases(folder: &Path) -> BTreeSet<String> {
-    let entries = fs::read_dir(folder).expect("a folder");
-    let names = entries.map(|entry| entry.expect("an entry").path());
-    names.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect()
+    let homes = of_homes("doctor", home_is_told_as_expected);
+    homes.into_iter().chain(others).chain(with_patch).collect()
 }
 
 /// What a home needs besides its files.
@@ -332,12 +302,21 @@ fn each_finding_has_a_home() {
     assert_eq!(all, listed, "each finding of any home is listed above");
 }
 
-fn patch_is_there() -> Result<(), String> {
-    let patch = Command::new("patch").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    match patch {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("`patch --version` ended with {status}")),
-        Err(error) => Err(format!("`patch` cannot be run: {error}")),
+/// The program that applies diffs.
+struct Patch;
+
+impl Patch {
+    fn get() -> Result<&'static Self, &'static str> {
+        static PATCH: LazyLock<Result<Patch, String>> = LazyLock::new(|| {
+            let mut patch = Command::new("patch");
+            patch.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+            match patch.status() {
+                Ok(status) if status.success() => Ok(Patch),
+                Ok(status) => Err(format!("`patch --version` ended with {status}")),
+                Err(error) => Err(format!("`patch` cannot be run: {error}")),
+            }
+        });
+        PATCH.as_ref().map_err(String::as_str)
     }
 }
 
@@ -365,7 +344,7 @@ fn named(finding: &Value) -> (String, String) {
     (text("code"), text("message"))
 }
 
-fn diffs_apply_and_cure_what_they_name() {
+fn diffs_apply_and_cure_what_they_name(_: &Patch) {
     let mut cured = BTreeSet::new();
     for name in cases(&fixtures().join("homes")) {
         let mut case = Case::new(&name);
@@ -408,7 +387,7 @@ fn diffs_apply_and_cure_what_they_name() {
     assert_eq!(cured, kinds.map(str::to_owned).into());
 }
 
-fn diffs_apply_behind_links_and_to_odd_names() {
+fn diffs_apply_behind_links_and_to_odd_names(_: &Patch) {
     let folder = tempfile::tempdir().expect("a folder");
     let (home, real) = (folder.path().join("my home"), folder.path().join("dot files/aws config"));
     for folder in [home.join(".aws"), real.parent().expect("a folder").to_owned()] {

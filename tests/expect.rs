@@ -131,7 +131,7 @@ fn all_is_well_is_quiet() {
     .assert_eq(&world.said_of(&run.stderr));
     let run = world.run(&format!("{BUCKETS} {expected} -v")).ended(0);
     expect![[r#"
-        expected gap: ~/expect.csv:4 (until 9999-12-31: being closed): 1 task
+        expected gap: `~/expect.csv:4` (until 9999-12-31: being closed): 1 task
         2 buckets from 2 of 3 accounts, in all regions; 1 task in an expected gap
     "#]]
     .assert_eq(&world.said_of(&run.stderr));
@@ -233,7 +233,7 @@ fn a_gap_that_is_over_counts_no_more() {
     let (run, ledger) = world.with_ledger(&format!("{BUCKETS} {expected}"));
     assert!(ledger.iter().all(|cell| cell["expected"] == false));
     expect![[r#"
-        warning: 1 expected gap has ended: ~/expect.csv:2 (until 2020-02-29: being closed)
+        warning: 1 expected gap has ended: `~/expect.csv:2` (until 2020-02-29: being closed)
         hint: look whether it is still right, and give it another `until` or take it out
         warning: no access in 1 of 3 accounts: `shop-dev` (333333333333); 1 task denied (ForbiddenException)
         hint: see `~/coverage.json` for each of them
@@ -249,7 +249,7 @@ fn a_gap_that_can_be_read_is_told() {
     let run = world.run(&format!("{BUCKETS} {expected} -q")).ended(0);
     assert_eq!(column(&run.rows(), "name"), ["hub-logs", "prod-a", "dev-a"], "what is there is shown");
     expect![[r#"
-        warning: 1 expected gap can be read: ~/expect.csv:2 (until 9999-12-31: being closed)
+        warning: 1 expected gap turned out readable: `~/expect.csv:2` (until 9999-12-31: being closed)
         hint: take it out, so that a gap there is told again
     "#]]
     .assert_eq(&world.said_of(&run.stderr));
@@ -261,7 +261,7 @@ fn a_gap_that_is_nowhere_is_told_with_the_nearest_region() {
         world.expecting("*,,eu-wset-1,,gap,x,ALWAYS\n,gone-*,,,gap,x,ALWAYS\n*,,,aws_s3_*,gap,x,2020-01-01");
     let run = world.run(&format!("{} {expected}", BUCKETS.replace("buckets", "functions"))).ended(0);
     expect![[r#"
-        warning: 2 expected gaps mean nothing that was asked: ~/expect.csv:2 (until 9999-12-31: x), ~/expect.csv:3 (until 9999-12-31: x)
+        warning: 2 expected gaps mean nothing that was asked: `~/expect.csv:2` (until 9999-12-31: x), `~/expect.csv:3` (until 9999-12-31: x)
         hint: this version knows of no region `eu-wset-1`; did you mean `eu-west-1`?
         0 functions from 3 of the 3 accounts that this sign-in reaches, 17 regions each (all that are enabled)
     "#]].assert_eq(&world.said_of(&run.stderr));
@@ -290,7 +290,7 @@ fn the_organisation_s_own_list_is_read() {
     let (run, ledger) = world.with_ledger(&format!("{BUCKETS} {expected}"));
     assert_eq!(statuses(&ledger), "not_offered 1, ok 3");
     expect![[r#"
-        left out 2 accounts that are not active, of those to expect
+        left out 2 accounts not active, of those that `--expect` lists
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
         warning: the sign-in does not reach 1 of 4 accounts: `vault` (777777777777); 1 task not offered
@@ -301,7 +301,7 @@ fn the_organisation_s_own_list_is_read() {
     let gap = world.expecting("777777777777,,,,gap,theirs alone,ALWAYS");
     let run = world.run(&format!("{BUCKETS} {expected} {gap}")).ended(0);
     expect![[r#"
-        left out 2 accounts that are not active, of those to expect
+        left out 2 accounts not active, of those that `--expect` lists
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
         3 buckets from 3 of 4 accounts, in all regions; 1 task in an expected gap
@@ -339,7 +339,7 @@ fn gaps_in_toml() {
     expect![[r#"
         warning: 2 accounts are new: `shop-prod` (222222222222), `shop-dev` (333333333333); `~/expect.toml` lacks them
         hint: write them down there
-        expected gap: ~/expect.toml:4 (until 9999-12-31: not \u{1b}[31mours): 1 task
+        expected gap: `~/expect.toml:4` (until 9999-12-31: not \u{1b}[31mours): 1 task
         2 buckets from 2 of 3 accounts, in all regions; 1 task in an expected gap
     "#]].assert_eq(&world.said_of(&run.stderr));
     assert!(!run.stderr.contains('\u{1b}'), "what a file says never reaches a terminal's controls");

@@ -29,15 +29,23 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Completion, Trial};
 
+/// Makes tests of functions, by their names.
+macro_rules! trials {
+    ($($name:ident),* $(,)?) => {{
+        let module = module_path!().rsplit("::").next().unwrap_or_default();
+        vec![$(libtest_mimic::Trial::test(format!("{module}::{}", stringify!($name)), || {
+            $name();
+            Ok(())
+        })),*]
+    }};
+}
+pub(crate) use trials;
+
 /// Names a module's tests.
 macro_rules! tests {
     ($($name:ident),* $(,)?) => {
         pub(crate) fn tests() -> Vec<libtest_mimic::Trial> {
-            let module = module_path!().rsplit("::").next().unwrap_or_default();
-            vec![$(libtest_mimic::Trial::test(format!("{module}::{}", stringify!($name)), || {
-                $name();
-                Ok(())
-            })),*]
+            crate::trials![$($name),*]
         }
     };
 }

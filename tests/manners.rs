@@ -474,6 +474,8 @@ fn help_lists_the_exit_codes() {
           instances  List EC2 instances
           functions  List Lambda functions
           list       List the rows of any tables
+          plan       Show what a command would ask, where, as whom, with how many calls, and about how long
+                     it would take
           login      Sign in: to an sso-session on a page in a browser, else with a code
           logout     Sign out: end the token, and remove it and the cached role credentials
           whoami     Show whose credentials the profiles have, and how long the sign-in lasts
@@ -575,6 +577,9 @@ fn short_help_and_version() {
                                            ones of the organisation
               --exclude-account <ACCOUNT>  Not these accounts: IDs, globs of names, or a file of IDs;
                                            several with commas
+              --expect <FILE>              What should be there: accounts, and gaps that are expected, in a
+                                           file of CSV, TOML, or JSON as `aws organizations list-accounts`
+                                           prints it; several, one after the other
           -r, --region <REGION>            Regions to ask for regional tables: names or globs, several with
                                            commas, or `all` that are enabled in the account [default:
                                            AWS_REGION, AWS_DEFAULT_REGION, each profile's own; with
@@ -614,6 +619,8 @@ fn short_help_and_version() {
                                         [default: 20]
               --connect-timeout <TIME>  How long connecting may take [default: 5s]
               --attempt-timeout <TIME>  How long one attempt at a call may take [default: 30s]
+              --dry-run                 Show what would be asked, as `ssoinv plan` does, instead of asking
+                                        it
     "#]]
     .assert_eq(&shown("buckets -h"));
 }

@@ -117,6 +117,7 @@ fn defaults_are_shown() {
         concurrency            64     default  Calls under way at once [default: 64]
         connect_timeout        5s     default  How long connecting may take [default: 5s]
         exclude_account        -      default  Not these accounts: IDs, globs of names, or a file of IDs; several with commas
+        expect                 -      default  What should be there: accounts, and gaps that are expected, in a file of CSV, TOML, or JSON as `aws organizations list-accounts` prints it; several, one after the other
         max_time               -      default  Stop after this time, like 45m, and write what is there
         no_browser             false  default  Print the address to sign in at, open no browser
         no_credential_cache    false  default  Share no role credentials with the AWS CLI and later runs: neither read nor write `~/.aws/cli/cache`
@@ -362,7 +363,7 @@ fn names_that_mean_nothing() {
         concurency = 64
         -- stderr
         error: ~/.config/ssoinv/config.toml:2: there is no setting `concurency`
-          there are: attempt_timeout, concurrency, connect_timeout, exclude_account, max_time, no_browser, no_credential_cache, no_credential_process, no_input, output, portal_rate, redirect_port, region, retry_time, role, spreadsheet, sso_session, use_device_code, wide
+          there are: attempt_timeout, concurrency, connect_timeout, exclude_account, expect, max_time, no_browser, no_credential_cache, no_credential_process, no_input, output, portal_rate, redirect_port, region, retry_time, role, spreadsheet, sso_session, use_device_code, wide
 
         hint: did you mean `concurrency`?
         -- exit 2
@@ -371,7 +372,7 @@ fn names_that_mean_nothing() {
         region = 'eu-west-1'
         -- stderr
         error: ~/.config/ssoinv/config.toml:1: there is no section `[profile]`
-          there are: attempt_timeout, concurrency, connect_timeout, exclude_account, max_time, no_browser, no_credential_cache, no_credential_process, no_input, output, portal_rate, redirect_port, region, retry_time, role, spreadsheet, sso_session, use_device_code, wide
+          there are: attempt_timeout, concurrency, connect_timeout, exclude_account, expect, max_time, no_browser, no_credential_cache, no_credential_process, no_input, output, portal_rate, redirect_port, region, retry_time, role, spreadsheet, sso_session, use_device_code, wide
 
         hint: a setting is named as its flag is: `max_time` is `--max-time`
         -- exit 2
@@ -379,7 +380,7 @@ fn names_that_mean_nothing() {
         include_secrets = true
         -- stderr
         error: ~/.config/ssoinv/config.toml:1: there is no setting `include_secrets`
-          there are: attempt_timeout, concurrency, connect_timeout, exclude_account, max_time, no_browser, no_credential_cache, no_credential_process, no_input, output, portal_rate, redirect_port, region, retry_time, role, spreadsheet, sso_session, use_device_code, wide
+          there are: attempt_timeout, concurrency, connect_timeout, exclude_account, expect, max_time, no_browser, no_credential_cache, no_credential_process, no_input, output, portal_rate, redirect_port, region, retry_time, role, spreadsheet, sso_session, use_device_code, wide
 
         hint: a setting is named as its flag is: `max_time` is `--max-time`
         -- exit 2

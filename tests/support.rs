@@ -1,16 +1,18 @@
 //! A simulator, a home, and the binary in them.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use libtest_mimic::Trial;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -657,4 +659,27 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> Vec<u8>) -> std::io::Re
             read => request.extend_from_slice(&block[..read]),
         }
     }
+}
+
+/// The folder of the fixtures.
+pub(crate) fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").canonicalize().expect("the fixtures")
+}
+
+/// The names of what lies in a folder, without endings.
+pub(crate) fn cases(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let names = entries.map(|entry| entry.expect("an entry").path());
+    names.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect()
+}
+
+/// A test of `module` for each home.
+pub(crate) fn of_homes(module: &str, test: fn(&str)) -> Vec<Trial> {
+    let trial = |case: String| {
+        Trial::test(format!("{module}::home::{case}"), move || {
+            test(&case);
+            Ok(())
+        })
+    };
+    cases(&fixtures().join("homes")).into_iter().map(trial).collect()
 }
