@@ -102,11 +102,11 @@ pub(crate) async fn read<T>(path: &Path, parse: impl Fn(&File) -> Option<T>) -> 
             Look::Half(bytes, since) => (bytes, since),
         };
         let now = Instant::now();
-        if before.as_ref() != Some(&half) {
-            reads = if before.is_some() { READS_AT_ONCE } else { 1 };
+        let same = before.as_ref() == Some(&half);
+        // The first look says nothing of whether the file changes.
+        reads = if same || before.is_none() { 1 } else { READS_AT_ONCE };
+        if !same {
             (before, changed) = (Some(half), now);
-        } else {
-            reads = 1;
         }
         if now >= changed + READ_AGAIN || now >= start + READ_AGAIN_IN_ALL {
             return None;
