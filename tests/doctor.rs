@@ -37,7 +37,7 @@ pub(crate) fn tests(arguments: &Arguments) -> Vec<Trial> {
         the_demonstration_is_well,
         without_a_home_there_is_no_token,
     ];
-    let with_patch: [(&str, fn(&Patch)); 2] = [
+    let with_patch: [Needing; 2] = [
         ("diffs_apply_and_cure_what_they_name", diffs_apply_and_cure_what_they_name),
         ("diffs_apply_behind_links_and_to_odd_names", diffs_apply_behind_links_and_to_odd_names),
     ];
@@ -301,6 +301,9 @@ fn each_finding_has_a_home() {
     let all: BTreeSet<String> = cases(&fixtures().join("homes")).iter().flat_map(|case| told(case)).collect();
     assert_eq!(all, listed, "each finding of any home is listed above");
 }
+
+/// A test that needs the program that applies diffs.
+type Needing = (&'static str, fn(&Patch));
 
 /// The program that applies diffs.
 struct Patch;
