@@ -179,7 +179,9 @@ async fn ask(
     let client = means.context.clients.ec2(region, &reach.access, credentials)?;
     let pace = means.paces.of(reach, region, Service::Ec2);
     let call = async || describe(&client, &means.context.clock).await;
-    attempt::call(&pace, Some(&means.slots), means.context.policy, |_, _| (), call).await.0
+    let host = means.hosts.of(means.context.clients.host(Service::Ec2, region, &reach.access)?);
+    let passage = host.passage().await?;
+    passage.call(&pace, &means.slots, means.context.policy, |_, _| (), call).await.0
 }
 
 /// One attempt at the call.

@@ -25,7 +25,6 @@ use ssoinv_core::retry::RetryPolicy;
 use ssoinv_core::rows::{RowStore, TaskId, TaskRows};
 use ssoinv_core::scope::Place;
 use ssoinv_core::table::RowContext;
-use ssoinv_sso::attempt;
 use ssoinv_sso::classify::invalid_answer;
 use ssoinv_sso::credentials::{CredentialStore, RoleCredentials};
 use ssoinv_sso::profile::Profile;
@@ -34,6 +33,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::clients::Clients;
+use crate::hosts::Hosts;
 use crate::pace::Paces;
 use crate::plan::{Entry, Layout, Plan, Reach, Task, Way, skipped};
 use crate::regions::{self, EnabledRegions, RegionPatterns};
@@ -78,6 +78,7 @@ pub(crate) struct Means {
     /// Calls under way.
     pub(crate) slots: Semaphore,
     pub(crate) paces: Paces,
+    pub(crate) hosts: Hosts,
     pub(crate) enabled: EnabledRegions,
 }
 
@@ -112,7 +113,8 @@ impl Runner {
         let slots = Semaphore::new(context.concurrency);
         let begun = Arc::new(Semaphore::new(context.concurrency * BEGUN_PER_SLOT));
         let (paces, enabled) = (Paces::default(), EnabledRegions::default());
-        Self { plan, means: Means { context, slots, paces, enabled }, store, begun }
+        let hosts = Hosts::new(context.clients.connect_timeout());
+        Self { plan, means: Means { context, slots, paces, hosts, enabled }, store, begun }
     }
 
     /// Works the plan off, until it is done or `stop` says so. Every entry ends in one [`Event::Finished`].
@@ -328,6 +330,8 @@ impl Runner {
             cell.caller_arn.clone_from(&credentials.caller_arn);
             let pace = self.means.paces.of(reach, &region, table.service());
             let client = context.clients.client(table.service(), &region, profile, &credentials)?;
+            let host = self.means.hosts.of(context.clients.host(table.service(), &region, profile)?);
+            let passage = host.passage().await?;
             first_call.get_or_insert_with(|| {
                 context.events.say(Event::Started { task: id });
                 cell.started_at = Some(context.clock.now());
@@ -339,7 +343,7 @@ impl Runner {
             };
             let page = || table.page(&client, &row_context, &context.clock, token.as_deref());
             let (answer, attempts) =
-                attempt::call(&pace, Some(&self.means.slots), context.policy, say_retry, page).await;
+                passage.call(&pace, &self.means.slots, context.policy, say_retry, page).await;
             cell.calls += attempts.calls;
             cell.retries += attempts.retries;
             cell.duration = first_call.map_or(Duration::ZERO, |first| first.elapsed());

@@ -99,6 +99,12 @@ impl Simulator {
         self.state.proxy.as_ref().map(|proxy| proxy.strangers()).unwrap_or_default()
     }
 
+    /// How many connections to a host were asked for while something was wrong with it.
+    #[must_use]
+    pub fn in_vain(&self, host: &str) -> usize {
+        self.state.proxy.as_ref().map(|proxy| proxy.in_vain(host)).unwrap_or_default()
+    }
+
     /// What is simulated.
     #[must_use]
     pub fn organisation(&self) -> &Organisation {

@@ -31,6 +31,8 @@ use crate::whole_xml::NotWhole;
 pub const INVALID_ANSWER: &str = "InvalidResponse";
 /// The code of a call that wasn't answered in time.
 pub const TIMEOUT: &str = "Timeout";
+/// The code of a connection that wasn't there in time.
+pub const CONNECT_TIMEOUT: &str = "ConnectTimeout";
 /// The code of a host name that doesn't resolve.
 pub const DNS_FAILED: &str = "DnsFailed";
 /// The code of a connection that could not be made.
@@ -396,8 +398,9 @@ fn undelivered(context: &DispatchFailure) -> Failure {
     };
     let error = cause(connector);
     let text = chain(error);
+    // The client has no other time-out of its own than that of connecting.
     if connector.is_timeout() {
-        return unreachable(TIMEOUT, text);
+        return unreachable(CONNECT_TIMEOUT, "no connection in time".to_owned());
     }
     // The client says with which connection it failed, where it had one.
     if connector.connection_metadata().is_some() && !connector.is_user() {

@@ -296,6 +296,20 @@ async fn who_never_answers_is_unreachable() {
     assert_eq!(failure.remedy, Remedy::TryAgain, "{failure:?}");
 }
 
+/// A connection includes the proxy's tunnel and TLS; its time-out is told from that of the answer, however short the
+/// attempt's is.
+#[tokio::test]
+async fn a_connection_that_takes_too_long_is_told_as_such() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("https://{}", listener.local_addr().expect("an address"));
+    let short = Duration::from_millis(40);
+    for (connect, attempt) in [(short, Duration::from_mins(1)), (Duration::from_mins(1), short)] {
+        let failure = asked(&endpoint, Timeouts { connect, attempt }).await;
+        assert_eq!(failure.code.as_deref(), Some(CONNECT_TIMEOUT), "{failure:?}");
+        assert_eq!((failure.kind, failure.remedy), (FailureKind::Unreachable, Remedy::TryAgain));
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_sent_is_not_tried_again() {
     let failure = asked("not a URL", Timeouts::default()).await;
