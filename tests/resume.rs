@@ -555,7 +555,8 @@ fn another_selection_is_refused() {
 
         For more information, try '--help'.
 
-    "#]].assert_eq(&all);
+    "#]]
+    .assert_eq(&all);
     // What is the same may be said again; what makes no other rows may be another.
     world
         .run("resume r --region us-east-1 --columns account_id,arn -o csv --concurrency 3 --no-input -v")
@@ -600,7 +601,8 @@ fn what_is_set_since_then_is_refused_with_the_command_that_fits() {
 
         hint: say which with `--profile NAME`, or `--all-profiles`; `ssoinv profiles` lists them
 
-    "#]].assert_eq(&all);
+    "#]]
+    .assert_eq(&all);
     // What it says to paste.
     without(&format!("resume t --profile {profile}")).ended(0);
 }

@@ -4,6 +4,7 @@
 //! profile that is asked, as the AWS CLI's do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::SdkConfig;
@@ -13,6 +14,7 @@ use ssoinv_sso::credentials::RoleCredentials;
 use ssoinv_sso::profile::{self, Profile};
 use ssoinv_sso::session::SsoContext;
 
+use crate::hosts::HostKey;
 use crate::plan::Reach;
 use crate::tables::{Service, ServiceClient};
 
@@ -64,6 +66,24 @@ impl Clients {
                 ServiceClient::Lambda(aws_sdk_lambda::Client::new(&config(profile::Service::Lambda)?))
             }
         })
+    }
+
+    /// The host that [`Clients::client`] calls.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn host(&self, service: Service, region: &str, profile: &Profile) -> Result<HostKey, Failure> {
+        let service = match service {
+            Service::S3 => profile::Service::S3,
+            Service::Ec2 => profile::Service::Ec2,
+            Service::Lambda => profile::Service::Lambda,
+        };
+        Ok(HostKey::new(service, self.context.place(service, Some(profile), region)?))
+    }
+
+    /// How long a connection may take.
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.context.sdk.connect_timeout()
     }
 
     /// A client of EC2, for what isn't a table.

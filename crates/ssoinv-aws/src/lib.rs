@@ -5,6 +5,8 @@
 //! starts in [`tables`].
 
 pub mod clients;
+pub mod forecast;
+mod hosts;
 mod pace;
 pub mod plan;
 pub mod reach;

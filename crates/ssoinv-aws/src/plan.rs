@@ -6,7 +6,7 @@
 //! partition, is settled here, so that the ledger has a cell for everything that was planned.
 //!
 //! Visits and their order are known before the run. What an account's roles and enabled regions are may be found out
-//! only while it goes on ([`crate::survey`]): then the visit's tasks are laid out late, in the very place that was kept
+//! only while it goes on (`survey.rs`): then the visit's tasks are laid out late, in the very place that was kept
 //! for them, so that order doesn't depend on who answered first. Pure: no call, no clock. What works the tasks off:
 //! [`crate::runner`].
 
@@ -172,7 +172,7 @@ pub enum Start {
     /// The reaches; those that are one scope stand together.
     Reaches(Vec<Vec<Reach>>),
     /// The account of a sign-in, whose roles are to be listed.
-    Roles(RoleSearch),
+    Roles(Box<RoleSearch>),
 }
 
 /// An account whose roles are to be listed.
@@ -275,6 +275,7 @@ impl Plan {
     }
 
     /// Lays out the tasks of a visit: `groups` are its reaches, those that are one scope together. The first call counts.
+    #[expect(clippy::must_use_candidate, reason = "it is called for what it does")]
     pub fn lay_out(&self, visit: usize, groups: Vec<Vec<Reach>>) -> &Layout {
         self.visits[visit].layout.get_or_init(|| {
             let mut first = 0;

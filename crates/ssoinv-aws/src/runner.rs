@@ -2,7 +2,7 @@
 //! does as [`Event`]s and hands each task's rows, as one unit, to the row store.
 //!
 //! Visit by visit, so that an account's tasks start when its credentials have arrived, while others wait for theirs; the
-//! rows wait for their turn in the plan's order. What isn't known of a visit is found out first ([`crate::survey`]).
+//! rows wait for their turn in the plan's order. What isn't known of a visit is found out first (`survey.rs`).
 //!
 //! A task asks one way into its account after the other until one answers. It holds a slot only while a call is under
 //! way: whoever waits for its turn, for a delay, for credentials or for a sign-in, holds none. Credentials that end in
@@ -26,7 +26,6 @@ use ssoinv_core::retry::RetryPolicy;
 use ssoinv_core::rows::{RowStore, TaskId, TaskRows};
 use ssoinv_core::scope::Place;
 use ssoinv_core::table::RowContext;
-use ssoinv_sso::attempt;
 use ssoinv_sso::classify::invalid_answer;
 use ssoinv_sso::credentials::{CredentialStore, RoleCredentials};
 use ssoinv_sso::profile::Profile;
@@ -35,9 +34,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::clients::Clients;
+use crate::hosts::Hosts;
 use crate::pace::Paces;
 use crate::plan::{Entry, Layout, Plan, Reach, Task, Way, skipped};
-use crate::regions::{EnabledRegions, RegionPatterns};
+use crate::regions::{self, EnabledRegions, RegionPatterns};
 use crate::stop::{Stop, StopReason};
 use crate::survey;
 use crate::tables::AnyTable;
@@ -81,6 +81,7 @@ pub(crate) struct Means {
     /// Calls under way.
     pub(crate) slots: Semaphore,
     pub(crate) paces: Paces,
+    pub(crate) hosts: Hosts,
     pub(crate) enabled: EnabledRegions,
 }
 
@@ -115,7 +116,8 @@ impl Runner {
         let slots = Semaphore::new(context.concurrency);
         let begun = Arc::new(Semaphore::new(context.concurrency * BEGUN_PER_SLOT));
         let (paces, enabled) = (Paces::default(), EnabledRegions::default());
-        Self { plan, means: Means { context, slots, paces, enabled }, store, begun }
+        let hosts = Hosts::new(context.clients.connect_timeout());
+        Self { plan, means: Means { context, slots, paces, hosts, enabled }, store, begun }
     }
 
     /// Works the plan off, until it is done or `stop` says so. Every entry ends in one [`Event::Finished`].
@@ -362,6 +364,8 @@ impl Runner {
             cell.caller_arn.clone_from(&credentials.caller_arn);
             let pace = self.means.paces.of(reach, &region, table.service());
             let client = context.clients.client(table.service(), &region, profile, &credentials)?;
+            let host = self.means.hosts.of(context.clients.host(table.service(), &region, profile)?);
+            let passage = host.passage().await?;
             first_call.get_or_insert_with(|| {
                 context.events.say(Event::Started { task: id });
                 cell.started_at = Some(context.clock.now());
@@ -373,7 +377,7 @@ impl Runner {
             };
             let page = || table.page(&client, &row_context, &context.clock, token.as_deref());
             let (answer, attempts) =
-                attempt::call(&pace, Some(&self.means.slots), context.policy, say_retry, page).await;
+                passage.call(&pace, &self.means.slots, context.policy, say_retry, page).await;
             cell.calls += attempts.calls;
             cell.retries += attempts.retries;
             cell.duration = first_call.map_or(Duration::ZERO, |first| first.elapsed());
@@ -440,7 +444,7 @@ impl Runner {
                 };
             }
             Ok(_) => {}
-            Err(refusal) => self.means.enabled.tell_unknown(&self.means, reach, refusal.failure),
+            Err(refusal) => regions::tell_unknown(&self.means, reach, refusal.failure),
         }
         // Then the credentials are what it complains about.
         Failure { remedy: Remedy::Renew, ..failure }

@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::partition_of_region;
 use ssoinv_core::scope::{KNOWN_REGIONS, Partition, is_region_name};
+use ssoinv_sso::credentials::CredentialStore;
 
 use crate::plan::{Reach, Regions, RoleSearch, Standing, Start, Visit};
-use crate::regions::{Enabled, RegionPatterns};
+use crate::regions::{self, Enabled, RegionPatterns};
 use crate::roles::NO_ROLE;
 use crate::runner::{Means, Refusal, is_refusal};
 
@@ -27,38 +28,52 @@ pub(crate) async fn survey(
 ) -> Vec<Vec<Reach>> {
     let groups = match &visit.start {
         Start::Reaches(groups) => groups.clone(),
-        Start::Roles(search) => match roles(search, means, &on_park).await {
-            Ok(groups) => groups,
+        Start::Roles(search) => match roles(search, &means.context.credentials, &on_park).await {
+            Ok(roles) => roles.groups,
             Err(failure) => return vec![vec![broken(&search.reach, failure)]],
         },
     };
     let mut surveyed = Vec::with_capacity(groups.len());
     for group in groups {
-        surveyed.extend(if regional { regions(group, means, &on_park).await } else { vec![group] });
+        surveyed.extend(if regional { ask_regions(group, means, &on_park).await } else { vec![group] });
     }
     surveyed
 }
 
-/// The roles that are wanted of those that the account has: as one scope, or each as its own.
-async fn roles(
-    search: &RoleSearch,
-    means: &Means,
-    on_park: &(impl Fn(bool) + Send + Sync),
-) -> Result<Vec<Vec<Reach>>, Failure> {
-    let Some(account) = search.reach.account_id else { return Ok(vec![vec![search.reach.clone()]]) };
-    let store = &means.context.credentials;
-    let offered = store.account_roles(&search.session, Some(&search.reach.access), account, on_park).await?;
-    let chosen = search.choice.choose(&offered);
-    let chosen: Vec<Reach> = chosen.iter().map(|role| search.reach.as_role(&search.session, role)).collect();
-    if chosen.is_empty() {
-        return Err(no_role(search, &offered));
-    }
-    Ok(if search.every_role { chosen.into_iter().map(|reach| vec![reach]).collect() } else { vec![chosen] })
+/// The roles that a sign-in has in an account.
+#[derive(Debug)]
+pub(crate) struct Roles {
+    /// Those that are wanted: as one scope, or each as its own.
+    pub(crate) groups: Vec<Vec<Reach>>,
+    /// The others.
+    pub(crate) unwanted: Vec<String>,
 }
 
-fn no_role(search: &RoleSearch, offered: &[String]) -> Failure {
-    let wanted = if search.choice.documented { "is known to read only" } else { "matches" };
-    let wanted = format!("{wanted} (`{}`)", search.choice);
+/// Asks which roles an account has, and tells those apart that are wanted.
+pub(crate) async fn roles(
+    search: &RoleSearch,
+    store: &CredentialStore,
+    on_park: &(impl Fn(bool) + Send + Sync),
+) -> Result<Roles, Failure> {
+    let Some(account) = search.reach.account_id else {
+        return Ok(Roles { groups: vec![vec![search.reach.clone()]], unwanted: Vec::new() });
+    };
+    let offered = store.account_roles(&search.session, Some(&search.reach.access), account, on_park).await?;
+    let chosen = search.choice.choose(&offered);
+    if chosen.is_empty() {
+        return Err(no_role(&search.choice.to_string(), search.choice.documented, &offered));
+    }
+    let reaches = chosen.iter().map(|role| search.reach.as_role(&search.session, role));
+    let groups =
+        if search.every_role { reaches.map(|reach| vec![reach]).collect() } else { vec![reaches.collect()] };
+    let unwanted = offered.into_iter().filter(|role| !chosen.contains(role)).collect();
+    Ok(Roles { groups, unwanted })
+}
+
+/// Of the roles that an account has, none is wanted.
+pub(crate) fn no_role(wanted: &str, documented: bool, offered: &[String]) -> Failure {
+    let how = if documented { "is known to read only" } else { "matches" };
+    let wanted = format!("{how} (`{wanted}`)");
     let message = match offered {
         [] => "the sign-in has no role here".to_owned(),
         offered => format!("no role here {wanted}; there are: `{}`", offered.join("`, `")),
@@ -67,7 +82,7 @@ fn no_role(search: &RoleSearch, offered: &[String]) -> Failure {
 }
 
 /// Replaces patterns of regions by the enabled regions that they mean.
-async fn regions(
+async fn ask_regions(
     group: Vec<Reach>,
     means: &Means,
     on_park: &(impl Fn(bool) + Send + Sync),
@@ -105,12 +120,12 @@ async fn enabled(
         }
     }
     let Some((reach, failure)) = unknown else { return Err(refusals) };
-    means.enabled.tell_unknown(means, reach, failure);
+    regions::tell_unknown(means, reach, failure);
     Ok(Arc::new(known(reach.partition)))
 }
 
 /// Every region of a partition that this version knows.
-fn known(partition: Partition) -> std::collections::BTreeSet<String> {
+pub(crate) fn known(partition: Partition) -> std::collections::BTreeSet<String> {
     let known = KNOWN_REGIONS.iter().copied().filter(|region| partition_of_region(region) == partition);
     known.chain([partition.default_region()]).map(str::to_owned).collect()
 }
@@ -138,7 +153,7 @@ fn refused(group: Vec<Reach>, refusals: Vec<Failure>) -> Vec<Vec<Reach>> {
     vec![vec![broken(&first, failure)]]
 }
 
-fn broken(reach: &Reach, failure: Failure) -> Reach {
+pub(crate) fn broken(reach: &Reach, failure: Failure) -> Reach {
     // Where it would have looked isn't known, and never will be.
     let regions = match &reach.regions {
         Regions::Enabled(_) => Regions::In(Vec::new()),

@@ -177,14 +177,18 @@ pub struct Place {
 #[derive(Clone, Debug)]
 pub struct Sdk {
     common: SdkConfig,
+    /// How long a connection may take.
+    connect: Duration,
 }
 
 impl Sdk {
     /// The settings of all clients, over one HTTP client.
     #[must_use]
     pub fn new(http: SharedHttpClient, clock: &Clock, timeouts: Timeouts) -> Self {
+        // What could not be reached should be told as such, and not as an answer that was late.
+        let connect = timeouts.connect.min(timeouts.attempt.mul_f64(0.9));
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(timeouts.connect)
+            .connect_timeout(connect)
             .operation_attempt_timeout(timeouts.attempt)
             // With the SDK's retries off an operation is one attempt and what comes before it; the attempt's own end
             // should always be the first to be told.
@@ -205,7 +209,13 @@ impl Sdk {
         if let Ok(name) = FrameworkMetadata::new("ssoinv", Some(env!("CARGO_PKG_VERSION"))) {
             common = common.framework_metadata(name);
         }
-        Self { common: common.build() }
+        Self { common: common.build(), connect }
+    }
+
+    /// How long a connection may take: whoever has waited longer for an answer is connected.
+    #[must_use]
+    pub fn connect_timeout(&self) -> Duration {
+        self.connect
     }
 
     /// The settings of all clients, without a place.

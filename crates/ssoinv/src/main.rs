@@ -3,6 +3,7 @@
 //! The way of the data: [`cli`] parses, [`settings`] resolves, `ssoinv-sso` signs in, `ssoinv-aws` plans and runs,
 //! `ssoinv-output` writes, [`display`] talks, [`exit_codes`] tells the truth. [`commands`] wires them, a file a verb.
 
+mod account_file;
 mod account_list;
 mod app;
 mod arguments;
@@ -13,8 +14,10 @@ mod commands;
 mod demo;
 mod discovery;
 mod display;
+mod doctor;
 mod env_vars;
 mod exit_codes;
+mod expectations;
 mod identity;
 mod kept_run;
 mod new_session;

@@ -182,6 +182,22 @@ pub(crate) fn write_all<R>(
     }
 }
 
+/// Writes a text for people, in the place of a table.
+pub(crate) fn write_text(text: &str, out: Option<&Path>) -> Result<(), CommandError> {
+    let write = |writer: &mut dyn Write| writer.write_all(text.as_bytes()).and_then(|()| writer.flush());
+    let Some(out) = out else {
+        return match write(&mut io::stdout()).map_err(OutputError::Write) {
+            Err(error) => written_error(&error, None).map_or(Ok(()), Err),
+            Ok(()) => Ok(()),
+        };
+    };
+    let target = Target::file(out).map_err(|error| target_error(&error))?;
+    if let Destination::One(mut writer) = target.destination().map_err(|error| target_error(&error))? {
+        write(&mut *writer).map_err(|error| output_error(&OutputError::Write(error), Some(out)))?;
+    }
+    commit(Some(target))
+}
+
 /// Writes the ledger.
 pub(crate) fn write_ledger(ledger: &Ledger, file: &Path, format: Format) -> Result<(), CommandError> {
     let (schema, batch) = ledger.to_batch().map_err(|error| bug(&error))?;

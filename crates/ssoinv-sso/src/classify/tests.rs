@@ -296,6 +296,20 @@ async fn who_never_answers_is_unreachable() {
     assert_eq!(failure.remedy, Remedy::TryAgain, "{failure:?}");
 }
 
+/// A connection includes the proxy's tunnel and TLS; its time-out is told from that of the answer, however short the
+/// attempt's is.
+#[tokio::test]
+async fn a_connection_that_takes_too_long_is_told_as_such() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("https://{}", listener.local_addr().expect("an address"));
+    let short = Duration::from_millis(40);
+    for (connect, attempt) in [(short, Duration::from_mins(1)), (Duration::from_mins(1), short)] {
+        let failure = asked(&endpoint, Timeouts { connect, attempt }).await;
+        assert_eq!(failure.code.as_deref(), Some(CONNECT_TIMEOUT), "{failure:?}");
+        assert_eq!((failure.kind, failure.remedy), (FailureKind::Unreachable, Remedy::TryAgain));
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_sent_is_not_tried_again() {
     let failure = asked("not a URL", Timeouts::default()).await;
@@ -309,8 +323,11 @@ async fn what_cannot_be_sent_is_not_tried_again() {
 fn names_and_certificates_have_their_own_codes() {
     let io = |error: &str| std::io::Error::other(error.to_owned());
     let name = ResolveDnsError::new(io("failed to lookup address information"));
-    let certificate = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
-    let wrapped = std::io::Error::other(std::io::Error::new(std::io::ErrorKind::InvalidData, certificate));
+    let certificate = |reason| {
+        let error = rustls::Error::InvalidCertificate(reason);
+        let wrapped = std::io::Error::other(std::io::Error::new(std::io::ErrorKind::InvalidData, error));
+        ConnectorError::other(wrapped.into(), None)
+    };
     for (error, code, remedy, message) in [
         (
             ConnectorError::io(name.into()),
@@ -319,10 +336,16 @@ fn names_and_certificates_have_their_own_codes() {
             "failed to perform DNS lookup: failed to lookup address information",
         ),
         (
-            ConnectorError::other(wrapped.into(), None),
+            certificate(rustls::CertificateError::UnknownIssuer),
             CERTIFICATE_REFUSED,
             Remedy::None,
             "invalid peer certificate: UnknownIssuer",
+        ),
+        (
+            certificate(rustls::CertificateError::NotValidYet),
+            CERTIFICATE_NOT_VALID_NOW,
+            Remedy::None,
+            "by this machine's clock the certificate is too old or too new: invalid peer certificate: NotValidYet",
         ),
     ] {
         let error = SdkError::<GetCallerIdentityError, HttpResponse>::dispatch_failure(error);

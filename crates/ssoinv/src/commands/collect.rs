@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use ssoinv_aws::clients::Clients;
 use ssoinv_aws::plan::{self, Entry, Layout, Plan, PlannedTable, Visit};
-use ssoinv_aws::reach;
+use ssoinv_aws::reach::{self, Identify};
 use ssoinv_aws::runner::{RunContext, Runner};
 use ssoinv_aws::stop::{Stop, StopReason};
 use ssoinv_aws::tables::AnyTable;
@@ -24,21 +24,28 @@ use crate::cli::CollectArgs;
 use crate::command_error::CommandError;
 use crate::display::{Display, Heard};
 use crate::exit_codes::{self, ExitCode};
+use crate::expectations::Looked;
 use crate::identity::{self, Chosen, Names};
 use crate::kept_run::{self, Keeping, Kept, Resumed};
 use crate::output::{self, RowWriter, WriteEnd};
 use crate::sessions::KnownSession;
 use crate::settings::CollectSettings;
+use crate::signals::unless_stopped;
 use crate::station::Station;
 use crate::summary::Summary;
 use crate::{discovery, signals, station, warnings};
 
-pub(crate) fn run(
-    tables: &[&str],
-    args: &CollectArgs,
-    resumed: Option<Resumed>,
-    app: &App,
-) -> Result<ExitCode, CommandError> {
+/// What is known before anybody is asked anything.
+pub(super) struct Prepared {
+    pub(super) settings: CollectSettings,
+    pub(super) tables: Vec<&'static dyn AnyTable>,
+    pub(super) profiles: Vec<Arc<Profile>>,
+    pub(super) session: Option<KnownSession>,
+    pub(super) unless_instance: Option<CommandError>,
+}
+
+/// Finds out what is meant, and warns of what may be wrong with it.
+pub(super) fn prepare(tables: &[&str], args: &CollectArgs, app: &App) -> Result<Prepared, CommandError> {
     let settings = CollectSettings::new(args, &app.layers, &app.environment)?;
     let tables = find_tables(tables)?;
     let profiles = app.load_profiles()?;
@@ -53,6 +60,26 @@ pub(crate) fn run(
         }
         None => identity::choose(&profiles, &settings, app)?,
     };
+    warnings::before_the_run(&profiles, &chosen, &settings, app);
+    warnings::foreign_endpoints(&chosen, app);
+    Ok(Prepared { settings, tables, profiles: chosen, session, unless_instance })
+}
+
+pub(crate) fn run(
+    tables: &[&str],
+    args: &CollectArgs,
+    resumed: Option<Resumed>,
+    app: &App,
+) -> Result<ExitCode, CommandError> {
+    if args.dry_run {
+        return super::plan::dry_run(tables, args, app);
+    }
+    let Prepared { settings, tables, profiles, session, unless_instance } = prepare(tables, args, app)?;
+
+    // What can't be written is found out before anybody is asked anything.
+    let schemas: Vec<Arc<TableSchema>> = tables.iter().map(|table| Arc::clone(table.schema())).collect();
+    let writer = RowWriter::new(&schemas, &settings.output, app)?;
+    let runtime = super::runtime()?;
     let id = run_id(app);
     let keeping = match (resumed, args.keep.run.as_deref()) {
         (None, None) => None,
@@ -67,17 +94,10 @@ pub(crate) fn run(
             })
         }
     };
-    warnings::before_the_run(&profiles, &chosen, &settings, app);
-    warnings::foreign_endpoints(&chosen, app);
-
-    // What can't be written is found out before anybody is asked anything.
-    let schemas: Vec<Arc<TableSchema>> = tables.iter().map(|table| Arc::clone(table.schema())).collect();
-    let writer = RowWriter::new(&schemas, &settings.output, app)?;
-    let runtime = super::runtime()?;
     let id = keeping.as_ref().map_or(id, |keeping| keeping.run_id().to_owned());
     let kept = keeping.map(|keeping| keeping.begin(app)).transpose()?;
     let name = kept.as_ref().map(|kept| kept.run.name().to_owned());
-    let run = Run { id, name, kept, settings: &settings, tables, profiles: chosen, session, app };
+    let run = Run { id, name, kept, settings: &settings, tables, profiles, session, app };
     let ended = runtime.block_on(run.collect(writer, unless_instance));
     // Calls that were given up are not waited for.
     runtime.shutdown_background();
@@ -229,7 +249,7 @@ impl Run<'_> {
 
     /// What is to be told once more, where nothing is left to be done in a kept run.
     fn replay(&mut self) -> Option<Replay> {
-        let kept = self.kept.take().filter(|kept| !kept.is_new)?;
+        let kept = self.kept.take_if(|kept| !kept.is_new)?;
         let schemas: Vec<_> = self.tables.iter().map(|table| Arc::clone(table.schema())).collect();
         match tokio::task::block_in_place(|| output::replay(kept, &schemas, self.app)) {
             Ok(replay) => Some(replay),
@@ -297,13 +317,20 @@ impl Run<'_> {
         let (settings, credentials) = (self.settings, &station.credentials);
         let regions = settings.regions.choice();
         if let (Some(discovery), Some(session)) = (&settings.all_accounts, &self.session) {
-            let of = discovery::accounts(session, &discovery.of, credentials, stop, self.app).await?;
+            let expected = settings.expect.accounts();
+            let of = discovery::accounts(session, &discovery.of, expected, credentials, self.app);
+            let of = unless_stopped(stop, of).await?;
             let regions = regions.of_account();
             return Ok(discovery::visits(of, session, discovery, &regions, settings.every_role));
         }
-        let names = self.identities(station, unless_instance).await?;
-        let reaches = reach::reaches(&self.profiles, credentials, &regions, &names, stop).await;
-        Ok(plan::visits(reaches, settings.every_role))
+        let names = unless_stopped(stop, self.identities(station, unless_instance)).await?;
+        let reaches =
+            reach::reaches(&self.profiles, credentials, &regions, &names, Identify::Ask, stop).await;
+        let expected = settings.expect.accounts();
+        let unreached = settings.unreached().map_or_else(Vec::new, |why| {
+            discovery::unreached(expected, &reaches, &regions.of_account(), why)
+        });
+        Ok(plan::visits(reaches, settings.every_role).into_iter().chain(unreached).collect())
     }
 
     /// Sees to it that there is an identity, and makes it the roles that it is to assume; gives the accounts' names.
@@ -321,6 +348,19 @@ impl Run<'_> {
         Ok(names)
     }
 
+    /// What the run was for, as far as an expected gap may lie outside it.
+    fn looked(&self) -> Looked {
+        let settings = self.settings;
+        Looked {
+            tables: self.tables.iter().map(|table| (table.schema().name, table.is_global())).collect(),
+            all_accounts: match &settings.all_accounts {
+                Some(all) => all.of.accounts.is_whole(),
+                None => settings.unreached().is_some(),
+            },
+            all_regions: settings.regions.is_all(),
+        }
+    }
+
     /// Ledger, summary, files and exit code, when nothing moves any more.
     fn end(&self, mut heard: Heard, written: WriteEnd, stop: &Stop) -> Result<ExitCode, CommandError> {
         let app = self.app;
@@ -328,8 +368,11 @@ impl Run<'_> {
             WriteEnd::Written { duplicates, .. } => duplicates.as_slice(),
             _ => &[],
         };
-        let ledger = ledger(std::mem::take(&mut heard.cells), duplicates, &self.id);
+        let mut ledger = ledger(std::mem::take(&mut heard.cells), duplicates, &self.id);
+        let expect = &self.settings.expect;
+        let findings = expect.apply(&mut ledger.cells, &self.looked(), app.clock.now());
         warnings::after_the_run(&heard, &ledger, app);
+        warnings::of_expectations(&findings, expect, app);
         let mut code = exit_codes::of_ledger(&ledger);
         if stop.reason() == Some(StopReason::Interrupted) {
             code = code.worst(ExitCode::Interrupted);
@@ -352,7 +395,7 @@ impl Run<'_> {
                     .settings
                     .all_accounts
                     .as_ref()
-                    .is_some_and(|all| all.of.accounts.is_whole()),
+                    .is_some_and(|all| all.of.accounts.is_whole() && !expect.lists_accounts()),
             };
             crate::terminal::say(&summary.text());
         }

@@ -2,8 +2,10 @@
 
 mod accounts;
 mod collect;
+mod doctor;
 mod login;
 mod logout;
+mod plan;
 mod profiles;
 mod resume;
 mod runs;
@@ -57,7 +59,9 @@ fn begin(
     environment: &Environment,
     terminal: &Terminal,
 ) -> Result<ExitCode, CommandError> {
-    let demo = cli.global.demo.map(|kind| Demo::start(kind, environment)).transpose()?;
+    // Who looks only doesn't sign in.
+    let signed_in = matches!(cli.command, Command::Doctor(_));
+    let demo = cli.global.demo.map(|kind| Demo::start(kind, signed_in, environment)).transpose()?;
     if demo.is_some() && terminal.verbosity != Verbosity::Quiet {
         terminal::say(
             "demo: made-up data of a simulated organisation; nothing of yours is read, asked or changed\n",
@@ -82,11 +86,13 @@ fn begin(
         }
         Command::Resume(args) => resume::run(args, &app),
         Command::Runs(args) => runs::run(&args.command, &app),
+        Command::Plan(args) => plan::run(args, &app),
         Command::Accounts(args) => accounts::run(accounts::What::Accounts, args, &app),
         Command::Roles(args) => accounts::run(accounts::What::Roles, args, &app),
         Command::Login(args) => login::run(args, &app),
         Command::Logout(args) => logout::run(args, &app),
         Command::Whoami(args) => whoami::run(args, &app),
+        Command::Doctor(args) => doctor::run(args, &app),
         Command::Profiles(args) => profiles::run(args, &app),
         Command::Tables(args) => tables::run(args, &app),
         Command::Settings(args) => settings::run(args, &app),

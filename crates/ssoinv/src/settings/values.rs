@@ -104,14 +104,15 @@ pub(super) fn roles(texts: &[&str]) -> Result<Vec<Arc<str>>, Refused> {
 pub(super) fn accounts(texts: &[&str]) -> Result<Vec<Arc<str>>, Refused> {
     for text in texts {
         if text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<AccountId>().is_err() {
-            let hint = crate::account_list::id_hint(text);
+            let hint = crate::account_file::id_hint(text);
             return Err(Refused { hint: Some(hint), ..Refused::new(text, "an account ID") });
         }
     }
     Ok(once(texts))
 }
 
-fn once(texts: &[&str]) -> Vec<Arc<str>> {
+/// Each once.
+pub(super) fn once(texts: &[&str]) -> Vec<Arc<str>> {
     let mut all: Vec<Arc<str>> = Vec::new();
     for text in texts {
         if !all.iter().any(|known| **known == **text) {
@@ -135,7 +136,7 @@ pub(super) fn regions(texts: &[&str]) -> Result<Vec<Arc<str>>, Refused> {
 
 /// A region becomes part of host names, so anything else is refused; so is a word that no region looks like. A pattern
 /// never becomes one: it only picks among the regions that AWS names.
-fn region(text: &str) -> Result<Arc<str>, Refused> {
+pub(crate) fn region(text: &str) -> Result<Arc<str>, Refused> {
     if text == regions::ALL || is_glob(text) {
         return match RegionPatterns::new([text]) {
             Ok(_) => Ok(text.into()),
