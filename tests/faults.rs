@@ -558,8 +558,8 @@ fn a_closed_port_is_unreachable() {
     let looked = look(&world, EVERYTHING);
     expect![[r#"
         exit 4
-        mobile-dev-00003 aws_s3_bucket global: unreachable (ConnectionFailed), 2 calls
-        mobile-dev-00003 aws_ec2_instance us-east-1: unreachable (ConnectionFailed), 2 calls
+        mobile-dev-00003 aws_s3_bucket global: unreachable (ConnectionFailed), 0 calls
+        mobile-dev-00003 aws_ec2_instance us-east-1: unreachable (ConnectionFailed), 0 calls
         mobile-dev-00003 aws_lambda_function us-east-1: unreachable (ConnectionFailed), 2 calls
 
         warning: could not reach AWS in 1 of 4 accounts: `mobile-dev-00003` (316105305207); 1 task unreachable: tcp connect error: Connection refused (os error 111) (2 attempts)

@@ -474,6 +474,9 @@ fn help_lists_the_exit_codes() {
           instances  List EC2 instances
           functions  List Lambda functions
           list       List the rows of any tables
+          resume     Go on with a run that was kept by --run: collect what is missing, failed or too old,
+                     and write the whole output
+          runs       Show or remove the runs that are kept
           plan       Show what a command would ask, where, as whom, with how many calls, and about how long
                      it would take
           login      Sign in: to an sso-session on a page in a browser, else with a code
@@ -619,6 +622,8 @@ fn short_help_and_version() {
                                         [default: 20]
               --connect-timeout <TIME>  How long connecting may take [default: 5s]
               --attempt-timeout <TIME>  How long one attempt at a call may take [default: 30s]
+              --run <NAME>              Keep the run on disk under this name, so that `ssoinv resume NAME`
+                                        can go on with it, however it ends
               --dry-run                 Show what would be asked, as `ssoinv plan` does, instead of asking
                                         it
     "#]]

@@ -206,16 +206,18 @@ impl Runner {
         let on_park = |parked: bool| self.tell_parked(task, parked);
         let journal = self.means.context.journal.as_ref().map(|journal| (journal, planned.key()));
         let known = journal.as_ref().and_then(|(journal, key)| journal.recall_survey(key));
-        let (groups, found) = match known.and_then(|words| survey::of_words(planned, &words)) {
-            Some(groups) => (groups, None),
-            None => tokio::select! {
+        let known = known.and_then(|words| survey::of_words(planned, &words));
+        let (groups, found) = if let Some(groups) = known {
+            (groups, None)
+        } else {
+            tokio::select! {
                 biased;
                 reason = stop.stopped() => (survey::given_up(planned, &reason.failure()), None),
                 groups = survey::survey(planned, &self.means, regional, on_park) => {
                     let found = journal.as_ref().and_then(|_| survey::in_words(planned, &groups));
                     (groups, found)
                 }
-            },
+            }
         };
         let layout = self.plan.lay_out(visit, groups);
         if let Some((journal, key)) = journal {

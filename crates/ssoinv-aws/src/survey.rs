@@ -276,7 +276,8 @@ mod tests {
     fn of_roles() -> Visit {
         let choice = Arc::new(RoleChoice::new(["*"]).expect("a glob"));
         let reach = Reach { profile: None, ..asked("corp") };
-        Visit::new(Start::Roles(RoleSearch { reach, session: session(), choice, every_role: true }))
+        let search = RoleSearch { reach, session: session(), choice, every_role: true };
+        Visit::new(Start::Roles(Box::new(search)))
     }
 
     fn shown(groups: &[Vec<Reach>]) -> String {

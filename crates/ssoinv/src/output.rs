@@ -149,9 +149,10 @@ pub(crate) fn kept_queue(
 }
 
 /// All that a complete run has collected, where nothing need be collected anew; else the run.
-pub(crate) fn replay(kept: Kept, tables: &[Arc<TableSchema>], app: &App) -> Result<Replay, Kept> {
+pub(crate) fn replay(kept: Kept, tables: &[Arc<TableSchema>], app: &App) -> Result<Replay, Box<Kept>> {
     let Kept { run, oldest, .. } = kept;
-    run.replay(ROW_BUDGET, oldest, app.clock.clone(), tables).map_err(|run| Kept { run: *run, ..kept })
+    run.replay(ROW_BUDGET, oldest, app.clock.clone(), tables)
+        .map_err(|run| Box::new(Kept { run: *run, ..kept }))
 }
 
 /// Writes rows that are all there already, such as `ssoinv tables`.

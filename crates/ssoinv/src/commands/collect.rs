@@ -254,7 +254,7 @@ impl Run<'_> {
         match tokio::task::block_in_place(|| output::replay(kept, &schemas, self.app)) {
             Ok(replay) => Some(replay),
             Err(kept) => {
-                self.kept = Some(kept);
+                self.kept = Some(*kept);
                 None
             }
         }

@@ -40,10 +40,15 @@ pub(crate) fn run(command: &RunsCommand, app: &App) -> Result<ExitCode, CommandE
 fn show(name: &str, settings: &OutputSettings, runs: &KeptRuns, app: &App) -> Result<ExitCode, CommandError> {
     let cells = runs.cells(name).map_err(|failed| kept_run::error(&failed, app))?;
     let of_table = |name: &str| TABLES.iter().map(|table| table.schema().name).find(|known| *known == name);
-    let cells: Vec<Cell> = cells
+    let mut cells: Vec<Cell> = cells
         .into_iter()
         .filter_map(|cell| of_table(cell.table()).and_then(|table| cell.cell(table)))
         .collect();
+    // They were kept as they ended, which is another order each time.
+    cells.sort_by(|one, other| {
+        let key = |cell: &Cell| (cell.table, cell.scope.account_id, cell.scope.place.clone());
+        key(one).cmp(&key(other)).then_with(|| one.scope.profile.cmp(&other.scope.profile))
+    });
     let code = output::write_all(&shown(), &cells, settings, app)?;
     let all = runs.list().map_err(|failed| kept_run::error(&failed, app))?;
     if let Some(run) = all.iter().find(|run| run.name == name) {
