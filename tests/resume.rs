@@ -32,6 +32,7 @@ tests![
     every_table_comes_back_in_every_format,
     roles_and_regions_are_not_found_out_twice,
     an_account_that_has_gone_is_left_out_and_said,
+    an_account_that_is_expected_since_then_is_not_missed,
     another_selection_is_refused,
     what_is_set_since_then_is_refused_with_the_command_that_fits,
     another_version_is_refused,
@@ -485,6 +486,35 @@ fn an_account_that_has_gone_is_left_out_and_said() {
         assert_eq!(after.simulator.count(Service::S3, "ListBuckets"), asked);
         assert_eq!(run.stderr.contains("not planned any more"), !more.is_empty(), "{run:#?}");
         run.said(more);
+    }
+}
+
+/// A complete run is told once more only if it has looked at everything that is expected now.
+fn an_account_that_is_expected_since_then_is_not_missed() {
+    let world = World::seeded(2);
+    let file = world.home.path().join("expected.csv");
+    let organisation = world.simulator.organisation();
+    let expect = |more: &str| {
+        let ids: Vec<String> = (0..2).map(|index| organisation.account(index).id).collect();
+        fs::write(&file, format!("account_id\n{}\n{more}", ids.join("\n"))).expect("written");
+    };
+    for which in ["--all-accounts --role AdministratorAccess", "--all-profiles"] {
+        let name = if which.contains("accounts") { "a" } else { "p" };
+        let arguments = format!("buckets {which} -o json --expect {}", file.display());
+        expect("");
+        world.run(&format!("{arguments} --run {name}")).ended(0);
+        world.simulator.reset_counters();
+        world.run(&format!("resume {name}")).ended(0);
+        assert!(world.simulator.calls().is_empty(), "{which}");
+        expect("999999999999\n");
+        let (unbroken, expected) = world.with_ledger(&arguments);
+        unbroken.ended(4);
+        world.simulator.reset_counters();
+        let (resumed, ledger) = world.with_ledger(&format!("resume {name}"));
+        resumed.ended(4);
+        assert_eq!(statuses(&ledger), statuses(&expected), "{which}");
+        assert_eq!(statuses(&ledger), "not_offered 1, ok 2");
+        assert_eq!(world.simulator.count(Service::S3, "ListBuckets"), 0);
     }
 }
 

@@ -25,6 +25,7 @@ crate::tests![
     failures_of_sign_ins_tell_no_secret,
     failures_of_sts_tell_no_secret,
     included_secrets_are_found_where_they_were_asked_for,
+    kept_rows_hold_no_secret,
     keys_in_files_and_variables_are_not_told,
     quoted_requests_tell_no_secret,
     commands_about_the_sign_in_tell_no_secret,
@@ -774,6 +775,22 @@ fn spilled_rows_hold_no_secret() {
     // The next run sweeps what a dead one left, and leaves nothing of its own.
     searched.run("functions --profile account-1-Audit --columns name").ended(0);
     assert!(files(searched.other.path(), &[]).iter().all(|(_, text)| text.is_empty()));
+}
+
+/// What a kept run leaves: rows, journal and manifest, of successes and of failures.
+fn kept_rows_hold_no_secret() {
+    let mut searched = every_kind();
+    let arguments =
+        "list aws_s3_bucket aws_ec2_instance aws_lambda_function --profile keys,role,web,process,wrong-* -vv";
+    searched.run(&format!("{arguments} -o ndjson --run r --no-input")).ended(4);
+    searched.run("resume r -vv --no-input").ended(4);
+    for command in ["runs list -o json", "runs show r -o json"] {
+        searched.run(command).ended(0);
+    }
+    let kept = files(&searched.other.path().join("state/ssoinv/kept/r"), &[]);
+    let bytes: usize = kept.iter().map(|(_, text)| text.len()).sum();
+    assert!(bytes > 10_000 && kept.iter().any(|(_, text)| text.contains("***")), "{bytes} bytes are kept");
+    searched.hold_none();
 }
 
 /// The control: they are found on stdout, in files and on disk where somebody wants them.

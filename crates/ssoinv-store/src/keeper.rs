@@ -180,13 +180,14 @@ impl KeptRun {
     }
 
     /// All that a complete run has collected, in the order of its plan, if it is all there, of these tables and young
-    /// enough; else the run.
+    /// enough, and if `is_all` says of its cells that nothing else is to be looked at now; else the run.
     pub fn replay(
         self,
         budget: usize,
         oldest: Option<SystemTime>,
         clock: Clock,
         tables: &[Arc<TableSchema>],
+        is_all: impl FnOnce(&[Vec<Cell>]) -> bool,
     ) -> Result<Replay, Box<Self>> {
         let Some(lines) = self.memory.lines(oldest) else { return Err(Box::new(self)) };
         // Nothing is written, so there is no number to begin with.
@@ -210,6 +211,9 @@ impl KeptRun {
             };
             cells.push(restored.0);
             queue.shared.restored(task, restored.1);
+        }
+        if !is_all(&cells) {
+            return Err(Box::new(kept.run));
         }
         queue.kept = Some(kept);
         Ok(Replay { queue, rows, cells })

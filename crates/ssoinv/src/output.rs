@@ -1,19 +1,21 @@
 //! Where rows go: stdout, a file, or a folder with a file a table; and the thread's work that brings them there.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use indicatif::ProgressBar;
-use ssoinv_core::coverage::Ledger;
+use ssoinv_core::coverage::{Cell, Ledger};
 use ssoinv_core::rows::TaskId;
-use ssoinv_core::scope::{Partition, Place, Scope};
+use ssoinv_core::scope::{AccountId, Partition, Place, Scope};
 use ssoinv_core::table::{RowContext, Table, TableSchema};
 use ssoinv_output::{
     Choice, ColumnError, Destination, Format, Options, Output, OutputError, Selection, Target, TargetError,
 };
 use ssoinv_store::{Replay, RowQueue, Rows, RunFolder, StoreError};
 
+use crate::account_list::NamedAccount;
 use crate::app::App;
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
@@ -148,10 +150,21 @@ pub(crate) fn kept_queue(
     queue.map_err(|error| store_error(&error))
 }
 
-/// All that a complete run has collected, where nothing need be collected anew; else the run.
-pub(crate) fn replay(kept: Kept, tables: &[Arc<TableSchema>], app: &App) -> Result<Replay, Box<Kept>> {
+/// All that a complete run has collected, where nothing need be collected anew, nor looked at that `expected` names; else
+/// the run.
+pub(crate) fn replay(
+    kept: Kept,
+    tables: &[Arc<TableSchema>],
+    expected: &[NamedAccount],
+    app: &App,
+) -> Result<Replay, Box<Kept>> {
     let Kept { run, oldest, .. } = kept;
-    run.replay(ROW_BUDGET, oldest, app.clock.clone(), tables)
+    let is_all = |cells: &[Vec<Cell>]| {
+        let seen: BTreeSet<AccountId> =
+            cells.iter().flatten().filter_map(|cell| cell.scope.account_id).collect();
+        expected.iter().all(|account| seen.contains(&account.id))
+    };
+    run.replay(ROW_BUDGET, oldest, app.clock.clone(), tables, is_all)
         .map_err(|run| Box::new(Kept { run: *run, ..kept }))
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ssoinv_core::coverage::{Ledger, Status};
 use ssoinv_core::event::Notice;
+use ssoinv_core::failure::Failure;
 use ssoinv_sso::profile::{
     Base, CredentialSource, Machine, Origin, Problem, ProblemKind, Profile, Profiles, Severity,
 };
@@ -126,8 +127,9 @@ pub(crate) fn after_the_run(heard: &Heard, ledger: &Ledger, app: &App) {
     notices(heard.notices.iter().filter(told), app);
 }
 
-/// Notices, each as a warning.
+/// Notices, each kind as one warning.
 pub(crate) fn notices<'a>(notices: impl IntoIterator<Item = &'a Notice>, app: &App) {
+    let mut unknown: Vec<(&str, &Failure)> = Vec::new();
     for notice in notices {
         let (message, hint) = match notice {
             Notice::AccountNamesUnavailable { session, failure } => {
@@ -146,12 +148,24 @@ pub(crate) fn notices<'a>(notices: impl IntoIterator<Item = &'a Notice>, app: &A
             Notice::ForeignToken { session, reason } => {
                 (format!("a cached token for `{session}` was not used: {reason}"), None)
             }
-            Notice::EnabledRegionsUnknown { account, failure } => (
-                format!("which regions are enabled in {account} could not be asked: {}", failure.message),
-                Some("allow `ec2:DescribeRegions`, which tells a disabled region from bad credentials"),
-            ),
+            Notice::EnabledRegionsUnknown { account, failure } => {
+                unknown.push((account, failure));
+                continue;
+            }
         };
         terminal::say(&app.terminal.warning(&message, hint));
+    }
+    if let [(_, failure), ..] = unknown.as_slice() {
+        let mut accounts: Vec<String> = unknown.iter().map(|(account, _)| (*account).to_owned()).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        let told = few(&accounts, &app.terminal);
+        let code = failure.code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
+        let message =
+            format!("which regions are enabled could not be asked in {told}: {}{code}", failure.message);
+        let hint =
+            "allow `ec2:DescribeRegions`; where it is not, all regions that this version knows are asked";
+        terminal::say(&app.terminal.warning(&message, Some(hint)));
     }
 }
 

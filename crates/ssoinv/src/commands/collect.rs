@@ -251,7 +251,9 @@ impl Run<'_> {
     fn replay(&mut self) -> Option<Replay> {
         let kept = self.kept.take_if(|kept| !kept.is_new)?;
         let schemas: Vec<_> = self.tables.iter().map(|table| Arc::clone(table.schema())).collect();
-        match tokio::task::block_in_place(|| output::replay(kept, &schemas, self.app)) {
+        // Whoever is expected since then must not be missed.
+        let expected = self.settings.expect.accounts();
+        match tokio::task::block_in_place(|| output::replay(kept, &schemas, expected, self.app)) {
             Ok(replay) => Some(replay),
             Err(kept) => {
                 self.kept = Some(*kept);
