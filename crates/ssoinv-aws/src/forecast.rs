@@ -658,9 +658,9 @@ mod tests {
         close(time(16, 0, 0) + 1.0, 1.0);
         close(time(0, 1_000, 2), 10.2);
         close(time(0, 1_001, 2), 10.3);
-        // Sixteen at once, then eight a second, half of one more each second up to twenty: 24 seconds for 336, then 20/s.
-        close(time(16 + 336 + 200, 0, 0), 34.0);
-        close(time(16 + 336 + 200, 1_000, 5), 34.5);
+        // Sixteen at once, then eight a second, one more each second up to twenty: 12 seconds for 168, then 20/s.
+        close(time(16 + 168 + 200, 0, 0), 22.0);
+        close(time(16 + 168 + 200, 1_000, 5), 22.5);
         let slow = estimate(
             Effort { portal: 41, services: 0, chain: 0 },
             PaceLimits::PORTAL.capped(1.0),
