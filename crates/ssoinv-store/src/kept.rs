@@ -1,6 +1,6 @@
 //! Runs with a name: their folders, `kept/<name>/` in the state folder, stay when the run ends, however it ends.
 //!
-//! A folder has a manifest, which says what was asked for and is written once, a [journal](crate::journal) of what has
+//! A folder has a manifest, which says what was asked for and is written once, a journal (`journal.rs`) of what has
 //! been done, and the segments with the rows. Whoever works in it holds the lock on its `lock` file; `kept/.lock` is held
 //! while folders are made, opened or removed. So two processes never have one run, and a living one is never removed.
 //! Nothing but [`KeptRuns::remove`] removes a folder that has a manifest.

@@ -6,7 +6,7 @@
 //! being read. Whoever pushes the rows that are too many writes to disk itself, one thread at a time: no thread of our
 //! own is needed, errors come back to where a task can be ended, and a full memory slows down only those that fill it.
 //!
-//! The rows of a run that is kept all go to disk, when their task has ended: [`crate::keeper`].
+//! The rows of a run that is kept all go to disk, when their task has ended: `keeper.rs`.
 //!
 //! Memory is what Arrow says that its arrays take. It may be exceeded by a page for each thread that pushes.
 
