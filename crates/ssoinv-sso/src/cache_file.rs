@@ -21,12 +21,11 @@ const READ_AGAIN: Duration = Duration::from_secs(1);
 /// always, and on a busy machine a second can pass without a look at the right moment.
 const READ_AGAIN_IN_ALL: Duration = Duration::from_secs(10);
 
-/// The pause between two looks. A write takes no time at all, so it is short.
+/// The pause after some reads. A write takes no time at all, so it is short.
 const READ_PAUSE: Duration = Duration::from_millis(1);
 
-/// Reads without a pause of a file that changes: some milliseconds of them. It is whole for some millionths of a second
-/// only, and on a busy machine its writer has its turn seldom.
-const READS_AT_ONCE: usize = 500;
+/// Reads without a pause.
+const READS_AT_ONCE: usize = 8;
 
 /// How long a lock is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
@@ -94,18 +93,15 @@ impl File {
 /// Reads a file with `parse`, again after a moment where it isn't whole; `None` where it isn't there or never is.
 pub(crate) async fn read<T>(path: &Path, parse: impl Fn(&File) -> Option<T>) -> Option<T> {
     let start = Instant::now();
-    let (mut before, mut changed, mut reads) = (None, start, 1);
+    let (mut before, mut changed) = (None, start);
     loop {
         let path = path.to_owned();
-        let half = match tokio::task::spawn_blocking(move || look(&path, reads)).await.ok()?.ok()? {
+        let half = match tokio::task::spawn_blocking(move || look(&path)).await.ok()?.ok()? {
             Look::Whole(file) => return parse(&file),
             Look::Half(bytes, since) => (bytes, since),
         };
         let now = Instant::now();
-        let same = before.as_ref() == Some(&half);
-        // The first look says nothing of whether the file changes.
-        reads = if same || before.is_none() { 1 } else { READS_AT_ONCE };
-        if !same {
+        if before.as_ref() != Some(&half) {
             (before, changed) = (Some(half), now);
         }
         if now >= changed + READ_AGAIN || now >= start + READ_AGAIN_IN_ALL {
@@ -122,17 +118,21 @@ enum Look {
     Half(Vec<u8>, Option<SystemTime>),
 }
 
-/// Looks at a file, up to so many times where it isn't whole.
-fn look(path: &Path, reads: usize) -> io::Result<Look> {
-    let mut bytes = Vec::new();
-    for _ in 0..reads {
-        bytes = fs::read(path)?;
-        if let Some(file) = File::parse(&bytes) {
-            return Ok(Look::Whole(file));
+/// Looks at a file, some times where it isn't whole.
+fn look(path: &Path) -> io::Result<Look> {
+    let mut left = READS_AT_ONCE;
+    loop {
+        let bytes = fs::read(path)?;
+        left -= 1;
+        match File::parse(&bytes) {
+            Some(file) => return Ok(Look::Whole(file)),
+            None if left > 0 => {}
+            None => {
+                let since = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+                return Ok(Look::Half(bytes, since));
+            }
         }
     }
-    let since = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    Ok(Look::Half(bytes, since))
 }
 
 /// Writes a file whole.
