@@ -1,11 +1,12 @@
 //! Without a person and without profiles: what the machine is, and roles that it assumes in the organisation's accounts.
 
 use std::fs;
+use std::thread;
 
 use expect_test::expect;
 use ssoinv_sim::{Control, Effect, Fault, Options, Organisation, Service, Token};
 
-use crate::support::{Run, World, column, run, statuses};
+use crate::support::{Live, Run, World, column, run, statuses};
 use crate::tests;
 
 tests![
@@ -15,6 +16,8 @@ tests![
     a_default_profile_goes_first,
     a_machine_without_an_identity_is_told_what_was_looked_for,
     half_an_identity_is_told,
+    keys_that_a_profile_takes_from_the_environment_are_not_ignored,
+    an_interrupt_does_not_wait_for_the_organisation,
     keys_that_end_are_renewed_and_keys_that_cannot_be_are_told,
     a_role_in_the_accounts_that_are_named,
     a_role_in_all_active_accounts,
@@ -190,7 +193,11 @@ fn a_machine_without_an_identity_is_told_what_was_looked_for() {
         ),
         "{run:#?}"
     );
-    run_as(&world, &[], "buckets --ambient").ended(5).said("is switched off by `AWS_EC2_METADATA_DISABLED`");
+    let run = run_as(&world, &[], "buckets --ambient").ended(5);
+    run.said(
+        "warning: the identity of the EC2 instance is switched off by `AWS_EC2_METADATA_DISABLED`; 1 task",
+    )
+    .said("\nhint: unset `AWS_EC2_METADATA_DISABLED`, or name a profile with `--profile NAME`\n");
 }
 
 fn half_an_identity_is_told() {
@@ -205,6 +212,36 @@ fn half_an_identity_is_told() {
         .ended(5)
         .said("the environment has no `AWS_ACCESS_KEY_ID`, or no `AWS_SECRET_");
     assert_eq!(world.simulator.calls(), []);
+}
+
+fn keys_that_a_profile_takes_from_the_environment_are_not_ignored() {
+    let world = world();
+    fs::create_dir(world.home.path().join(".aws")).expect("made");
+    let config =
+        "[default]\nrole_arn = arn:aws:iam::222222222222:role/Audit\ncredential_source = Environment\n";
+    fs::write(world.home.path().join(".aws/config"), config).expect("written");
+    let run = run_as(&world, &["keys"], "buckets -o json").ended(0);
+    assert_eq!(column(&run.rows(), "name"), ["prod-data"]);
+    assert!(!run.stderr.contains("ignored"), "{run:#?}");
+}
+
+fn an_interrupt_does_not_wait_for_the_organisation() {
+    let world = world();
+    world.simulator.fault(Fault::new(Effect::Stall).operation("ListAccounts")).expect("a fault");
+    let assume = |more: &str| {
+        let mut command = world.command(&format!("{ASSUME} all {more}"));
+        command.envs(variables(&world, "container"));
+        Live::start(command)
+    };
+    let live = assume("");
+    while world.simulator.peak(Service::Organizations, "us-east-1") == 0 {
+        thread::yield_now();
+    }
+    live.signal(rustix::process::Signal::INT);
+    let run = live.finish().0.ended(130);
+    assert_eq!(run.stderr, "error: interrupted before the accounts were known\n");
+    let run = assume("--max-time 1s").finish().0.ended(5);
+    run.said("error: the time of `--max-time` was over before the accounts were known\n");
 }
 
 fn keys_that_end_are_renewed_and_keys_that_cannot_be_are_told() {

@@ -215,7 +215,7 @@ fn contradictions_name_the_other_flag() {
         hint: leave out `-o`, or give the file another ending
 
         $ ssoinv buckets --all-profiles -o rows.csv
-        error: `rows.csv` is not a format
+        error: `rows.csv` (from --output) is not a format
 
         hint: to write to a file, say `--out rows.csv`
 
@@ -230,7 +230,7 @@ fn contradictions_name_the_other_flag() {
         hint: say the format with `-o table`, `-o csv`, `-o json` or `-o ndjson`
 
         $ ssoinv buckets --all-profiles -o yaml
-        error: `yaml` is not a format
+        error: `yaml` (from --output) is not a format
 
         hint: the formats are table, csv, json and ndjson
 

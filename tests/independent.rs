@@ -1,5 +1,5 @@
 //! Against servers and clients that others wrote: moto answers ssoinv as AWS would, boto3 lists the same from moto,
-//! botocore and ssoinv use each other's token files, and boto3 asks the simulator.
+//! botocore and ssoinv use each other's tokens and role credentials, and boto3 asks the simulator.
 //!
 //! They come from PyPI, pinned and hashed in `independent/requirements.txt`, into a virtual environment beside this
 //! binary's build. It is made when the first test needs it; where it can't be had (no `venv`, no network) the tests are
@@ -12,11 +12,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use libtest_mimic::{Arguments, Completion, Trial};
+use libtest_mimic::{Arguments, Trial};
 use serde_json::{Value, json};
 use ssoinv_sim::{Control, Format, Options, Organisation, Service, Token};
 
 use crate::support::{Live, OnTerminal, Run, Stream, World, finish_within, run};
+use crate::{Without, needing};
 
 type Test = fn(&Python);
 
@@ -24,32 +25,18 @@ type Test = fn(&Python);
 const SET_UP_PATIENCE: Duration = Duration::from_mins(15);
 
 pub(crate) fn tests(arguments: &Arguments) -> Vec<Trial> {
-    let tests: [(&str, Test); 4] = [
+    let tests: [(&str, Test); 6] = [
         ("boto3_takes_the_simulator_for_aws", boto3_takes_the_simulator_for_aws),
         ("botocore_uses_tokens_of_ssoinv", botocore_uses_tokens_of_ssoinv),
+        ("botocore_is_signed_out_by_ssoinv", botocore_is_signed_out_by_ssoinv),
         ("moto_has_what_ssoinv_lists", moto_has_what_ssoinv_lists),
+        ("role_credentials_serve_botocore_and_ssoinv", role_credentials_serve_botocore_and_ssoinv),
         ("ssoinv_uses_tokens_of_botocore", ssoinv_uses_tokens_of_botocore),
     ];
-    tests.into_iter().map(|(name, test)| trial(&format!("independent::{name}"), test, arguments)).collect()
-}
-
-fn trial(name: &str, test: Test, arguments: &Arguments) -> Trial {
-    let must = arguments.include_ignored || arguments.ignored;
-    let trial = Trial::ignorable_test(name, move || match Python::get() {
-        Ok(python) => {
-            test(python);
-            Ok(Completion::Completed)
-        }
-        Err(reason) if must => Err(reason.into()),
-        Err(reason) => Ok(Completion::ignored_with(reason)),
-    });
-    // Only `--ignored` must know beforehand which tests are.
-    if !arguments.ignored || arguments.list {
-        return trial;
-    }
-    let trial = trial.with_ignored_flag(true);
-    let ignored = arguments.is_filtered_out(&trial) || Python::get().is_err();
-    trial.with_ignored_flag(ignored)
+    let trial = |(name, test)| {
+        needing(&format!("independent::{name}"), (Python::get, Without::Fails), test, arguments)
+    };
+    tests.into_iter().map(trial).collect()
 }
 
 /// Python with what `independent/requirements.txt` names.
@@ -307,9 +294,14 @@ fn first_profile(world: &World) -> String {
     rest.split_once(']').expect("a header").0.to_owned()
 }
 
-fn botocore(python: &Python, verb: &str, world: &World) -> String {
+fn try_botocore(python: &Python, verb: &str, world: &World) -> Run {
     let profile = first_profile(world);
-    python.script("botocore_tokens.py", &[verb.as_ref(), world.home.path().as_os_str(), OsStr::new(&profile)])
+    let arguments = [verb.as_ref(), world.home.path().as_os_str(), OsStr::new(&profile)];
+    python.try_script("botocore_caches.py", &arguments)
+}
+
+fn botocore(python: &Python, verb: &str, world: &World) -> String {
+    try_botocore(python, verb, world).ended(0).stdout
 }
 
 fn account_of_first_profile(world: &World) -> String {
@@ -317,13 +309,7 @@ fn account_of_first_profile(world: &World) -> String {
 }
 
 fn oidc_calls(world: &World) -> u64 {
-    world
-        .simulator
-        .counts()
-        .iter()
-        .filter(|count| count.service == Service::Oidc)
-        .map(|count| count.calls)
-        .sum()
+    world.calls_of(Service::Oidc)
 }
 
 /// A world with a home in this format whose person approves at once.
@@ -396,6 +382,42 @@ fn ssoinv_uses_tokens_of_botocore(python: &Python) {
             assert_eq!(botocore(python, "use", &world), account_of_first_profile(&world));
             assert_eq!(oidc_calls(&world), before + 1);
         }
+    }
+}
+
+/// As with the AWS CLI, which gives botocore this cache (`aws_cli.rs`).
+fn role_credentials_serve_botocore_and_ssoinv(python: &Python) {
+    let asked = |world: &World| world.simulator.count(Service::Portal, "GetRoleCredentials");
+    let without_token = |world: &World| {
+        fs::remove_dir_all(world.home.path().join(".aws/sso/cache")).expect("it was there");
+    };
+    for format in [Format::SsoSession, Format::Legacy] {
+        let world = token_world(format, Token::Good);
+        botocore(python, "cached", &world);
+        assert_eq!(asked(&world), 1);
+        let buckets = format!("buckets --profile {} --no-input", first_profile(&world));
+        world.run(&buckets).ended(0);
+        without_token(&world);
+        world.run(&buckets).ended(0);
+        assert_eq!(asked(&world), 1, "{format:?}");
+
+        let world = token_world(format, Token::Good);
+        world.run("buckets --all-profiles --no-input").ended(0);
+        assert_eq!(asked(&world), 2);
+        assert_eq!(botocore(python, "cached", &world), account_of_first_profile(&world));
+        without_token(&world);
+        assert_eq!(botocore(python, "cached", &world), account_of_first_profile(&world));
+        assert_eq!(asked(&world), 2, "{format:?}");
+    }
+}
+
+fn botocore_is_signed_out_by_ssoinv(python: &Python) {
+    for format in [Format::SsoSession, Format::Legacy] {
+        let world = token_world(format, Token::Good);
+        assert_eq!(botocore(python, "cached", &world), account_of_first_profile(&world));
+        world.run("logout").ended(0);
+        let run = try_botocore(python, "cached", &world).ended(1);
+        run.said("botocore.exceptions.SSOTokenLoadError");
     }
 }
 

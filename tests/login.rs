@@ -34,6 +34,9 @@ tests![
     signing_out_leaves_nothing_that_could_be_used,
     signing_out_of_what_no_config_knows,
     signing_out_when_the_portal_is_away,
+    signing_out_goes_on_where_one_token_stays,
+    signing_out_takes_what_a_killed_process_left,
+    signing_out_before_there_is_a_config,
     who_everybody_is,
     nobody_is_asked_to_find_out_who_they_are,
 ];
@@ -552,6 +555,55 @@ fn signing_out_when_the_portal_is_away() {
     assert!(!cache(&world).join(OF_SESSION).exists());
     run.said("warning: the token of `acme` is removed here, but the portal was not told: ")
         .said("hint: whoever has a copy can use it until it ends");
+}
+
+fn signing_out_goes_on_where_one_token_stays() {
+    let organisation = Organisation::seeded(Seeded { accounts: 2, sessions: 2, ..Seeded::default() });
+    let world = World::with(organisation, Options::default(), Token::Good);
+    world.run(BUCKETS).ended(0);
+    // Its lock can't be had.
+    let stays = cache(&world).join(OF_SESSION);
+    fs::create_dir(stays.with_extension("lock")).expect("made");
+    let run = world.run("logout --all").ended(74);
+    assert!(run.stderr.contains(&format!("error: `{}` cannot be written: ", stays.display())), "{run:#?}");
+    assert!(run.stderr.contains("signed out of `acme-2`\nremoved 2 cached role credentials\n"), "{run:#?}");
+    assert_eq!(credentials(&world), 0);
+    let tokens = fs::read_dir(cache(&world)).expect("a folder").filter(|entry| {
+        entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|ending| ending == "json"))
+    });
+    assert_eq!(tokens.count(), 1, "the other one's");
+}
+
+/// Killed in the middle of a write, it leaves a file that holds a token or keys.
+fn signing_out_takes_what_a_killed_process_left() {
+    let world = World::with(seeded(1), Options::default(), Token::Good);
+    let left = [cache(&world), world.home.path().join(".aws/cli/cache")].map(|folder| {
+        fs::create_dir_all(&folder).expect("made");
+        folder.join(".ssoinv-a1B2c3.tmp")
+    });
+    let write = || left.iter().for_each(|file| fs::write(file, "{}").expect("written"));
+    write();
+    let others = cache(&world).join("others.tmp");
+    fs::write(&others, "{}").expect("written");
+    world.run("logout --keep-credentials").ended(0);
+    assert_eq!(left.each_ref().map(|file| file.exists()), [false, true]);
+    write();
+    world.run("logout").ended(0);
+    assert_eq!(left.each_ref().map(|file| file.exists()), [false, false]);
+    assert!(others.exists());
+}
+
+fn signing_out_before_there_is_a_config() {
+    let world = without_config();
+    world.run(&format!("login {START} --sso-session acme")).ended(0);
+    for arguments in ["logout", "logout --sso-session acme"] {
+        let run = world.run(arguments).ended(2);
+        run.said("hint: `ssoinv logout --all` signs out of what no config knows, too\n");
+    }
+    world.run("logout --all").ended(0).said("signed out of `https://acme0.awsapps.com/start`\n");
+    assert!(!cache(&world).join(OF_SESSION).exists());
+    let run = world.run("logout --all").ended(0);
+    assert_eq!(run.stderr, "nobody is signed in\n");
 }
 
 fn who_everybody_is() {

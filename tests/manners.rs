@@ -464,7 +464,8 @@ fn help_lists_the_exit_codes() {
     expect![[r#"
         Lists and audits every AWS account that one IAM Identity Center sign-in reaches
 
-        ssoinv reads; it changes nothing in AWS. Rows go to stdout, everything else to stderr.
+        ssoinv reads; it changes nothing in AWS. Rows go to stdout, everything else to stderr. Flags that
+        you would type each time can be set: see `ssoinv settings`.
 
         Usage: ssoinv [OPTIONS] <COMMAND>
 
@@ -473,11 +474,21 @@ fn help_lists_the_exit_codes() {
           instances  List EC2 instances
           functions  List Lambda functions
           list       List the rows of any tables
+          resume     Go on with a run that was kept by --run: collect what is missing, failed or too old,
+                     and write the whole output
+          runs       Show or remove the runs that are kept
+          plan       Show what a command would ask, where, as whom, with how many calls, and about how long
+                     it would take
           login      Sign in: to an sso-session on a page in a browser, else with a code
           logout     Sign out: end the token, and remove it and the cached role credentials
           whoami     Show whose credentials the profiles have, and how long the sign-in lasts
+          accounts   Show every account that the sign-in reaches
+          roles      Show every role that the sign-in has in every account
+          doctor     Look at the files, the sign-ins and the accounts step by step, and say what is wrong
+                     and how to cure it
           profiles   Show every profile: its kind, account, role, session, and what is wrong with it
           tables     Show the tables, or the columns of one
+          settings   Show what is set in config.toml and in variables, and what can be
           help       Print this message or the help of the given subcommand(s)
 
         Options:
@@ -514,6 +525,7 @@ fn help_lists_the_exit_codes() {
 
         Exit codes:
           0    everything planned was collected
+          1    `doctor` found an error
           2    wrong usage or configuration: nothing could start
           3    a sign-in is needed; what was collected is still written
           4    partial: something planned could not be collected
@@ -547,20 +559,35 @@ fn short_help_and_version() {
           -h, --help           Print help (see more with '--help')
 
         Selection:
-          -p, --profile <NAME>           Profiles to use: names or globs, several with commas [default:
-                                         AWS_PROFILE, AWS_DEFAULT_PROFILE, `default`]
-              --all-profiles             Use every profile
-              --ambient                  Use no profile, but what this machine is: keys in the environment,
-                                         a web identity, the role of the container or of the EC2 instance
-                                         [default where no profile is named and there is no `default`]
-              --assume-role <ROLE>       Assume the role of this name in each account of --account, from the
-                                         one profile or from what this machine is
-              --account <ID,…|FILE|all>  The accounts to assume the role in: IDs with commas, a file of
-                                         them, or `all` active ones of the organisation
-              --external-id <ID>         The external ID that the role asks for
-          -r, --region <REGION>          Regions to ask for regional tables, several with commas [default:
-                                         AWS_REGION, AWS_DEFAULT_REGION, each profile's own]
-              --every-role               Keep the roles of one account apart, and ask with each
+          -p, --profile <NAME>             Profiles to use: names or globs, several with commas [default:
+                                           AWS_PROFILE, AWS_DEFAULT_PROFILE, `default`]
+              --all-profiles               Use every profile
+              --ambient                    Use no profile, but what this machine is: keys in the
+                                           environment, a web identity, the role of the container or of the
+                                           EC2 instance [default where no profile is named and there is no
+                                           `default`]
+              --assume-role <ROLE>         Assume the role of this name in each account of --account, from
+                                           the one profile or from what this machine is
+              --external-id <ID>           The external ID that the role asks for
+              --all-accounts               Use every account that the sign-in reaches, with no profile for
+                                           it
+              --role <ROLE>                The role to take in each account: names or globs, in order of
+                                           preference [default: one that is known to read only, by its name]
+              --sso-session <NAME>         The sso-session whose accounts are meant [default: that of
+                                           AWS_PROFILE or `default`, else the only one]
+              --account <ACCOUNT>          Only these accounts: IDs, globs of names, or a file of IDs;
+                                           several with commas. With --assume-role, `all` are the active
+                                           ones of the organisation
+              --exclude-account <ACCOUNT>  Not these accounts: IDs, globs of names, or a file of IDs;
+                                           several with commas
+              --expect <FILE>              What should be there: accounts, and gaps that are expected, in a
+                                           file of CSV, TOML, or JSON as `aws organizations list-accounts`
+                                           prints it; several, one after the other
+          -r, --region <REGION>            Regions to ask for regional tables: names or globs, several with
+                                           commas, or `all` that are enabled in the account [default:
+                                           AWS_REGION, AWS_DEFAULT_REGION, each profile's own; with
+                                           --all-accounts, `all`]
+              --every-role                 Keep the roles of one account apart, and ask with each
 
         Sign-in:
               --no-input               Never ask anybody to sign in; `CI=true` says the same
@@ -591,8 +618,14 @@ fn short_help_and_version() {
               --concurrency <N>         Calls under way at once [default: 64]
               --max-time <TIME>         Stop after this time, like 45m, and write what is there
               --retry-time <TIME>       How long a throttled call is tried again, in all [default: 5m]
+              --portal-rate <N>         Calls a second to the portal of IAM Identity Center, at most
+                                        [default: 20]
               --connect-timeout <TIME>  How long connecting may take [default: 5s]
               --attempt-timeout <TIME>  How long one attempt at a call may take [default: 30s]
+              --run <NAME>              Keep the run on disk under this name, so that `ssoinv resume NAME`
+                                        can go on with it, however it ends
+              --dry-run                 Show what would be asked, as `ssoinv plan` does, instead of asking
+                                        it
     "#]]
     .assert_eq(&shown("buckets -h"));
 }
@@ -647,12 +680,12 @@ fn wrong_usage() {
         For more information, try '--help'.
 
         $ ssoinv buckets --all-profiles --max-time soon
-        error: invalid value 'soon' for '--max-time <TIME>': expected number at 0; write it like 90s, 45m or 1h 30m
+        error: invalid value 'soon' for '--max-time <TIME>': must be a time above zero, like 90s, 45m or 1h 30m
 
         For more information, try '--help'.
 
         $ ssoinv buckets --all-profiles --retry-time 0s
-        error: invalid value '0s' for '--retry-time <TIME>': must be more than nothing
+        error: invalid value '0s' for '--retry-time <TIME>': must be a time above zero, like 90s, 45m or 1h 30m
 
         For more information, try '--help'.
 

@@ -13,6 +13,7 @@ tests![
     fips_and_dual_stack_hosts,
     sessions_of_two_regions_side_by_side,
     a_host_that_fails_takes_only_its_cells,
+    dead_regions_cost_one_connection_in_all_and_are_told_once,
     a_sign_in_service_that_has_no_address,
     an_authority_that_is_not_trusted,
     roles_in_the_partition_of_their_source,
@@ -153,6 +154,39 @@ fn a_host_that_fails_takes_only_its_cells() {
     }
 }
 
+fn dead_regions_cost_one_connection_in_all_and_are_told_once() {
+    let world = World::through_the_proxy(seeded(20), Options::default(), Token::Good);
+    let world = world.variable("AWS_MAX_ATTEMPTS", "2");
+    let silent = ["ec2.us-west-2.amazonaws.com", "ec2.eu-west-1.amazonaws.com"];
+    let nameless = "lambda.eu-central-1.amazonaws.com";
+    for name in silent {
+        let name = name.to_owned();
+        world.control(Control::Host { name, fault: Some(HostFault::Silent) });
+    }
+    let name = nameless.to_owned();
+    world.control(Control::Host { name, fault: Some(HostFault::Unresolvable) });
+    let (run, ledger) = world.with_ledger(
+        "list aws_ec2_instance aws_lambda_function --all-profiles \
+            --region us-east-1,us-west-2,eu-west-1,eu-central-1 --connect-timeout 1s",
+    );
+    let run = run.ended(4);
+    assert_eq!(statuses(&ledger), "ok 100, unreachable 60");
+    for name in silent {
+        assert_eq!(world.simulator.in_vain(name), 1, "{name}: one connection in all");
+    }
+    assert_eq!(world.simulator.in_vain(nameless), 2, "as often as AWS_MAX_ATTEMPTS says");
+    let asked: u64 = ledger
+        .iter()
+        .filter(|cell| cell["status"] == "unreachable")
+        .map(|cell| cell["calls"].as_u64().expect("a number"))
+        .sum();
+    assert_eq!(asked, 4, "the other tasks made no call");
+    for region in ["us-west-2", "eu-west-1", "eu-central-1"] {
+        let told = format!("could not reach region `{region}` in 20 of 20 accounts: ");
+        assert_eq!(run.stderr.matches(&told).count(), 1, "{}", run.stderr);
+    }
+}
+
 fn a_sign_in_service_that_has_no_address() {
     let world = World::through_the_proxy(seeded(1), Options::default(), Token::None);
     let world = world.variable("AWS_MAX_ATTEMPTS", "1");
@@ -171,6 +205,11 @@ fn an_authority_that_is_not_trusted() {
     let (run, ledger) = world.with_ledger("buckets --all-profiles --no-input");
     run.ended(5);
     assert_eq!(column(&ledger, "status"), ["unreachable"]);
+    let run = world
+        .run("login")
+        .ended(3)
+        .said("error: the sign-in to `acme` failed: TLS handshake failed: invalid peer certificate: ");
+    run.said("hint: name a PEM file of the authorities to trust with `AWS_CA_BUNDLE`");
     assert_eq!(world.simulator.calls(), []);
 }
 

@@ -7,49 +7,27 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use expect_test::{expect, expect_file};
 use libtest_mimic::Trial;
 use serde_json::Value;
 
-use crate::support::{Run, column, run, ssoinv};
+use crate::support::{Run, cases, column, fixtures, of_homes, run, ssoinv};
+use crate::trials;
 
 pub(crate) fn tests() -> Vec<Trial> {
-    let others: [(&str, fn()); 8] = [
-        ("columns_are_chosen_as_in_other_tables", columns_are_chosen_as_in_other_tables),
-        ("csv_and_ndjson_say_what_json_says", csv_and_ndjson_say_what_json_says),
-        ("each_expected_answer_has_a_home", each_expected_answer_has_a_home),
-        ("names_and_globs_choose", names_and_globs_choose),
-        ("no_profile_at_all_is_no_error", no_profile_at_all_is_no_error),
-        ("secrets_are_masked_in_every_format", secrets_are_masked_in_every_format),
-        ("tables_are_described", tables_are_described),
-        ("tables_that_do_not_exist", tables_that_do_not_exist),
+    let others = trials![
+        columns_are_chosen_as_in_other_tables,
+        csv_and_ndjson_say_what_json_says,
+        each_expected_answer_has_a_home,
+        names_and_globs_choose,
+        no_profile_at_all_is_no_error,
+        secrets_are_masked_in_every_format,
+        tables_are_described,
+        tables_that_do_not_exist,
     ];
-    let others = others.into_iter().map(|(name, test)| {
-        Trial::test(format!("profiles::{name}"), move || {
-            test();
-            Ok(())
-        })
-    });
-    let homes = cases(&fixtures().join("homes")).into_iter().map(|case| {
-        Trial::test(format!("profiles::home::{case}"), move || {
-            home_is_told_as_expected(&case);
-            Ok(())
-        })
-    });
-    homes.chain(others).collect()
-}
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").canonicalize().expect("the fixtures")
-}
-
-/// The names of what lies in a folder, without endings.
-fn cases(folder: &Path) -> BTreeSet<String> {
-    let entries = fs::read_dir(folder).expect("a folder");
-    let names = entries.map(|entry| entry.expect("an entry").path());
-    names.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect()
+    of_homes("profiles", home_is_told_as_expected).into_iter().chain(others).collect()
 }
 
 fn in_home(home: &Path, arguments: &str) -> Run {
@@ -78,7 +56,8 @@ fn home_is_told_as_expected(case: &str) {
     // Where a file doesn't parse, no profile is half-told.
     assert_eq!(people.code, script.code);
     if people.code == Some(0) {
-        assert!(!script.rows().is_empty(), "a home that shows nothing");
+        let empty = people.stderr.contains("there is no profile");
+        assert_eq!(script.rows().is_empty(), empty, "a home that shows nothing, and says nothing of that");
     } else {
         assert_eq!((people.code, &*people.stdout, &*script.stdout), (Some(2), "", ""));
         assert_eq!(people.stderr, script.stderr);

@@ -25,9 +25,11 @@ crate::tests![
     failures_of_sign_ins_tell_no_secret,
     failures_of_sts_tell_no_secret,
     included_secrets_are_found_where_they_were_asked_for,
+    kept_rows_hold_no_secret,
     keys_in_files_and_variables_are_not_told,
     quoted_requests_tell_no_secret,
     commands_about_the_sign_in_tell_no_secret,
+    doctors_and_their_diffs_tell_no_secret,
     pages_that_fail_tell_no_secret,
     sign_ins_tell_no_secret,
     spilled_rows_hold_no_secret,
@@ -510,6 +512,61 @@ fn commands_about_the_sign_in_tell_no_secret() {
     searched.hold_none();
 }
 
+fn doctors_and_their_diffs_tell_no_secret() {
+    let mut searched = every_kind();
+    let config = searched.world.home.path().join(".aws/config");
+    // What can be cured beside what must not be shown, and what must not be shown where it could be cured.
+    let lines = format!(
+        "[profile cured]\naws_secret_key = {secret}\nregoin = eu-west-1\ncredential_process = program {secret}\n\
+         output = json # the password is {secret}\naws_session_token = {secret}\naws_session_token = {secret}\n\
+         [bare]\naws_secret_access_key = {secret}\n  more = {secret}\n[profil typo]\n",
+        secret = secret("line")
+    );
+    let text = fs::read_to_string(&config).expect("a file") + &lines;
+    fs::write(&config, &text).expect("written");
+    let fix = searched.run("doctor --offline --fix").ended(1);
+    for cured in ["+region = eu-west-1", "+[profile bare]", "+[profile typo]"] {
+        assert!(fix.stdout.contains(cured), "{fix:#?}");
+    }
+    for arguments in
+        ["", "-o json", "-o csv --spreadsheet", "--wide", "--no-credential-process", "--profile cured"]
+    {
+        searched.run(&format!("doctor -vv {arguments} {LITTLE_PATIENCE}")).ended(1);
+    }
+    // A file that isn't well-formed, in the line of a secret.
+    fs::write(&config, text.replace("aws_secret_key =", "aws_secret_key")).expect("written");
+    searched.run("doctor -vv").ended(1);
+    searched.run("doctor -vv --fix").ended(1);
+    fs::write(&config, &text).expect("written");
+    for effect in effects() {
+        searched.world.simulator.clear_faults();
+        searched.world.simulator.fault(Fault::new(effect)).expect("a fault");
+        searched.run(&format!("doctor -vv -o json {LITTLE_PATIENCE}")).ended(1);
+    }
+    searched.world.simulator.clear_faults();
+    // Tokens that are refused, foreign, half there.
+    searched.world.control(Control::EndTokens { session: None });
+    searched.run(&format!("doctor -vv {LITTLE_PATIENCE}")).ended(1);
+    let cache = searched.world.home.path().join(".aws/sso/cache");
+    let token = fs::read_dir(&cache).expect("a folder").next().expect("a token").expect("an entry").path();
+    let whole = fs::read_to_string(&token).expect("a token");
+    for text in [
+        whole.replace("https://", "http://other."),
+        whole[..whole.len() - 9].to_owned(),
+        whole.replace("Z\"", "\""),
+    ] {
+        fs::write(&token, text).expect("written");
+        searched.run(&format!("doctor -vv {LITTLE_PATIENCE}")).ended(1);
+    }
+    fs::write(&token, whole).expect("written");
+    // A service that quotes what it is asked.
+    let impostor = quoting_impostor();
+    let text = text.replace(searched.world.simulator.url(), &impostor.url);
+    fs::write(&config, text).expect("written");
+    searched.run(&format!("doctor -vv {LITTLE_PATIENCE}")).ended(1);
+    searched.hold_none();
+}
+
 fn pages_that_fail_tell_no_secret() {
     for approval in [Approval::Denied, Approval::Expires, Approval::AtPoll(1)] {
         let options = Options { approval, ..Options::default() };
@@ -718,6 +775,22 @@ fn spilled_rows_hold_no_secret() {
     // The next run sweeps what a dead one left, and leaves nothing of its own.
     searched.run("functions --profile account-1-Audit --columns name").ended(0);
     assert!(files(searched.other.path(), &[]).iter().all(|(_, text)| text.is_empty()));
+}
+
+/// What a kept run leaves: rows, journal and manifest, of successes and of failures.
+fn kept_rows_hold_no_secret() {
+    let mut searched = every_kind();
+    let arguments =
+        "list aws_s3_bucket aws_ec2_instance aws_lambda_function --profile keys,role,web,process,wrong-* -vv";
+    searched.run(&format!("{arguments} -o ndjson --run r --no-input")).ended(4);
+    searched.run("resume r -vv --no-input").ended(4);
+    for command in ["runs list -o json", "runs show r -o json"] {
+        searched.run(command).ended(0);
+    }
+    let kept = files(&searched.other.path().join("state/ssoinv/kept/r"), &[]);
+    let bytes: usize = kept.iter().map(|(_, text)| text.len()).sum();
+    assert!(bytes > 10_000 && kept.iter().any(|(_, text)| text.contains("***")), "{bytes} bytes are kept");
+    searched.hold_none();
 }
 
 /// The control: they are found on stdout, in files and on disk where somebody wants them.

@@ -106,7 +106,7 @@ fn a_token_that_is_written_in_place_all_the_time_is_always_read() {
     let file = token_file(&world);
     let text = fs::read(&file).expect("a token");
     let done = AtomicBool::new(false);
-    let (mut halves, mut runs) = (0_u64, 0);
+    let (mut halves, mut failed) = (0_u64, Vec::new());
     thread::scope(|scope| {
         let writer = scope.spawn(|| {
             let mut writes = 0_u64;
@@ -123,7 +123,7 @@ fn a_token_that_is_written_in_place_all_the_time_is_always_read() {
         });
         for _ in 0..10 {
             let ended = at_once(&world, &format!("{BUCKETS} --no-credential-cache"), 10);
-            runs += ended.into_iter().filter(|run| run.code == Some(0)).count();
+            failed.extend(ended.into_iter().filter(|run| run.code != Some(0)));
         }
         // What a reader that looks once would have seen.
         for _ in 0..10_000 {
@@ -134,7 +134,7 @@ fn a_token_that_is_written_in_place_all_the_time_is_always_read() {
         assert!(writer.join().expect("no panic") > 100);
     });
     assert!(halves > 0, "the file was whole at each look");
-    assert_eq!(runs, 100);
+    assert!(failed.is_empty(), "{} of 100: {:#?}", failed.len(), failed[0]);
 }
 
 /// The kill falls on ever later moments after the answer of the refresh; what must hold, holds at each of them.

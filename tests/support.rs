@@ -1,20 +1,23 @@
 //! A simulator, a home, and the binary in them.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use libtest_mimic::Trial;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::Value;
-use ssoinv_sim::{Control, Options, Organisation, Seeded, Simulator, Token};
+use ssoinv_sim::{Control, Home, Options, Organisation, Seeded, Service, Simulator, Token};
 use tempfile::TempDir;
 
 /// The longest that any command of a test may take. One that hangs is killed, and its test fails.
@@ -61,8 +64,17 @@ impl World {
 
     /// AWS's own host names, through the simulator's proxy and trusted by its authority alone: no endpoint is set.
     pub(crate) fn through_the_proxy(organisation: Organisation, options: Options, token: Token) -> Self {
+        Self::with_home_through_the_proxy(organisation, options, |home| home.token(token))
+    }
+
+    /// The same with another home.
+    pub(crate) fn with_home_through_the_proxy(
+        organisation: Organisation,
+        options: Options,
+        home: impl FnOnce(Home<'_>) -> Home<'_>,
+    ) -> Self {
         let world = Self::without_home(organisation, Options { proxy: true, ..options });
-        world.simulator.home().without_endpoint().token(token).write(world.home.path()).expect("a home");
+        home(world.simulator.home().without_endpoint()).write(world.home.path()).expect("a home");
         let (url, pem) = world.simulator.proxy().expect("a proxy");
         let bundle = world.home.path().join("authority.pem");
         fs::write(&bundle, pem).expect("written");
@@ -78,7 +90,13 @@ impl World {
 
     /// The command, not started. Nothing of this machine's environment is in it but where programs are found.
     pub(crate) fn command(&self, arguments: &str) -> Command {
-        let mut command = ssoinv(arguments);
+        self.command_of(env!("CARGO_BIN_EXE_ssoinv"), arguments)
+    }
+
+    /// The same for another program.
+    pub(crate) fn command_of(&self, program: impl AsRef<OsStr>, arguments: &str) -> Command {
+        let mut command = hermetic(program);
+        command.args(arguments.split_whitespace());
         command.env("HOME", self.home.path());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
@@ -98,6 +116,12 @@ impl World {
 
     pub(crate) fn control(&self, control: Control) {
         self.simulator.control(control).expect("an order that can be carried out");
+    }
+
+    /// How often a service was called, whatever the operation.
+    pub(crate) fn calls_of(&self, service: Service) -> u64 {
+        let counts = self.simulator.counts().into_iter();
+        counts.filter(|count| count.service == service).map(|count| count.calls).sum()
     }
 
     /// What was said, less the warning about the simulator's endpoint that each run begins with.
@@ -125,10 +149,17 @@ pub(crate) fn seeded(accounts: usize) -> Organisation {
 }
 
 /// The binary, with an empty environment.
-#[expect(clippy::disallowed_methods, reason = "the tests' own environment says where programs are")]
 pub(crate) fn ssoinv(arguments: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ssoinv"));
-    command.args(arguments.split_whitespace()).env_clear();
+    let mut command = hermetic(env!("CARGO_BIN_EXE_ssoinv"));
+    command.args(arguments.split_whitespace());
+    command
+}
+
+/// A program, with an empty environment.
+#[expect(clippy::disallowed_methods, reason = "the tests' own environment says where programs are")]
+pub(crate) fn hermetic(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear();
     // What this machine is, is nobody's business; and no test speaks to anything but this machine.
     command.env("AWS_EC2_METADATA_DISABLED", "true");
     // Without `HOME` the home would be the one that this machine's user database knows, with its settings.
@@ -628,4 +659,27 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> Vec<u8>) -> std::io::Re
             read => request.extend_from_slice(&block[..read]),
         }
     }
+}
+
+/// The folder of the fixtures.
+pub(crate) fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").canonicalize().expect("the fixtures")
+}
+
+/// The names of what lies in a folder, without endings.
+pub(crate) fn cases(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let names = entries.map(|entry| entry.expect("an entry").path());
+    names.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect()
+}
+
+/// A test of `module` for each home.
+pub(crate) fn of_homes(module: &str, test: fn(&str)) -> Vec<Trial> {
+    let trial = |case: String| {
+        Trial::test(format!("{module}::home::{case}"), move || {
+            test(&case);
+            Ok(())
+        })
+    };
+    cases(&fixtures().join("homes")).into_iter().map(trial).collect()
 }

@@ -72,12 +72,7 @@ impl Clients {
     ///
     /// # Errors
     /// As there.
-    pub(crate) fn host(
-        &self,
-        service: Service,
-        region: &str,
-        profile: &Profile,
-    ) -> Result<HostKey, Failure> {
+    pub(crate) fn host(&self, service: Service, region: &str, profile: &Profile) -> Result<HostKey, Failure> {
         let service = match service {
             Service::S3 => profile::Service::S3,
             Service::Ec2 => profile::Service::Ec2,

@@ -144,13 +144,12 @@ impl Host {
             return asking.await;
         }
         let mut asking = pin!(asking);
-        let answer = match tokio::time::timeout(self.connected_after, &mut asking).await {
-            Ok(answer) => answer,
+        let answer = if let Ok(answer) = tokio::time::timeout(self.connected_after, &mut asking).await {
+            answer
+        } else {
             // Nobody need wait for a slow answer.
-            Err(_) => {
-                self.change(|standing| matches!(standing, Standing::Probed), Standing::Open);
-                asking.await
-            }
+            self.change(|standing| matches!(standing, Standing::Probed), Standing::Open);
+            asking.await
         };
         let code = answer.as_ref().err().and_then(|failure| failure.code.as_deref());
         match code {

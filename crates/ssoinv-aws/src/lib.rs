@@ -5,6 +5,7 @@
 //! starts in [`tables`].
 
 pub mod clients;
+pub mod forecast;
 mod hosts;
 mod pace;
 pub mod plan;

@@ -6,7 +6,7 @@
 //! partition, is settled here, so that the ledger has a cell for everything that was planned.
 //!
 //! Visits and their order are known before the run. What an account's roles and enabled regions are may be found out
-//! only while it goes on ([`crate::survey`]): then the visit's tasks are laid out late, in the very place that was kept
+//! only while it goes on (`survey.rs`): then the visit's tasks are laid out late, in the very place that was kept
 //! for them, so that order doesn't depend on who answered first. Pure: no call, no clock. What works the tasks off:
 //! [`crate::runner`].
 
@@ -172,7 +172,7 @@ pub enum Start {
     /// The reaches; those that are one scope stand together.
     Reaches(Vec<Vec<Reach>>),
     /// The account of a sign-in, whose roles are to be listed.
-    Roles(RoleSearch),
+    Roles(Box<RoleSearch>),
 }
 
 /// An account whose roles are to be listed.
@@ -197,6 +197,14 @@ pub struct Layout {
     pub entries: Vec<Vec<Entry>>,
 }
 
+impl Layout {
+    /// How many lines are to be worked off.
+    #[must_use]
+    pub fn tasks(&self) -> usize {
+        self.entries.iter().flatten().filter(|entry| matches!(entry, Entry::Task(_))).count()
+    }
+}
+
 impl Visit {
     /// A visit of an account.
     #[must_use]
@@ -211,6 +219,24 @@ impl Visit {
             Start::Reaches(groups) => groups.first()?.first(),
             Start::Roles(search) => Some(&search.reach),
         }
+    }
+
+    /// What tells it from other visits, across runs of one selection: the account, and through whom it is asked.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let reaches: Vec<&Reach> = match &self.start {
+            Start::Reaches(groups) => groups.iter().flatten().collect(),
+            Start::Roles(search) => vec![&search.reach],
+        };
+        let mut words = vec![reaches.first().map_or("", |reach| reach.partition.as_str())];
+        for reach in reaches {
+            words.extend([
+                reach.account_key(),
+                reach.profile.as_deref().unwrap_or_default(),
+                &reach.principal,
+            ]);
+        }
+        words.join("\n")
     }
 
     /// The tasks, once they are known.
@@ -249,6 +275,7 @@ impl Plan {
     }
 
     /// Lays out the tasks of a visit: `groups` are its reaches, those that are one scope together. The first call counts.
+    #[expect(clippy::must_use_candidate, reason = "it is called for what it does")]
     pub fn lay_out(&self, visit: usize, groups: Vec<Vec<Reach>>) -> &Layout {
         self.visits[visit].layout.get_or_init(|| {
             let mut first = 0;
@@ -302,6 +329,24 @@ impl Plan {
         let layout = self.visits.get(self.visit_of(task.slot))?.layout()?;
         let entry = layout.entries.get(self.table_of(task.slot))?.get(task.part)?;
         Some((entry, &layout.reaches))
+    }
+
+    /// What tells a task from all others, across runs: the table, the place, and through whom the account is asked, in
+    /// order. Where anything of that is another the cells may be others. None for what is settled.
+    ///
+    /// Names of profiles and roles are single lines, so that lines keep them apart.
+    #[must_use]
+    pub fn key(&self, task: TaskId) -> Option<String> {
+        let (Entry::Task(entry), reaches) = self.entry(task)? else { return None };
+        let first = &reaches[entry.ways.first()?.reach];
+        let table = self.tables[entry.table].schema.name;
+        let mut words = vec![table, first.partition.as_str(), first.account_key(), entry.place.as_str()];
+        for way in &entry.ways {
+            let reach = &reaches[way.reach];
+            let listed = if way.listed { "listed" } else { "stands by" };
+            words.extend([listed, reach.profile.as_deref().unwrap_or_default(), &reach.principal]);
+        }
+        Some(words.join("\n"))
     }
 
     /// All lines that are known, in the plan's order.
@@ -593,6 +638,31 @@ mod tests {
         assert_eq!(shown(&global), ["buckets global Audit"], "buckets need no region");
     }
 
+    #[test]
+    fn a_task_is_known_by_what_is_asked_and_through_whom() {
+        let keys = |reaches: Vec<Reach>| {
+            let plan = plan(vec![table("buckets", true), table("instances", false)], reaches, false);
+            plan.entries().filter_map(|(id, _)| plan.key(id)).collect::<Vec<_>>()
+        };
+        let (a, b) =
+            (reach("a", "111111111111", "Audit", &["us-east-1"]), reach("b", "222222222222", "Audit", &[]));
+        let one = keys(vec![a.clone(), b.clone()]);
+        assert_eq!(one.len(), 3, "what is settled has none");
+        assert_eq!(one[0], "buckets\naws\n111111111111\nglobal\nlisted\na\nAudit");
+        let mut turned = keys(vec![b, a.clone()]);
+        turned.swap(0, 1);
+        assert_eq!(one, turned, "whatever its place in the plan");
+        // Another role, another profile beside it, another region: each may have other cells.
+        let others = [
+            vec![reach("a", "111111111111", "Admin", &["us-east-1"])],
+            vec![a, reach("c", "111111111111", "Audit", &["us-east-1"])],
+            vec![reach("a", "111111111111", "Audit", &["us-east-2"])],
+        ];
+        for other in others {
+            assert!(!one.contains(&keys(other)[1]));
+        }
+    }
+
     const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-south-1"];
 
     proptest! {
@@ -648,6 +718,9 @@ mod tests {
                 other.lay_out(index, answer(index));
             }
             prop_assert_eq!(shown(&one), shown(&other));
+            let keys: Vec<_> = one.entries().filter_map(|(id, _)| one.key(id)).collect();
+            prop_assert_eq!(&keys, &other.entries().filter_map(|(id, _)| other.key(id)).collect::<Vec<_>>());
+            prop_assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len(), "{:?}", keys);
             let ids: Vec<TaskId> = one.entries().map(|(id, _)| id).collect();
             prop_assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", ids);
             let mut seen = BTreeSet::new();

@@ -36,18 +36,28 @@ impl RegionChoice {
 /// Profiles that are identified at once: those whose account the files don't tell need a call.
 const AT_ONCE: usize = 16;
 
-/// Finds out each profile's account, and the accounts' names as far as `known` doesn't have them. A profile that can't be
-/// used comes out as [`Standing::Broken`]; none is lost.
+/// How accounts are found out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Identify {
+    /// Where the files don't tell, AWS does.
+    Ask,
+    /// From the files alone: the account may stay unknown.
+    FromFiles,
+}
+
+/// Finds out each profile's account, and the accounts' names as far as `known` doesn't have them. A profile that can't
+/// be used comes out as [`Standing::Broken`]; none is lost.
 pub async fn reaches(
     profiles: &[Arc<Profile>],
     credentials: &CredentialStore,
     regions: &RegionChoice,
     known: &BTreeMap<AccountId, Arc<str>>,
+    how: Identify,
     stop: &Stop,
 ) -> Vec<Reach> {
     let names = account_names(profiles, credentials, stop);
     let identified = stream::iter(profiles)
-        .map(async |profile| identify(profile, credentials, regions, stop).await)
+        .map(async |profile| identify(profile, credentials, regions, how, stop).await)
         .buffered(AT_ONCE)
         .collect::<Vec<_>>();
     let (names, mut reaches) = futures::join!(names, identified);
@@ -61,6 +71,7 @@ async fn identify(
     profile: &Arc<Profile>,
     credentials: &CredentialStore,
     regions: &RegionChoice,
+    how: Identify,
     stop: &Stop,
 ) -> Reach {
     let of_files = profile.role_arn.as_ref().and_then(|role| Partition::from_name(&role.partition));
@@ -89,6 +100,9 @@ async fn identify(
     }
     if matches!(profile.credentials, CredentialSource::None) {
         reach.standing = Standing::Skipped("it has no credentials".to_owned());
+        return reach;
+    }
+    if how == Identify::FromFiles && profile.account_id.is_none() {
         return reach;
     }
     let identity = tokio::select! {

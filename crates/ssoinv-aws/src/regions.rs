@@ -7,13 +7,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_ec2::types::Filter;
 use globset::{Error, Glob, GlobMatcher};
+use ssoinv_core::clock::Clock;
 use ssoinv_core::event::{Event, Notice};
 use ssoinv_core::failure::Failure;
-use ssoinv_core::scope::AccountId;
-use ssoinv_sso::classify::classify;
+use ssoinv_core::pace::PaceLimits;
+use ssoinv_core::scope::{AccountId, Partition};
+use ssoinv_sso::attempt::{self, Turnstile};
+use ssoinv_sso::classify::{classify, invalid_answer};
+use ssoinv_sso::credentials::RoleCredentials;
+use ssoinv_sso::profile::Profile;
+use ssoinv_sso::session::SsoContext;
 use ssoinv_sso::whole_xml::WholeXml;
 use tokio::sync::OnceCell;
 
+use crate::clients::Clients;
 use crate::plan::Reach;
 use crate::roles::is_glob;
 use crate::runner::{Means, Refusal};
@@ -105,13 +112,15 @@ impl fmt::Display for RegionPatterns {
 
 /// The regions that are enabled in an account.
 pub(crate) type Enabled = Arc<BTreeSet<String>>;
+/// Whose answer it is: what one may not ask, another may.
+type Asker = (Option<AccountId>, Arc<str>);
 /// What `DescribeRegions` said, once it was asked.
 type Answer = Arc<OnceCell<Result<Enabled, Failure>>>;
 
 /// The answers so far.
 #[derive(Debug, Default)]
 pub(crate) struct EnabledRegions {
-    accounts: Mutex<HashMap<(Option<AccountId>, Arc<str>), Answer>>,
+    accounts: Mutex<HashMap<Asker, Answer>>,
 }
 
 impl EnabledRegions {
@@ -135,41 +144,60 @@ impl EnabledRegions {
         let answer = cell.get_or_init(|| async { Ok(Arc::new(ask(means, reach, &credentials).await?)) });
         answer.await.clone().map_err(Refusal::from)
     }
+}
 
-    /// Says that an account's enabled regions can't be had.
-    pub(crate) fn tell_unknown(&self, means: &Means, reach: &Reach, failure: Failure) {
-        let account = reach.account_id.map(|id| id.to_string()).unwrap_or_default();
-        let failure = Arc::new(failure);
-        means.context.events.say(Event::Notice(Notice::EnabledRegionsUnknown { account, failure }));
-    }
+/// Says that an account's enabled regions can't be had.
+pub(crate) fn tell_unknown(means: &Means, reach: &Reach, failure: Failure) {
+    let account = reach.account_id.map(|id| id.to_string()).unwrap_or_default();
+    let failure = Arc::new(failure);
+    means.context.events.say(Event::Notice(Notice::EnabledRegionsUnknown { account, failure }));
+}
+
+/// The regions that are enabled in the account of `credentials`, which are a profile's. For who has no run.
+///
+/// # Errors
+/// As [`Clients::client`]; [`ssoinv_core::failure::FailureKind::Denied`] where the caller may not ask.
+pub async fn enabled(
+    context: &Arc<SsoContext>,
+    credentials: &RoleCredentials,
+    profile: &Profile,
+    partition: Partition,
+) -> Result<BTreeSet<String>, Failure> {
+    let client = Clients::new(Arc::clone(context)).ec2(partition.default_region(), profile, credentials)?;
+    let turnstile = Turnstile::new(PaceLimits::EC2);
+    let call = async || describe(&client, &context.clock).await;
+    attempt::call(&turnstile, None, context.retry, |_, _| (), call).await.0
 }
 
 /// Asks the partition's own region, which is always enabled.
-///
-/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html>
 async fn ask(
     means: &Means,
     reach: &Reach,
-    credentials: &ssoinv_sso::credentials::RoleCredentials,
+    credentials: &RoleCredentials,
 ) -> Result<BTreeSet<String>, Failure> {
     let region = reach.partition.default_region();
     let client = means.context.clients.ec2(region, &reach.access, credentials)?;
-    let filter =
-        Filter::builder().name("opt-in-status").values("opt-in-not-required").values("opted-in").build();
     let pace = means.paces.of(reach, region, Service::Ec2);
-    let call = async || {
-        // Half an answer would call regions disabled that aren't.
-        let request = client.describe_regions().filters(filter.clone()).customize().interceptor(WholeXml);
-        request.send().await.map_err(|error| classify(&error, &means.context.clock))
-    };
+    let call = async || describe(&client, &means.context.clock).await;
     let host = means.hosts.of(means.context.clients.host(Service::Ec2, region, &reach.access)?);
     let passage = host.passage().await?;
-    let (answer, _) = passage.call(&pace, &means.slots, means.context.policy, |_, _| (), call).await;
+    passage.call(&pace, &means.slots, means.context.policy, |_, _| (), call).await.0
+}
+
+/// One attempt at the call.
+///
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html>
+async fn describe(client: &aws_sdk_ec2::Client, clock: &Clock) -> Result<BTreeSet<String>, Failure> {
+    let filter =
+        Filter::builder().name("opt-in-status").values("opt-in-not-required").values("opted-in").build();
+    // Half an answer would call regions disabled that aren't.
+    let request = client.describe_regions().filters(filter).customize().interceptor(WholeXml);
+    let answer = request.send().await.map_err(|error| classify(&error, clock))?;
     let enabled: BTreeSet<String> =
-        answer?.regions().iter().filter_map(|region| region.region_name.clone()).collect();
+        answer.regions().iter().filter_map(|region| region.region_name.clone()).collect();
     // The region that answered is enabled at least.
     if enabled.is_empty() {
-        return Err(ssoinv_sso::classify::invalid_answer("the answer of DescribeRegions has no region"));
+        return Err(invalid_answer("the answer of DescribeRegions has no region"));
     }
     Ok(enabled)
 }

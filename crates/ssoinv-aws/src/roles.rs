@@ -1,4 +1,4 @@
-//! Which role is taken in an account that a sign-in reaches. Pure; who asks which roles there are: [`crate::survey`].
+//! Which role is taken in an account that a sign-in reaches. Pure; who asks which roles there are: `survey.rs`.
 //!
 //! What a person prefers comes first, in that order. Who says nothing gets a role only where its name says that it reads:
 //! an audit must never pick an administrator by itself.
@@ -75,13 +75,15 @@ impl RoleChoice {
     /// The names, where there is no glob among them: then nobody need ask which roles an account has.
     #[must_use]
     pub fn names(&self) -> Option<Vec<&str>> {
+        fn name(pattern: &Pattern) -> Option<&str> {
+            match pattern {
+                Pattern::Name(name) => Some(name),
+                Pattern::Glob(_) => None,
+            }
+        }
         if self.documented {
             return None;
         }
-        let name = |pattern| match pattern {
-            &Pattern::Name(ref name) => Some(name.as_str()),
-            Pattern::Glob(_) => None,
-        };
         self.patterns.iter().map(name).collect()
     }
 

@@ -2,7 +2,7 @@
 //! does as [`Event`]s and hands each task's rows, as one unit, to the row store.
 //!
 //! Visit by visit, so that an account's tasks start when its credentials have arrived, while others wait for theirs; the
-//! rows wait for their turn in the plan's order. What isn't known of a visit is found out first ([`crate::survey`]).
+//! rows wait for their turn in the plan's order. What isn't known of a visit is found out first (`survey.rs`).
 //!
 //! A task asks one way into its account after the other until one answers. It holds a slot only while a call is under
 //! way: whoever waits for its turn, for a delay, for credentials or for a sign-in, holds none. Credentials that end in
@@ -21,6 +21,7 @@ use ssoinv_core::coverage::{Cell, Status};
 use ssoinv_core::event::Event;
 use ssoinv_core::event::Events;
 use ssoinv_core::failure::{Failure, FailureKind, Remedy};
+use ssoinv_core::journal::Journal;
 use ssoinv_core::retry::RetryPolicy;
 use ssoinv_core::rows::{RowStore, TaskId, TaskRows};
 use ssoinv_core::scope::Place;
@@ -36,7 +37,7 @@ use crate::clients::Clients;
 use crate::hosts::Hosts;
 use crate::pace::Paces;
 use crate::plan::{Entry, Layout, Plan, Reach, Task, Way, skipped};
-use crate::regions::{EnabledRegions, RegionPatterns};
+use crate::regions::{self, EnabledRegions, RegionPatterns};
 use crate::stop::{Stop, StopReason};
 use crate::survey;
 use crate::tables::AnyTable;
@@ -58,6 +59,8 @@ pub struct RunContext {
     pub include_secrets: bool,
     /// Where set, rows of account-wide tables that are known to lie in other regions are left out.
     pub only_regions: Option<Arc<RegionPatterns>>,
+    /// What the run did before, and what it remembers, where it is to.
+    pub journal: Option<Arc<dyn Journal>>,
     /// Who hears what happens.
     pub events: Events,
     /// The time of day.
@@ -155,6 +158,10 @@ impl Runner {
                     }
                     Entry::Task(task) => task,
                 };
+                if let Some(cells) = self.recall(id, task) {
+                    self.means.context.events.say(Event::Finished { task: id, cells });
+                    continue;
+                }
                 let permit = tokio::select! {
                     biased;
                     _ = stop.stopped() => None,
@@ -197,12 +204,25 @@ impl Runner {
         let regional = self.plan.tables.iter().any(|table| !table.global);
         let task = TaskId { slot: self.plan.slot(0, visit), part: 0 };
         let on_park = |parked: bool| self.tell_parked(task, parked);
-        let groups = tokio::select! {
-            biased;
-            reason = stop.stopped() => survey::given_up(planned, &reason.failure()),
-            groups = survey::survey(planned, &self.means, regional, on_park) => groups,
+        let journal = self.means.context.journal.as_ref().map(|journal| (journal, planned.key()));
+        let known = journal.as_ref().and_then(|(journal, key)| journal.recall_survey(key));
+        let known = known.and_then(|words| survey::of_words(planned, &words));
+        let (groups, found) = if let Some(groups) = known {
+            (groups, None)
+        } else {
+            tokio::select! {
+                biased;
+                reason = stop.stopped() => (survey::given_up(planned, &reason.failure()), None),
+                groups = survey::survey(planned, &self.means, regional, on_park) => {
+                    let found = journal.as_ref().and_then(|_| survey::in_words(planned, &groups));
+                    (groups, found)
+                }
+            }
         };
         let layout = self.plan.lay_out(visit, groups);
+        if let Some((journal, key)) = journal {
+            journal.note_survey(&key, layout.tasks(), found);
+        }
         let tasks = layout.entries.iter().map(Vec::len).sum();
         self.means.context.events.say(Event::Surveyed { visit, tasks });
         layout
@@ -213,7 +233,23 @@ impl Runner {
         self.means.context.events.say(event);
     }
 
+    /// The cells of a task that the run has done before; its rows are there already.
+    fn recall(&self, id: TaskId, task: &Task) -> Option<Vec<Cell>> {
+        let journal = self.means.context.journal.as_ref()?;
+        let key = self.key(id)?;
+        // It reads the rows once, to see that they are whole.
+        tokio::task::block_in_place(|| journal.recall(id, &key, &self.plan.tables[task.table].schema))
+    }
+
+    /// A task's key, where somebody wants to know it.
+    fn key(&self, task: TaskId) -> Option<String> {
+        self.means.context.journal.as_ref().and_then(|_| self.plan.key(task))
+    }
+
     fn finish(&self, task: TaskId, outcome: Outcome) {
+        if let (Some(journal), Some(key)) = (&self.means.context.journal, self.key(task)) {
+            journal.note(task, &key, &outcome.cells);
+        }
         match outcome.rows {
             Some(rows) => rows.finish(),
             None => self.store.skip(task),
@@ -410,7 +446,7 @@ impl Runner {
                 };
             }
             Ok(_) => {}
-            Err(refusal) => self.means.enabled.tell_unknown(&self.means, reach, refusal.failure),
+            Err(refusal) => regions::tell_unknown(&self.means, reach, refusal.failure),
         }
         // Then the credentials are what it complains about.
         Failure { remedy: Remedy::Renew, ..failure }

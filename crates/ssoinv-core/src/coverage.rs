@@ -44,6 +44,22 @@ pub enum Status {
     NotTried,
 }
 
+/// Every status.
+const STATUSES: [Status; 12] = [
+    Status::Ok,
+    Status::Skipped,
+    Status::RegionDisabled,
+    Status::Denied,
+    Status::DeniedByScp,
+    Status::Throttled,
+    Status::SignInExpired,
+    Status::Unreachable,
+    Status::Misconfigured,
+    Status::NotOffered,
+    Status::Failed,
+    Status::NotTried,
+];
+
 impl Status {
     /// The word in the ledger.
     #[must_use]
@@ -64,6 +80,12 @@ impl Status {
         }
     }
 
+    /// The status with this word, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        STATUSES.into_iter().find(|status| status.as_str() == name)
+    }
+
     /// Whether nothing is missing that was there to be collected.
     #[must_use]
     pub fn is_complete(self) -> bool {
@@ -82,6 +104,8 @@ pub struct Cell {
     pub table: &'static str,
     /// How it ended.
     pub status: Status,
+    /// Whether people declared beforehand that it may end in a gap.
+    pub expected: bool,
     /// Rows that were collected.
     pub rows: u64,
     /// Calls to the table's service, retries among them.
@@ -109,6 +133,7 @@ impl Cell {
             caller_arn: None,
             table,
             status,
+            expected: false,
             rows: 0,
             calls: 0,
             retries: 0,
@@ -118,6 +143,12 @@ impl Cell {
             error_message: None,
             request_id: None,
         }
+    }
+
+    /// Whether nothing is missing that was to be collected: a gap that was declared beforehand isn't.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.expected || self.status.is_complete()
     }
 
     /// The same cell, ended by `failure`. A task's rows are one unit: those that were there by then don't count.
@@ -212,7 +243,9 @@ fn columns<'a>() -> Vec<Column<LedgerRow<'a>>> {
             |_, _| Some(Cow::from("")),
         ),
         Column::text("status", "How the cell ended", |row, _| Some(Cow::from(row.cell.status.as_str()))),
-        Column::boolean("expected", "Whether the gap was declared beforehand", |_| Some(false)),
+        Column::boolean("expected", "Whether a gap was declared here beforehand", |row| {
+            Some(row.cell.expected)
+        }),
         Column::integer("rows", "Rows that were collected", |row| Some(row.cell.rows as i64)),
         Column::integer("calls", "Calls to the service, retries among them", |row| {
             Some(i64::from(row.cell.calls))
@@ -275,7 +308,8 @@ mod tests {
         assert_eq!(value("status"), "denied_by_scp");
         assert_eq!(value("region"), "eu-west-1");
         assert_eq!(value("error_code"), "AccessDenied");
-        assert!(!ledger.cells[0].status.is_complete());
+        assert!(!ledger.cells[0].is_complete());
+        assert!(Cell { expected: true, ..ledger.cells[0].clone() }.is_complete(), "it was declared");
         assert_eq!(ledger.counts(), BTreeMap::from([(Status::DeniedByScp, 1)]));
     }
 

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod coverage;
 pub mod event;
 pub mod failure;
+pub mod journal;
 pub mod json;
 pub mod pace;
 pub mod retry;

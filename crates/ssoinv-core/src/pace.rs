@@ -23,9 +23,10 @@ pub struct PaceLimits {
 
 impl PaceLimits {
     /// The portal: a burst of 16, then 8/s, rising to at most 20/s. AWS documents a collective 20 requests a second for
-    /// IAM Identity Center's APIs ("IAM Identity Center quotas"), and users meet 429s well below that.
+    /// IAM Identity Center's APIs ("IAM Identity Center quotas"), and users meet 429s well below that. It rises to the cap
+    /// in twelve seconds: at half that speed a thousand accounts would take a seventh longer than the cap allows.
     pub const PORTAL: Self =
-        Self { burst: 16.0, initial_rate: 8.0, max_rate: 20.0, min_rate: 0.5, rise: 0.5 };
+        Self { burst: 16.0, initial_rate: 8.0, max_rate: 20.0, min_rate: 0.5, rise: 1.0 };
 
     /// The same, but never faster than `rate` calls a second.
     #[must_use]
@@ -138,6 +139,8 @@ impl Pacer {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -195,5 +198,137 @@ mod tests {
         let mut pacer = Pacer::new(PaceLimits::PORTAL, now);
         let turns = run(&mut pacer, &mut now, 100 * SECOND, |pacer, now| pacer.throttled(now, None));
         assert!((48..=70).contains(&turns), "{turns}: the smallest rate is one call in two seconds");
+    }
+
+    /// A portal as users have met it: so many calls a second, and who keeps calling while it says 429 is locked out.
+    struct Portal {
+        rate: f64,
+        bucket: f64,
+        tokens: f64,
+        filled: Instant,
+        refused: Vec<Instant>,
+        locked_until: Option<Instant>,
+        /// How many refusals within ten seconds lock a caller out; none where nothing does.
+        patience: Option<usize>,
+    }
+
+    impl Portal {
+        fn new(rate: f64, patience: Option<usize>, now: Instant) -> Self {
+            let refused = Vec::new();
+            Self { rate, bucket: rate, tokens: rate, filled: now, refused, locked_until: None, patience }
+        }
+
+        fn answers(&mut self, now: Instant) -> bool {
+            self.tokens = (self.tokens + (now - self.filled).as_secs_f64() * self.rate).min(self.bucket);
+            self.filled = now;
+            let locked = self.locked_until.is_some_and(|until| now < until);
+            if !locked && self.tokens >= 1.0 {
+                self.tokens -= 1.0;
+                return true;
+            }
+            self.refused.retain(|then| now - *then < 10 * SECOND);
+            self.refused.push(now);
+            if self.patience.is_some_and(|patience| self.refused.len() > patience) {
+                self.locked_until = Some(now + 30 * SECOND);
+            }
+            false
+        }
+    }
+
+    /// Makes calls until so many are answered: how long it took, and how many were refused.
+    fn calls(pacer: &mut Pacer, portal: &mut Portal, number: u32, now: &mut Instant) -> (Duration, u32) {
+        let (start, mut answered, mut refused) = (*now, 0, 0);
+        while answered < number {
+            match pacer.take(*now) {
+                Err(wait) => *now += wait,
+                Ok(()) if portal.answers(*now) => {
+                    pacer.answered(*now);
+                    answered += 1;
+                }
+                Ok(()) => {
+                    pacer.throttled(*now, None);
+                    refused += 1;
+                }
+            }
+        }
+        (*now - start, refused)
+    }
+
+    #[test]
+    fn a_thousand_accounts_take_what_the_portal_allows_and_no_429() {
+        let mut now = Instant::now();
+        let mut pacer = Pacer::new(PaceLimits::PORTAL, now);
+        let mut portal = Portal::new(20.0, Some(10), now);
+        let (took, refused) = calls(&mut pacer, &mut portal, 1000, &mut now);
+        assert!(took.as_secs_f64() <= 1.15 * 1000.0 / 20.0, "{took:?}");
+        assert_eq!(refused, 0);
+    }
+
+    #[test]
+    fn it_learns_a_limit_that_nobody_told_it_and_another_after_that() {
+        let mut now = Instant::now();
+        let mut pacer = Pacer::new(PaceLimits::PORTAL, now);
+        for rate in [20.0, 5.0, 12.0, 20.0] {
+            let mut portal = Portal::new(rate, Some(10), now);
+            // What it takes to find out doesn't count: at the slowest it rises by one call a second in a second.
+            calls(&mut pacer, &mut portal, 100, &mut now);
+            let (took, refused) = calls(&mut pacer, &mut portal, 1000, &mut now);
+            let share = 1000.0 / took.as_secs_f64() / rate;
+            assert!(share > 0.6, "{rate}/s: {share:.2} of it was used");
+            assert!(refused < 160, "{rate}/s: {refused} refused of 1000");
+            assert!(portal.locked_until.is_none(), "{rate}/s: locked out");
+        }
+    }
+
+    proptest! {
+        /// Whatever is answered, no span of time has more turns than a burst and the greatest rate allow.
+        #[test]
+        fn never_above_its_limit(steps in prop::collection::vec((0..4_u8, 0..3_000_u64), 1..400)) {
+            let limits = PaceLimits::PORTAL;
+            let mut now = Instant::now();
+            let mut pacer = Pacer::new(limits, now);
+            let mut turns: Vec<Instant> = Vec::new();
+            for (answer, millis) in steps {
+                if let Err(wait) = pacer.take(now) {
+                    now += wait;
+                } else {
+                    turns.push(now);
+                    match answer {
+                        0 => pacer.throttled(now, None),
+                        1 => pacer.throttled(now, Some(Duration::from_millis(millis))),
+                        _ => pacer.answered(now),
+                    }
+                }
+                if answer == 3 && millis > 2_500 {
+                    now += Duration::from_millis(millis);
+                }
+            }
+            for (first, start) in turns.iter().enumerate() {
+                for (last, end) in turns.iter().enumerate().skip(first) {
+                    #[expect(clippy::cast_precision_loss, reason = "some hundreds")]
+                    let number = (last - first + 1) as f64;
+                    let allowed = limits.burst + limits.max_rate * (*end - *start).as_secs_f64();
+                    prop_assert!(number <= allowed + 1e-6, "{number} turns, {allowed} allowed");
+                }
+            }
+        }
+
+        /// What the service asked for is kept to, to the moment.
+        #[test]
+        fn nothing_is_asked_before_the_time_that_was_named(pauses in prop::collection::vec(1..90_000_u64, 1..6)) {
+            let mut now = Instant::now();
+            let mut pacer = Pacer::new(PaceLimits::PORTAL, now);
+            let mut open = now;
+            for pause in pauses {
+                let pause = Duration::from_millis(pause);
+                pacer.throttled(now, Some(pause));
+                open = open.max(now + pause);
+                now += pause / 2;
+            }
+            while let Err(wait) = pacer.take(now) {
+                now += wait;
+            }
+            prop_assert!(now >= open);
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use serde::Serialize;
 
 use crate::lock;
+use crate::refusal;
 use crate::service::Service;
 
 /// One call, as it was answered.
@@ -52,12 +53,30 @@ pub struct Count {
     pub failed: u64,
 }
 
+/// All calls of an operation, whatever the account and region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Total {
+    /// The service.
+    pub service: Service,
+    /// The operation.
+    pub operation: String,
+    /// Calls, whatever their status.
+    pub calls: u64,
+    /// Those with an error status or without an answer.
+    pub failed: u64,
+    /// Those that were refused for coming too fast.
+    pub throttled: u64,
+    /// Length of the answers' bodies in bytes.
+    pub bytes: u64,
+}
+
 type Kind = (Service, String, String, String);
 
 #[derive(Debug, Default)]
 struct Books {
     log: VecDeque<Call>,
     counts: HashMap<Kind, (u64, u64)>,
+    totals: BTreeMap<(Service, String), Total>,
     running: HashMap<(Service, String), (usize, usize)>,
 }
 
@@ -83,13 +102,26 @@ impl Calls {
         Running { calls: self, key }
     }
 
-    pub(crate) fn note(&self, call: Call) {
+    /// Notes a call that has ended, and the length of its answer's body.
+    pub(crate) fn note(&self, call: Call, bytes: usize) {
         let failed = u64::from(call.status == 0 || call.status >= 400);
         let kind = (call.service, call.operation.clone(), call.account.clone(), call.region.clone());
         let mut books = lock(&self.books);
         let (calls, failures) = books.counts.entry(kind).or_default();
         *calls += 1;
         *failures += failed;
+        let whole = books.totals.entry((call.service, call.operation.clone())).or_insert_with(|| Total {
+            service: call.service,
+            operation: call.operation.clone(),
+            calls: 0,
+            failed: 0,
+            throttled: 0,
+            bytes: 0,
+        });
+        whole.calls += 1;
+        whole.failed += failed;
+        whole.throttled += u64::from(call.status == 429 || refusal::is_throttling(&call.code));
+        whole.bytes += bytes as u64;
         if self.log_limit > 0 {
             if books.log.len() >= self.log_limit {
                 books.log.pop_front();
@@ -126,6 +158,11 @@ impl Calls {
         counts
     }
 
+    /// All calls by operation, sorted.
+    pub(crate) fn totals(&self) -> Vec<Total> {
+        lock(&self.books).totals.values().cloned().collect()
+    }
+
     /// The most calls that ran at once, by `service/region`.
     pub(crate) fn peaks(&self) -> BTreeMap<String, usize> {
         let books = lock(&self.books);
@@ -141,6 +178,7 @@ impl Calls {
         let mut books = lock(&self.books);
         books.log.clear();
         books.counts.clear();
+        books.totals.clear();
         books.running.retain(|_, (now, peak)| {
             *peak = *now;
             *now > 0
@@ -187,15 +225,27 @@ mod tests {
     fn the_log_keeps_the_latest_and_the_counts_all() {
         let calls = Calls::new(2);
         for status in [200, 503, 0] {
-            calls.note(call("ListBuckets", status));
+            calls.note(call("ListBuckets", status), 0);
         }
-        calls.note(call("Other", 200));
+        calls.note(call("Other", 200), 0);
         let log: Vec<String> = calls.log().into_iter().map(|call| call.operation).collect();
         assert_eq!(log, ["ListBuckets", "Other"]);
         let counts = calls.counts();
         assert_eq!((counts[0].calls, counts[0].failed, counts[1].calls), (3, 2, 1));
         calls.reset();
         assert!(calls.log().is_empty() && calls.counts().is_empty());
+    }
+
+    #[test]
+    fn totals_tell_what_was_too_fast_and_how_much_was_said() {
+        let calls = Calls::new(0);
+        for (status, code) in [(200, ""), (503, "SlowDown"), (503, "ServiceUnavailable"), (429, "")] {
+            calls.note(Call { code: code.to_owned(), ..call("ListBuckets", status) }, 10);
+        }
+        let [total] = &calls.totals()[..] else { panic!("one operation was called") };
+        assert_eq!((total.calls, total.failed, total.throttled, total.bytes), (4, 3, 2, 40));
+        calls.reset();
+        assert!(calls.totals().is_empty());
     }
 
     #[test]

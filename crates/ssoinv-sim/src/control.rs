@@ -198,6 +198,9 @@ pub(crate) fn answer(state: &State, request: &Request) -> Reply {
         return match verb {
             "calls" => Reply::json(200, &json!(state.calls.log())),
             "counts" => Reply::json(200, &json!(state.calls.counts())),
+            "totals" => {
+                Reply::json(200, &json!({"operations": state.calls.totals(), "lockouts": state.lockouts()}))
+            }
             "peaks" => Reply::json(200, &json!(state.calls.peaks())),
             "secrets" => Reply::json(200, &json!(secrets(state))),
             "reuses" => Reply::json(200, &json!(lock(&state.oidc).reuses())),

@@ -191,7 +191,7 @@ pub(crate) async fn answer(state: &State, request: &Request) -> Answer {
     let caller = caller.and_then(|caller| check_host(state, &route, &known, request).map(|()| caller));
     let running = state.calls.begin(route.service, &known.region);
     // Noted when it goes out of sight, so that a client that hangs up is in the books too.
-    let mut entry = Entry { state, route: &route, known, status: 0, code: "" };
+    let mut entry = Entry { state, route: &route, known, status: 0, code: "", bytes: 0 };
     let outcome = match caller {
         Err(refusal) => Outcome::of(Err(refusal)),
         Ok(caller) => served(state, &route, &entry.known, caller, request, &request_id).await,
@@ -205,7 +205,7 @@ pub(crate) async fn answer(state: &State, request: &Request) -> Answer {
                 Ok(reply) => reply,
                 Err(refusal) => refusal::render(route.service, refusal, &request_id, &state.mint.host_id()),
             };
-            (entry.status, entry.code) = (reply.status, code);
+            (entry.status, entry.code, entry.bytes) = (reply.status, code, reply.body.len());
             sign_off(state, route.service, &mut reply, request_id);
             if truncated { Answer::Truncated(reply) } else { Answer::Reply(reply) }
         }
@@ -240,12 +240,13 @@ struct Entry<'a> {
     known: Known,
     status: u16,
     code: &'static str,
+    bytes: usize,
 }
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
         let known = std::mem::take(&mut self.known);
-        self.state.calls.note(Call {
+        let call = Call {
             at_ms: self.state.clock.now_ms(),
             service: self.route.service,
             operation: self.route.operation.to_owned(),
@@ -257,7 +258,8 @@ impl Drop for Entry<'_> {
             role_session: known.role_session,
             status: self.status,
             code: self.code.to_owned(),
-        });
+        };
+        self.state.calls.note(call, self.bytes);
     }
 }
 
@@ -498,6 +500,53 @@ mod tests {
             answer(&state, &request).await;
             let call = state.calls.log().pop().unwrap();
             assert_eq!((call.host, call.code == "WrongHost"), (name, refused));
+        }
+    }
+
+    /// A session's Identity Center is in one region; what others say of it is AWS's.
+    #[tokio::test]
+    async fn another_region_knows_no_token_and_gives_a_code_that_nobody_can_approve() {
+        let session = |name: &str, region: &str| {
+            let start_url = format!("https://{name}.awsapps.com/start");
+            serde_json::json!({"name": name, "start_url": start_url, "region": region})
+        };
+        let organisation = serde_json::json!({
+            "regions": ["eu-west-1"], "roles": ["Audit"],
+            "sessions": [session("one", "eu-west-1"), session("two", "us-east-2")],
+            "accounts": [{"id": "111111111111", "name": "hub", "email": "hub@example.com"}],
+        });
+        let organisation = Organisation::from_json(&organisation.to_string()).unwrap();
+        let state = State::new(organisation, &Options::default(), "http://127.0.0.1:1".to_owned());
+        let call = async |name: &str, request: Request| {
+            let host = crate::hosts::Host::of(name).map(|host| (name.to_owned(), host));
+            let Answer::Reply(reply) = answer(&state, &Request { host, ..request }).await else {
+                panic!("no reply")
+            };
+            let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+            (reply.status, body)
+        };
+        let post =
+            |path: &str, body: serde_json::Value| Request::example("POST", path, &[], &body.to_string());
+        for (region, approved) in [("eu-west-1", true), ("us-east-2", false)] {
+            let oidc = format!("oidc.{region}.amazonaws.com");
+            let client = serde_json::json!({"clientName": "x", "clientType": "public"});
+            let (_, client) = call(&oidc, post("/client/register", client)).await;
+            let mut body = serde_json::json!({
+                "clientId": client["clientId"], "clientSecret": client["clientSecret"],
+                "startUrl": "https://one.awsapps.com/start",
+                "grantType": "urn:ietf:params:oauth:grant-type:device_code",
+            });
+            let (status, code) = call(&oidc, post("/device_authorization", body.clone())).await;
+            assert_eq!(status, 200);
+            body["deviceCode"] = code["deviceCode"].clone();
+            let (_, token) = call(&oidc, post("/token", body)).await;
+            assert_eq!(token["error"] == "authorization_pending", !approved, "{token}");
+            let Some(token) = token["accessToken"].as_str() else { continue };
+            for (region, status) in [("eu-west-1", 200), ("us-east-2", 401)] {
+                let headers = [("x-amz-sso_bearer_token", token)];
+                let list = Request::example("GET", "/assignment/accounts", &headers, "");
+                assert_eq!(call(&format!("portal.sso.{region}.amazonaws.com"), list).await.0, status);
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use sha1::{Digest, Sha1};
 use crate::clients::{ACCESS_SCOPE, Asked, CODE_GRANT, REFRESH_GRANT};
 use crate::clock;
 use crate::lock;
-use crate::organisation::Session;
+use crate::organisation::{Account, Session};
 use crate::sigv4::hex;
 use crate::state::State;
 
@@ -69,6 +69,7 @@ pub struct Home<'a> {
     accounts: Option<Vec<String>>,
     region: Option<String>,
     endpoint: bool,
+    role_credentials: bool,
     text: String,
 }
 
@@ -84,6 +85,7 @@ impl<'a> Home<'a> {
             accounts: None,
             region: state.organisation.regions().first().cloned(),
             endpoint: true,
+            role_credentials: false,
             text: String::new(),
         }
     }
@@ -137,6 +139,13 @@ impl<'a> Home<'a> {
         self
     }
 
+    /// Lays good role credentials of each profile into `cli/cache`, as if the AWS CLI had been at work.
+    #[must_use]
+    pub fn role_credentials(mut self) -> Self {
+        self.role_credentials = true;
+        self
+    }
+
     /// Leaves `endpoint_url` out, for tests that set it by a variable.
     #[must_use]
     pub fn without_endpoint(mut self) -> Self {
@@ -179,16 +188,11 @@ impl<'a> Home<'a> {
         lines
     }
 
-    /// The text of `config`.
-    #[must_use]
-    pub fn config(&self) -> String {
+    /// Calls `each` with the name, session, account and role of each profile, session by session.
+    fn profiles(&self, mut each: impl FnMut(&str, usize, &Session, &Account, &str)) {
         let organisation = &self.state.organisation;
-        let mut text = String::new();
         let mut names = HashSet::new();
         for (number, session) in organisation.sessions().iter().enumerate() {
-            if self.format == Format::SsoSession {
-                text.push_str(&Self::session_lines(session));
-            }
             for index in (0..organisation.len()).filter(|index| organisation.reaches(number, *index)) {
                 let account = organisation.account(index);
                 if self.accounts.as_ref().is_some_and(|ids| !ids.contains(&account.id)) {
@@ -202,16 +206,61 @@ impl<'a> Home<'a> {
                         // Another session reaches the account too.
                         name = format!("{name}-{}", session.name);
                     }
-                    text.push_str(&self.profile_lines(&name, session, &account.id, role));
+                    each(&name, number, session, &account, role);
                 }
             }
         }
-        text.push_str(&self.text);
-        text
     }
 
-    /// Writes `.aws/config`, and `.aws/sso/cache/…` where a token is wanted, below `home`; gives the path of
-    /// `config`.
+    /// The text of `config`.
+    #[must_use]
+    pub fn config(&self) -> String {
+        let sessions = self.state.organisation.sessions();
+        let mut sections = vec![String::new(); sessions.len()];
+        if self.format == Format::SsoSession {
+            sections = sessions.iter().map(Self::session_lines).collect();
+        }
+        self.profiles(|name, number, session, account, role| {
+            sections[number].push_str(&self.profile_lines(name, session, &account.id, role));
+        });
+        sections.push(self.text.clone());
+        sections.concat()
+    }
+
+    /// Role credentials as the AWS CLI caches them: the file's name, from the keys that botocore's
+    /// `SSOCredentialFetcher` hashes (ASCII, which it leaves as it is), and its text.
+    fn credentials_file(&self, session: &Session, id: &str, role: &str) -> (String, String) {
+        let state = self.state;
+        let account = state.organisation.find(id).unwrap_or_default();
+        let principal = state.role_principal(id, &state.sso_role_name(id, role), role, &session.user);
+        let key = state.issue(account, principal, state.role_lifetime(3600));
+        let which = match self.format {
+            Format::SsoSession => ("sessionName", &session.name),
+            Format::Legacy => ("startUrl", &session.start_url),
+        };
+        // In the order of the names, and without spaces.
+        let hashed = format!(
+            r#"{{"accountId":{},"roleName":{},"{}":{}}}"#,
+            json!(id),
+            json!(role),
+            which.0,
+            json!(which.1)
+        );
+        let text = json!({
+            "ProviderType": "sso",
+            "Credentials": {
+                "AccessKeyId": key.id,
+                "SecretAccessKey": key.secret,
+                "SessionToken": key.token,
+                "Expiration": clock::iso(key.expires() / 1000),
+                "AccountId": id,
+            },
+        });
+        (format!("{}.json", hex(&Sha1::digest(hashed.as_bytes()))), text.to_string())
+    }
+
+    /// Writes `.aws/config`, `.aws/sso/cache/…` where a token is wanted and `.aws/cli/cache/…` where role credentials
+    /// are, below `home`; gives the path of `config`.
     pub fn write(&self, home: &Path) -> io::Result<PathBuf> {
         let aws = home.join(".aws");
         fs::create_dir_all(&aws)?;
@@ -227,6 +276,17 @@ impl<'a> Home<'a> {
                 };
                 let name = hex(&Sha1::digest(key.as_bytes()));
                 write_private(&cache.join(format!("{name}.json")), &self.token_file(number, session))?;
+            }
+        }
+        if self.role_credentials {
+            let cache = aws.join("cli").join("cache");
+            create_private_folder(&cache)?;
+            let mut files = Vec::new();
+            self.profiles(|_, _, session, account, role| {
+                files.push(self.credentials_file(session, &account.id, role));
+            });
+            for (name, text) in files {
+                write_private(&cache.join(name), &text)?;
             }
         }
         Ok(config)

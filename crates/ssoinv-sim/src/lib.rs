@@ -47,11 +47,11 @@ mod state;
 mod sts;
 mod upstream;
 
-pub use calls::{Call, Count};
+pub use calls::{Call, Count, Total};
 pub use control::Control;
 pub use faults::{Effect, Fault, RetryHeader};
 pub use home::{Flow, Format, Home, Token, profile_name};
-pub use limits::{Limits, Rate};
+pub use limits::{Limits, Lockout, Rate};
 pub use metadata::MACHINE_ROLE;
 pub use options::{Approval, Options};
 pub use organisation::{Account, AssumableRole, Organisation, Session, User, WebIdentity};

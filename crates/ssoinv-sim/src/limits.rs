@@ -1,7 +1,7 @@
 //! AWS's token buckets: a burst, then so many calls a second. Figures: EC2's "Request throttling" page, Lambda's
 //! and IAM Identity Center's quotas. Off where a [`Limits`] member is `None`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,19 @@ pub struct Rate {
     pub per_second: f64,
 }
 
+/// What becomes of a caller who keeps on being refused: for a while nothing is answered at all. AWS documents no such
+/// thing for the portal; users of many accounts meet it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lockout {
+    /// So many refused calls …
+    pub refusals: usize,
+    /// … within so many seconds …
+    pub within: f64,
+    /// … shut the caller out for so many seconds. Calls meanwhile are refused and don't make it longer.
+    pub seconds: f64,
+}
+
 /// Which services limit their callers. EC2, Lambda and STS count per account and region, S3 per account, the
 /// portal all calls together.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -24,6 +37,8 @@ pub struct Rate {
 pub struct Limits {
     /// The portal's calls.
     pub portal: Option<Rate>,
+    /// What the portal does to those who keep hitting its limit.
+    pub portal_lockout: Option<Lockout>,
     /// STS's calls.
     pub sts: Option<Rate>,
     /// S3's ListBuckets.
@@ -46,6 +61,7 @@ impl Limits {
     pub fn aws() -> Self {
         Self {
             portal: Some(Rate { burst: 20.0, per_second: 20.0 }),
+            portal_lockout: None,
             sts: Some(Rate { burst: 600.0, per_second: 600.0 }),
             s3: Some(Rate { burst: 100.0, per_second: 50.0 }),
             ec2: Some(Rate { burst: 100.0, per_second: 20.0 }),
@@ -75,17 +91,47 @@ struct Bucket {
 #[derive(Debug, Default)]
 pub(crate) struct Buckets {
     limits: Limits,
-    buckets: HashMap<(Service, String, String), Bucket>,
+    levels: HashMap<(Service, String, String), Bucket>,
+    /// When the portal refused, as far back as the lock-out looks.
+    refused: VecDeque<Duration>,
+    shut_until: Duration,
+    lockouts: u64,
 }
 
 impl Buckets {
     pub(crate) fn set(&mut self, limits: Limits) {
-        self.limits = limits;
-        self.buckets.clear();
+        *self = Self { limits, ..Self::default() };
     }
 
-    /// Takes one call out of its bucket; false when that is empty.
+    /// How often the portal has shut its caller out since the limits were set.
+    pub(crate) fn lockouts(&self) -> u64 {
+        self.lockouts
+    }
+
+    /// Takes one call out of its bucket; false when that is empty, or the caller is shut out.
     pub(crate) fn take(&mut self, service: Service, account: &str, region: &str, now: Duration) -> bool {
+        let lockout = self.limits.portal_lockout.filter(|_| service == Service::Portal);
+        if lockout.is_some() && now < self.shut_until {
+            return false;
+        }
+        let admitted = self.flows(service, account, region, now);
+        if let (Some(lockout), false) = (lockout, admitted) {
+            self.refused.push_back(now);
+            let since = now.saturating_sub(Duration::from_secs_f64(lockout.within));
+            while self.refused.front().is_some_and(|at| *at < since) {
+                self.refused.pop_front();
+            }
+            if self.refused.len() >= lockout.refusals {
+                self.refused.clear();
+                self.shut_until = now + Duration::from_secs_f64(lockout.seconds);
+                self.lockouts += 1;
+            }
+        }
+        admitted
+    }
+
+    /// Whether there is one more call in its bucket, which is taken.
+    fn flows(&mut self, service: Service, account: &str, region: &str, now: Duration) -> bool {
         let Some(rate) = self.limits.of(service) else { return true };
         let key = match service {
             Service::Portal | Service::Oidc | Service::Organizations | Service::Metadata => {
@@ -94,7 +140,7 @@ impl Buckets {
             Service::S3 => (service, account.to_owned(), String::new()),
             Service::Sts | Service::Ec2 | Service::Lambda => (service, account.to_owned(), region.to_owned()),
         };
-        let bucket = self.buckets.entry(key).or_insert(Bucket { level: rate.burst, at: now });
+        let bucket = self.levels.entry(key).or_insert(Bucket { level: rate.burst, at: now });
         let flown_in = now.saturating_sub(bucket.at).as_secs_f64() * rate.per_second;
         bucket.level = (bucket.level + flown_in).min(rate.burst);
         bucket.at = now;
@@ -136,6 +182,30 @@ mod tests {
             buckets.take(Service::Portal, &account.to_string(), "", Duration::ZERO)
         };
         assert_eq!((0..50).filter(|n| portal(*n, &mut buckets)).count(), 20);
+    }
+
+    #[test]
+    fn whoever_keeps_being_refused_is_shut_out_for_a_while() {
+        let mut buckets = Buckets::default();
+        let portal = Some(Rate { burst: 1.0, per_second: 1.0 });
+        let portal_lockout = Some(Lockout { refusals: 3, within: 5.0, seconds: 30.0 });
+        buckets.set(Limits { portal, portal_lockout, ..Limits::off() });
+        let mut asked = |millis: u64| buckets.take(Service::Portal, "", "", Duration::from_millis(millis));
+        assert_eq!([0, 100, 200].map(&mut asked), [true, false, false]);
+        assert!(asked(1_500), "two refusals are no lock-out");
+        assert_eq!(
+            [5_500, 5_600, 5_700].map(&mut asked),
+            [true, false, false],
+            "the first ones are long ago"
+        );
+        assert!(!asked(5_800));
+        assert_eq!([6_800, 20_000, 35_700].map(&mut asked), [false; 3]);
+        assert!(asked(35_900));
+        assert_eq!(buckets.lockouts(), 1);
+        assert!(
+            buckets.take(Service::Sts, "1", "", Duration::from_secs(6)),
+            "other services know nothing of it"
+        );
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::thread;
 
 use clap::Parser;
-use ssoinv_sim::{Format, Limits, Options, Organisation, Seeded, Simulator, Token};
+use ssoinv_sim::{
+    Control, Effect, Fault, Format, Limits, Lockout, Options, Organisation, Rate, Seeded, Simulator, Token,
+};
 
 /// A simulated AWS organisation on 127.0.0.1.
 #[derive(Debug, Parser)]
@@ -46,6 +48,18 @@ struct Arguments {
     /// AWS's rate limits.
     #[arg(long)]
     limits: bool,
+    /// Calls a second that the portal answers, and the burst before that.
+    #[arg(long, value_name = "N")]
+    portal_rate: Option<f64>,
+    /// Shuts out of the portal, for 30 seconds, who is refused so often within ten.
+    #[arg(long, value_name = "N", requires = "portal_rate")]
+    portal_lockout: Option<usize>,
+    /// Milliseconds that each answer takes.
+    #[arg(long, value_name = "MS")]
+    latency: Option<u64>,
+    /// Seconds that role credentials live.
+    #[arg(long, value_name = "SECONDS")]
+    role_lifetime: Option<u32>,
     /// Base URL of an STS that role credentials are taken from.
     #[arg(long, value_name = "URL")]
     upstream_sts: Option<String>,
@@ -58,6 +72,12 @@ struct Arguments {
     /// Writes no token.
     #[arg(long, requires = "home")]
     no_token: bool,
+    /// Writes profiles with this role, instead of with each account's first.
+    #[arg(long, value_name = "NAME", requires = "home")]
+    role: Option<String>,
+    /// Writes role credentials into the AWS CLI's cache.
+    #[arg(long, requires = "home")]
+    role_credentials: bool,
     /// Worker threads.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -92,14 +112,30 @@ fn main() -> io::Result<()> {
     options.threads = arguments.threads;
     options.call_log = arguments.call_log;
     options.upstream_sts.clone_from(&arguments.upstream_sts);
+    options.role_lifetime = arguments.role_lifetime;
     if arguments.limits {
         options.limits = Limits::aws();
+    }
+    if let Some(rate) = arguments.portal_rate {
+        options.limits.portal = Some(Rate { burst: rate, per_second: rate });
+    }
+    options.limits.portal_lockout =
+        arguments.portal_lockout.map(|refusals| Lockout { refusals, within: 10.0, seconds: 30.0 });
+    if let Some(millis) = arguments.latency {
+        options.controls.push(Control::Fault(Fault::new(Effect::Latency(millis))));
     }
     let simulator = Simulator::start(organisation(&arguments)?, options)?;
     if let Some(folder) = &arguments.home {
         let format = if arguments.legacy { Format::Legacy } else { Format::SsoSession };
         let token = if arguments.no_token { Token::None } else { Token::Good };
-        simulator.home().format(format).token(token).write(folder)?;
+        let mut home = simulator.home().format(format).token(token);
+        if let Some(role) = &arguments.role {
+            home = home.roles(&[role]);
+        }
+        if arguments.role_credentials {
+            home = home.role_credentials();
+        }
+        home.write(folder)?;
     }
     let mut out = io::stdout();
     writeln!(out, "{}", simulator.url())?;

@@ -41,7 +41,7 @@ pub(crate) fn answer(state: &State, operation: &str, request: &Request) -> Resul
         .map_err(|_| Refusal::new(400, "InvalidRequestException", "The request body is not valid JSON"))?;
     match operation {
         "RegisterClient" => register(state, &body),
-        "StartDeviceAuthorization" => start(state, &body),
+        "StartDeviceAuthorization" => start(state, request, &body),
         _ => create_token(state, &body),
     }
 }
@@ -58,6 +58,10 @@ fn register(state: &State, body: &Value) -> Result<Reply, Refusal> {
     let known = [DEVICE_GRANT, CODE_GRANT, REFRESH_GRANT];
     if let Some(grant) = grants.iter().find(|grant| !known.contains(&grant.as_str())) {
         return refuse(400, "UnsupportedGrantTypeException", &format!("Unsupported grant type: {grant}"));
+    }
+    // As AWS answers (sorah/mairu #18), though its API Reference doesn't say so.
+    if [DEVICE_GRANT, CODE_GRANT].iter().all(|flow| grants.iter().any(|grant| grant == flow)) {
+        return refuse(500, "InternalServerException", "Unexpected error has occurred");
     }
     let redirect_uris = texts(body, "redirectUris");
     if redirect_uris.iter().any(|uri| !may_register(uri)) {
@@ -101,11 +105,14 @@ fn session_of(state: &State, start_url: &str) -> Option<usize> {
     sessions.iter().position(|session| Session::bare_url(&session.start_url) == url)
 }
 
-fn start(state: &State, body: &Value) -> Result<Reply, Refusal> {
+/// AWS gives a code in any region; only the page that it is to be approved on knows that it came from the wrong one
+/// (aws-cli #5058).
+fn start(state: &State, request: &Request, body: &Value) -> Result<Reply, Refusal> {
     let client = (text(body, "clientId")?, text(body, "clientSecret")?);
     let session = session_of(state, text(body, "startUrl")?);
+    let at_home = session.is_none_or(|session| state.is_called_at_home(session, request));
     let mut oidc = lock(&state.oidc);
-    let (code, user_code) = oidc.start(&state.mint, client, session, state.now())?;
+    let (code, user_code) = oidc.start(&state.mint, client, session, at_home, state.now())?;
     Ok(Reply::json(
         200,
         &json!({

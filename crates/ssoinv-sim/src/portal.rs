@@ -26,10 +26,11 @@ fn no_access() -> Refusal {
     Refusal::new(403, "ForbiddenException", "No access")
 }
 
-/// The session that the bearer token is for.
+/// The session that the bearer token is for. Portals of other regions don't know the token.
 pub(crate) fn session_of(state: &State, request: &Request) -> Result<usize, Refusal> {
     let token = request.header("x-amz-sso_bearer_token").ok_or_else(unauthorized)?;
-    lock(&state.oidc).check(token, state.now()).ok_or_else(unauthorized)
+    let session = lock(&state.oidc).check(token, state.now()).ok_or_else(unauthorized)?;
+    if state.is_called_at_home(session, request) { Ok(session) } else { Err(unauthorized()) }
 }
 
 /// Answers a call of the portal for a session whose token is good.

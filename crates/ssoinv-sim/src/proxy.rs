@@ -43,6 +43,8 @@ pub(crate) struct Proxy {
     faults: Mutex<HashMap<String, HostFault>>,
     /// Names that were asked for and refused.
     strangers: Mutex<Vec<String>>,
+    /// How often hosts were asked for that something is wrong with.
+    in_vain: Mutex<HashMap<String, usize>>,
 }
 
 impl std::fmt::Debug for Proxy {
@@ -67,6 +69,7 @@ impl Proxy {
             acceptors: Mutex::default(),
             faults: Mutex::default(),
             strangers: Mutex::default(),
+            in_vain: Mutex::default(),
         })
     }
 
@@ -85,6 +88,10 @@ impl Proxy {
 
     pub(crate) fn strangers(&self) -> Vec<String> {
         lock(&self.strangers).clone()
+    }
+
+    pub(crate) fn in_vain(&self, host: &str) -> usize {
+        lock(&self.in_vain).get(host).copied().unwrap_or_default()
     }
 
     /// TLS with a certificate for this name.
@@ -130,6 +137,9 @@ async fn tunnel(mut stream: TcpStream, state: Arc<State>, proxy: &Proxy) -> io::
         return refuse(&mut stream, "403 Forbidden").await;
     };
     let fault = lock(&proxy.faults).get(&name).copied();
+    if fault.is_some() {
+        *lock(&proxy.in_vain).entry(name.clone()).or_default() += 1;
+    }
     match fault {
         Some(HostFault::Refused) => return refuse(&mut stream, "503 Service Unavailable").await,
         Some(HostFault::Unresolvable) => return refuse(&mut stream, "502 Bad Gateway").await,

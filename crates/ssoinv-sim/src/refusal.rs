@@ -259,6 +259,19 @@ pub(crate) fn throttled(service: Service) -> Refusal {
     }
 }
 
+/// Whether a code is one of those that [`throttled`] gives.
+pub(crate) fn is_throttling(code: &str) -> bool {
+    const CODES: [&str; 6] = [
+        "SlowDown",
+        "RequestLimitExceeded",
+        "Throttling",
+        "TooManyRequestsException",
+        "SlowDownException",
+        "TooManyRequests",
+    ];
+    CODES.contains(&code)
+}
+
 /// The service's own trouble: 500 is internal, everything else "unavailable".
 pub(crate) fn broken(service: Service, status: u16) -> Refusal {
     let internal = status == 500;

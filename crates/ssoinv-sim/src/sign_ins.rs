@@ -37,6 +37,8 @@ pub(crate) enum Decision {
 struct Device {
     client: String,
     session: usize,
+    /// Whether it was asked for where the session is at home. Else nobody can agree to it.
+    at_home: bool,
     user_code: String,
     ends: i64,
     decision: Decision,
@@ -168,6 +170,7 @@ impl SignIns {
         mint: &Mint,
         client: (&str, &str),
         session: Option<usize>,
+        at_home: bool,
         now: Moment,
     ) -> Result<(String, String), Refusal> {
         if !self.client(client.0, client.1, now)?.may(DEVICE_GRANT) {
@@ -180,6 +183,7 @@ impl SignIns {
         let device = Device {
             client: client.0.to_owned(),
             session,
+            at_home,
             user_code: user_code.clone(),
             ends: end(now.ms, self.device_lifetime),
             decision: Decision::Pending,
@@ -201,7 +205,8 @@ impl SignIns {
     }
 
     fn decide_as(&mut self, user_code: Option<&str>, decision: Decision) -> bool {
-        let pending = self.devices.values_mut().filter(|device| device.decision == Decision::Pending);
+        let pending =
+            self.devices.values_mut().filter(|device| device.decision == Decision::Pending && device.at_home);
         let wanted = pending.filter(|device| user_code.is_none_or(|code| device.user_code == code));
         let devices = wanted.map(|device| device.decision = decision).count();
         let pages = self.pages.iter_mut().filter(|page| page.decision == Decision::Pending);
@@ -251,9 +256,11 @@ impl SignIns {
             return refuse(400, "InvalidGrantException", "Invalid device code provided");
         };
         device.polls += 1;
-        let early = device.last_poll.is_some_and(|last| now.running + POLL_TOLERANCE < last + interval);
+        // The AWS CLI asks twice before it waits for the first time, and AWS bears with it (logs in aws-cli #5878).
+        let early = device.polls > 2
+            && device.last_poll.is_some_and(|last| now.running + POLL_TOLERANCE < last + interval);
         device.last_poll = Some(now.running);
-        if device.decision == Decision::Pending {
+        if device.decision == Decision::Pending && device.at_home {
             match approval {
                 Approval::AtPoll(number) if device.polls >= number => device.decision = Decision::Approved,
                 Approval::Denied => device.decision = Decision::Denied,
@@ -440,7 +447,7 @@ mod tests {
 
         fn start(&mut self, now: u64) -> (String, String) {
             let client = (self.client.client_id.as_str(), self.client.client_secret.as_str());
-            self.oidc.start(&self.mint, client, Some(0), at(now)).unwrap()
+            self.oidc.start(&self.mint, client, Some(0), true, at(now)).unwrap()
         }
 
         fn poll(&mut self, code: &str, now: u64) -> Result<SignIn, &'static str> {
@@ -460,6 +467,7 @@ mod tests {
         let mut flow = Flow::new(&options, &[ACCESS_SCOPE]);
         let (code, _) = flow.start(0);
         assert_eq!(flow.poll(&code, 0).unwrap_err(), "AuthorizationPendingException");
+        assert_eq!(flow.poll(&code, 0).unwrap_err(), "AuthorizationPendingException", "as the AWS CLI does");
         assert_eq!(flow.poll(&code, 2).unwrap_err(), "SlowDownException");
         let signed_in = flow.poll(&code, 7).unwrap();
         assert_eq!(signed_in.expires_in, 3600);

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-use crate::calls::{Call, Count};
+use crate::calls::{Call, Count, Total};
 use crate::control::{self, Control};
 use crate::faults::Fault;
 use crate::home::Home;
@@ -62,7 +62,7 @@ impl Simulator {
                 let proxying = async {
                     match (tokio::net::TcpListener::from_std(proxy_listener), proxy) {
                         (Ok(listener), Some(proxy)) => {
-                            proxy::serve(listener, Arc::clone(&state), proxy).await
+                            proxy::serve(listener, Arc::clone(&state), proxy).await;
                         }
                         _ => std::future::pending().await,
                     }
@@ -97,6 +97,12 @@ impl Simulator {
     #[must_use]
     pub fn strangers(&self) -> Vec<String> {
         self.state.proxy.as_ref().map(|proxy| proxy.strangers()).unwrap_or_default()
+    }
+
+    /// How many connections to a host were asked for while something was wrong with it.
+    #[must_use]
+    pub fn in_vain(&self, host: &str) -> usize {
+        self.state.proxy.as_ref().map(|proxy| proxy.in_vain(host)).unwrap_or_default()
     }
 
     /// What is simulated.
@@ -137,6 +143,12 @@ impl Simulator {
     #[must_use]
     pub fn counts(&self) -> Vec<Count> {
         self.state.calls.counts()
+    }
+
+    /// All calls by operation, sorted.
+    #[must_use]
+    pub fn totals(&self) -> Vec<Total> {
+        self.state.calls.totals()
     }
 
     /// How often an operation was called, over all accounts and regions.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::faults::{Fault, Faults, Subject, Verdict};
+use crate::http::Request;
 use crate::keys::{Key, Keys, Principal, UNLIMITED};
 use crate::limits::{Buckets, Limits};
 use crate::lock;
@@ -135,6 +136,12 @@ impl State {
         self.organisation.partition()
     }
 
+    /// Whether a call that goes to a name of AWS's goes to the region of a session's Identity Center.
+    pub(crate) fn is_called_at_home(&self, session: usize, request: &Request) -> bool {
+        let region = request.host.as_ref().and_then(|(_, host)| host.region.as_ref());
+        region.is_none_or(|region| *region == self.organisation.sessions()[session].region)
+    }
+
     pub(crate) fn now(&self) -> Moment {
         Moment { ms: self.clock.now_ms(), running: self.clock.running() }
     }
@@ -225,6 +232,11 @@ impl State {
     pub(crate) fn admit(&self, service: Service, account: &str, region: &str) -> bool {
         !self.has_limits.load(Ordering::Acquire)
             || lock(&self.buckets).take(service, account, region, self.clock.running())
+    }
+
+    /// How often the portal has shut its caller out.
+    pub(crate) fn lockouts(&self) -> u64 {
+        lock(&self.buckets).lockouts()
     }
 
     /// Adds a rule. One that could never strike is refused: a test that relies on it would test nothing.

@@ -235,7 +235,7 @@ enum Value {
 
 /// The name in a header line: what a comment leaves, without the brackets. In quotes a comment's sign is just a
 /// character.
-fn header(line: &str) -> Option<&str> {
+pub(crate) fn header(line: &str) -> Option<&str> {
     let inside =
         |line: &'_ str| -> Option<usize> { line.trim_end_matches(BLANK).strip_suffix(']').map(str::len) };
     let cut = line.find(COMMENT).unwrap_or(line.len());

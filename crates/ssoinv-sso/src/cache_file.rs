@@ -7,25 +7,37 @@
 use std::fs::{self, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 use sha1::{Digest, Sha1};
 use tokio::time::Instant;
 
-/// How long a file that doesn't parse is read again and again. A write takes no time at all, so the pause is short; then
-/// even a tool that does nothing but write can't always be in the middle of it.
+/// How long a file that doesn't parse, and that nobody changes, is read again and again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
-/// The pause between two reads.
+/// How long one that changes meanwhile is read again, in all: who does nothing but write leaves it half there nearly
+/// always, and on a busy machine a second can pass without a look at the right moment.
+const READ_AGAIN_IN_ALL: Duration = Duration::from_secs(10);
+
+/// The pause after some reads. A write takes no time at all, so it is short.
 const READ_PAUSE: Duration = Duration::from_millis(1);
+
+/// Reads without a pause.
+const READS_AT_ONCE: usize = 8;
 
 /// How long a lock is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often a lock that somebody holds is tried.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// How the name of a file that is being written begins.
+const UNFINISHED: &str = ".ssoinv-";
+
+/// How it ends.
+const UNFINISHED_END: &str = ".tmp";
 
 /// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -80,16 +92,46 @@ impl File {
 
 /// Reads a file with `parse`, again after a moment where it isn't whole; `None` where it isn't there or never is.
 pub(crate) async fn read<T>(path: &Path, parse: impl Fn(&File) -> Option<T>) -> Option<T> {
-    let end = Instant::now() + READ_AGAIN;
+    let start = Instant::now();
+    let (mut before, mut changed) = (None, start);
     loop {
-        let bytes = tokio::fs::read(path).await.ok()?;
-        if let Some(file) = File::parse(&bytes) {
-            return parse(&file);
+        let path = path.to_owned();
+        let half = match tokio::task::spawn_blocking(move || look(&path)).await.ok()?.ok()? {
+            Look::Whole(file) => return parse(&file),
+            Look::Half(bytes, since) => (bytes, since),
+        };
+        let now = Instant::now();
+        if before.as_ref() != Some(&half) {
+            (before, changed) = (Some(half), now);
         }
-        if Instant::now() >= end {
+        if now >= changed + READ_AGAIN || now >= start + READ_AGAIN_IN_ALL {
             return None;
         }
         tokio::time::sleep(READ_PAUSE).await;
+    }
+}
+
+/// What a look at a file shows.
+enum Look {
+    Whole(File),
+    /// What there is of it, and since when.
+    Half(Vec<u8>, Option<SystemTime>),
+}
+
+/// Looks at a file, some times where it isn't whole.
+fn look(path: &Path) -> io::Result<Look> {
+    let mut left = READS_AT_ONCE;
+    loop {
+        let bytes = fs::read(path)?;
+        left -= 1;
+        match File::parse(&bytes) {
+            Some(file) => return Ok(Look::Whole(file)),
+            None if left > 0 => {}
+            None => {
+                let since = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+                return Ok(Look::Half(bytes, since));
+            }
+        }
     }
 }
 
@@ -105,7 +147,7 @@ pub(crate) async fn write(path: &Path, file: &Value) -> Result<(), StoreError> {
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = make_folder(path)?;
     // `tempfile` makes files that only their owner may read.
-    let mut file = tempfile::Builder::new().prefix(".ssoinv-").suffix(".tmp").tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).suffix(UNFINISHED_END).tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_data()?;
     file.persist(path)?;
@@ -132,17 +174,41 @@ pub(crate) async fn remove<T>(
     let mut removed = Vec::new();
     for path in json_files(folder).await? {
         let Some(found) = read(&path, &wanted).await else { continue };
-        match tokio::fs::remove_file(&path).await {
-            Ok(()) => removed.push(found),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(StoreError::Io { path, source }),
+        if remove_file(&path).await? {
+            removed.push(found);
         }
     }
     Ok(removed)
 }
 
+/// Removes the files of a folder that were never finished. Who is just writing one fails, as where it can't write.
+pub(crate) async fn sweep(folder: &Path) -> Result<(), StoreError> {
+    let unfinished = |path: &Path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with(UNFINISHED) && name.ends_with(UNFINISHED_END))
+    };
+    for path in files(folder, unfinished).await? {
+        remove_file(&path).await?;
+    }
+    Ok(())
+}
+
+/// Removes a file, and tells whether it was there.
+pub(crate) async fn remove_file(path: &Path) -> Result<bool, StoreError> {
+    match tokio::fs::remove_file(path).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(StoreError::Io { path: path.to_owned(), source }),
+    }
+}
+
 /// The files of a folder that end in `.json`, in the order of their names; none where there is no folder.
 pub(crate) async fn json_files(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    files(folder, |path| path.extension().is_some_and(|ending| ending == "json")).await
+}
+
+/// The files of a folder that are wanted, in the order of their names; none where there is no folder.
+async fn files(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, StoreError> {
     let failed = |source| StoreError::Io { path: folder.to_owned(), source };
     let mut entries = match tokio::fs::read_dir(folder).await {
         Ok(entries) => entries,
@@ -152,7 +218,7 @@ pub(crate) async fn json_files(folder: &Path) -> Result<Vec<PathBuf>, StoreError
     let mut files = Vec::new();
     while let Some(entry) = entries.next_entry().await.map_err(failed)? {
         let path = entry.path();
-        if path.extension().is_some_and(|ending| ending == "json") {
+        if wanted(&path) {
             files.push(path);
         }
     }
@@ -223,8 +289,17 @@ pub(crate) fn python_json(text: &str) -> String {
     out + "\""
 }
 
+/// The end of the year 9999, in Unix seconds: no tool reads what comes later (RFC 3339 has four digits).
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// A moment that a service gives in Unix seconds.
+pub(crate) fn of_unix_seconds(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_SECOND))
+}
+
 /// A time as botocore writes it: `2026-01-02T03:04:05Z`.
 pub(crate) fn timestamp(time: SystemTime) -> String {
+    let time = time.min(of_unix_seconds(LAST_SECOND));
     DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
@@ -241,8 +316,6 @@ pub(crate) fn parse_time(text: &str) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
-
     use serde_json::json;
 
     use super::*;
@@ -266,6 +339,10 @@ mod tests {
             assert_eq!(parse_time(bad), None, "{bad}");
         }
         assert_eq!(timestamp(at(1_767_323_045)), "2026-01-02T03:04:05Z");
+        // What a service may give: later than any tool could read.
+        for late in [at(253_402_300_800), at(i64::MAX.unsigned_abs())] {
+            assert_eq!(timestamp(late), "9999-12-31T23:59:59Z");
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -283,6 +360,32 @@ mod tests {
             write(&path, &json!({"key": "whole"})).await.unwrap();
         });
         assert_eq!(found.as_deref(), Some("whole"), "the other half came in the meantime");
+    }
+
+    /// Whoever writes all the time leaves a file half there whenever it is looked at, for longer than a write takes.
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_changes_is_read_again_for_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.json");
+        let key = |file: &File| file.text("key").map(str::to_owned);
+        let writes = async |times: usize| {
+            for length in (0..times).map(|time| time % 5) {
+                fs::write(&path, &br#"{"key""#[..length]).unwrap();
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        };
+        fs::write(&path, "").unwrap();
+        let (found, ()) = tokio::join!(read(&path, key), async {
+            writes(10).await;
+            write(&path, &json!({"key": "whole"})).await.unwrap();
+        });
+        assert_eq!(found.as_deref(), Some("whole"));
+
+        let start = Instant::now();
+        fs::write(&path, "").unwrap();
+        let (found, ()) =
+            tokio::join!(async { (read(&path, key).await, start.elapsed().as_secs()) }, writes(40));
+        assert_eq!(found, (None, 10), "not for ever");
     }
 
     #[tokio::test(start_paused = true)]

@@ -39,6 +39,8 @@ pub const DNS_FAILED: &str = "DnsFailed";
 pub const CONNECT_FAILED: &str = "ConnectionFailed";
 /// The code of a server whose certificate isn't trusted.
 pub const CERTIFICATE_REFUSED: &str = "CertificateRefused";
+/// The code of a server whose certificate is not yet valid, or no more, by this machine's clock.
+pub const CERTIFICATE_NOT_VALID_NOW: &str = "CertificateNotValidNow";
 /// The code of a connection that broke before the whole answer was there.
 pub const CONNECTION_LOST: &str = "ConnectionLost";
 /// The code of a call that could not be sent at all.
@@ -341,12 +343,13 @@ fn retry_after(millis: Option<&str>, standard: Option<&str>, answered: SystemTim
     wait.map(|wait| wait.min(LONGEST_WAIT))
 }
 
-fn http_date(text: &str) -> Option<SystemTime> {
+pub(crate) fn http_date(text: &str) -> Option<SystemTime> {
     let date = DateTime::from_str(text.trim(), Format::HttpDate).ok()?;
     UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(date.secs()).ok()?))
 }
 
-fn seconds_ahead(now: SystemTime, date: SystemTime) -> i64 {
+/// By how many seconds `now` is after `date`.
+pub(crate) fn seconds_ahead(now: SystemTime, date: SystemTime) -> i64 {
     let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
     now.duration_since(date).map_or_else(|behind| -seconds(behind.duration()), seconds)
 }
@@ -410,8 +413,14 @@ fn undelivered(context: &DispatchFailure) -> Failure {
     }
     match find::<rustls::Error>(error) {
         // The next attempt would see the same certificate.
-        Some(rustls::Error::InvalidCertificate(_)) => {
-            return Failure::new(FailureKind::Unreachable, text).with_code(CERTIFICATE_REFUSED);
+        Some(rustls::Error::InvalidCertificate(reason)) => {
+            let (code, text) = if is_about_the_time(reason) {
+                let text = format!("by this machine's clock the certificate is too old or too new: {text}");
+                (CERTIFICATE_NOT_VALID_NOW, text)
+            } else {
+                (CERTIFICATE_REFUSED, text)
+            };
+            return Failure::new(FailureKind::Unreachable, text).with_code(code);
         }
         Some(_) => return unreachable(CONNECT_FAILED, text),
         None => {}
@@ -428,6 +437,12 @@ fn undelivered(context: &DispatchFailure) -> Failure {
     }
     // No endpoint, no credentials, no signature: it never left, and never will.
     Failure::new(FailureKind::Failed, text).with_code(REQUEST_FAILED)
+}
+
+/// Whether another clock would take the certificate.
+fn is_about_the_time(reason: &rustls::CertificateError) -> bool {
+    use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    matches!(reason, Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. })
 }
 
 fn unreachable(code: &str, text: String) -> Failure {

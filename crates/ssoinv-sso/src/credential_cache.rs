@@ -3,7 +3,7 @@
 //!
 //! Names and contents are those of botocore's `SSOCredentialFetcher`. A file is found by session, account and role alone
 //! and doesn't say whose portal gave it; [`crate::credentials`] looks here only for a session whose token isn't
-//! another's. How such files are read and written: [`crate::cache_file`].
+//! another's. How such files are read and written: `cache_file.rs`.
 
 use std::path::{Path, PathBuf};
 
@@ -67,10 +67,11 @@ impl CredentialCache {
     }
 
     /// Removes all credentials that single sign-on gave, as `aws sso logout` does: the files don't tell of which session
-    /// they are. Answers how many there were.
+    /// they are; and what killed processes left. Answers how many there were.
     pub async fn remove_all(&self) -> Result<usize, StoreError> {
         let Some(folder) = &self.folder else { return Ok(0) };
         let is_of_sso = |file: &File| (file.text("ProviderType") == Some(SSO)).then_some(());
+        cache_file::sweep(folder).await?;
         cache_file::remove(folder, is_of_sso).await.map(|removed| removed.len())
     }
 

@@ -29,7 +29,7 @@ use crate::login::oidc::lasts;
 use crate::organizations::{self, Member};
 use crate::portal::{Account, Portal};
 use crate::profile::{
-    AssumeRole, CredentialSource, Machine, Profile, RoleArn, RoleSource, Service, SsoRole, SsoSession,
+    AssumeRole, Base, CredentialSource, Machine, Profile, RoleArn, RoleSource, Service, SsoRole, SsoSession,
 };
 use crate::session::{Session, SessionKey, SsoContext, misconfigured};
 use crate::sts::Sts;
@@ -192,6 +192,17 @@ impl CredentialStore {
         }
     }
 
+    /// Whether the role credentials that a profile rests on need not be asked for, since good ones are in the cache.
+    pub async fn has_cached(&self, profile: &Profile) -> bool {
+        let Base::Credentials(CredentialSource::Sso(role)) = profile.credentials.chain().1 else {
+            return false;
+        };
+        match self.signed_in(&role.session, Some(profile)) {
+            Ok(signed_in) => self.cached(role, &signed_in, None).await.is_some(),
+            Err(_) => false,
+        }
+    }
+
     /// Whose credentials a profile's are: from the files where they tell, else from GetCallerIdentity.
     ///
     /// # Errors
@@ -315,6 +326,11 @@ impl CredentialStore {
     /// The token of a sign-in, which its profile says where to get.
     pub fn tokens(&self, sso: &Arc<SsoSession>, profile: Option<&Profile>) -> Result<TokenSource, Failure> {
         Ok(self.signed_in(sso, profile)?.tokens.clone())
+    }
+
+    /// The portal of a sign-in, which its profile says where to call.
+    pub fn portal(&self, sso: &Arc<SsoSession>, profile: Option<&Profile>) -> Result<Portal, Failure> {
+        Ok(self.signed_in(sso, profile)?.portal.clone())
     }
 
     /// The sign-in of a profile, made when it is first asked for.
@@ -651,5 +667,37 @@ fn usable(profile: &Profile) -> Result<(), Failure> {
     match profile.blocker(false) {
         Some(problem) => Err(misconfigured(&format!("{:?}", problem.kind), problem.message.clone())),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classify::INVALID_ANSWER;
+    use crate::http::Timeouts;
+    use crate::testing::{canned, clock, context, session};
+    use crate::token_cache::{CachedToken, TokenCache};
+
+    /// Its first page would be taken for the whole list.
+    #[tokio::test]
+    async fn a_list_of_accounts_that_goes_in_a_circle_is_none() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (sso, cache) = (session().sso, TokenCache::new(Some(home.path())));
+        let token = CachedToken {
+            access_token: Secret::new("token"),
+            expires_at: clock().now() + Duration::from_hours(1),
+            refresh_token: None,
+            client: None,
+        };
+        let lock = cache.lock(&sso).await.expect("a lock");
+        cache.store_token(&sso, &token, &lock).await.expect("written");
+
+        let body = r#"{"accountList":[{"accountId":"111122223333"}],"nextToken":"again"}"#;
+        let context = context(canned((200, &[], body.to_owned())), Timeouts::default());
+        let context = SsoContext { home: Some(home.path().to_owned()), ..(*context).clone() };
+        let store = CredentialStore::new(Arc::new(context));
+        let signed_in = store.signed_in(&sso, None).expect("a place");
+        let failure = signed_in.list().await.expect_err("not the whole list");
+        assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{failure:?}");
     }
 }

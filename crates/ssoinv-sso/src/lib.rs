@@ -1,9 +1,12 @@
 //! Station 3: a profile becomes one token a sign-in, and (account, role) becomes role credentials.
 //!
 //! [`profile`] says what the files hold; [`session`] and [`token`] keep one token for each sso-session; [`portal`] and
-//! [`credentials`] turn it into keys. Both are shared with the AWS CLI, through [`token_cache`] and [`credential_cache`]. Every call goes through
-//! [`attempt`], the one retry loop; what an error means, [`classify`] says; an answer in XML must be whole
-//! ([`whole_xml`]). `ssoinv-aws` uses these three for the services too.
+//! [`credentials`] turn it into keys. Both are shared with the AWS CLI, through [`token_cache`] and
+//! [`credential_cache`]; [`sign_out`] ends them. [`organizations`] says which accounts there are, where there is no
+//! portal to ask; [`config_edit`] changes the config file.
+//!
+//! Every call goes through [`attempt`], the one retry loop; what an error means, [`classify`] says; an answer in XML
+//! must be whole ([`whole_xml`]). `ssoinv-aws` uses these three for the services too.
 
 pub mod attempt;
 pub mod aws_ini;

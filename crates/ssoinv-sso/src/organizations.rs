@@ -4,6 +4,7 @@
 //! The service allows few calls a second (a burst of 13, then 8; "Quotas for AWS Organizations"), so they take turns at
 //! its pace. A page may be empty and yet not be the last.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -45,7 +46,7 @@ pub(crate) async fn members(
     let client = aws_sdk_organizations::Client::new(&config.build());
     let turnstile = Turnstile::new(PACE);
     let mut members = Vec::new();
-    let mut next: Option<String> = None;
+    let (mut next, mut seen) = (None::<String>, HashSet::new());
     loop {
         let from = next.as_deref();
         let page = attempt::call(&turnstile, None, context.retry, context.retrying(), || async {
@@ -53,19 +54,16 @@ pub(crate) async fn members(
             let page = call.send().await.map_err(|error| told(classify(&error, &context.clock)))?;
             let accounts =
                 page.accounts.ok_or_else(|| invalid_answer("the answer of ListAccounts has no list"))?;
+            let accounts = accounts.iter().map(member).collect::<Result<Vec<_>, _>>()?;
             Ok((accounts, page.next_token.filter(|token| !token.is_empty())))
         });
         let (accounts, following) = page.await.0?;
-        for account in &accounts {
-            members.push(member(account)?);
+        members.extend(accounts);
+        let Some(following) = following else { return Ok(members) };
+        if !seen.insert(following.clone()) {
+            return Err(invalid_answer("the pages of ListAccounts go in a circle"));
         }
-        if following.is_none() {
-            return Ok(members);
-        }
-        if following == next {
-            return Err(invalid_answer("ListAccounts gives the same page again and again"));
-        }
-        next = following;
+        next = Some(following);
     }
 }
 
@@ -87,4 +85,58 @@ fn member(account: &Account) -> Result<Member, Failure> {
         (None, None) => true,
     };
     Ok(Member { id, name: account.name().filter(|name| !name.is_empty()).map(Arc::from), active })
+}
+
+#[cfg(test)]
+mod tests {
+    use ssoinv_core::secret::Secret;
+
+    use super::*;
+    use crate::classify::INVALID_ANSWER;
+    use crate::http::Timeouts;
+    use crate::testing::{canned, context, place};
+
+    async fn listed(body: &str) -> Result<Vec<Member>, Failure> {
+        let keys = RoleCredentials {
+            access_key_id: "AKIDEXAMPLE".to_owned(),
+            secret_access_key: Secret::new("secret"),
+            session_token: None,
+            expires_at: None,
+            caller_arn: None,
+        };
+        let context = context(canned((200, &[], body.to_owned())), Timeouts::default());
+        members(&keys, &place(None), &context).await
+    }
+
+    #[tokio::test]
+    async fn state_goes_before_status() {
+        let body = r#"{"Accounts":[
+            {"Id":"011111111111","Name":"hub","Status":"ACTIVE"},
+            {"Id":"022222222222","Status":"ACTIVE","State":"PENDING_CLOSURE"},
+            {"Id":"033333333333","Status":"SUSPENDED"},
+            {"Id":"044444444444","State":"ACTIVE"},
+            {"Id":"055555555555"}
+        ]}"#;
+        let members = listed(body).await.expect("whole");
+        let active: Vec<&str> =
+            members.iter().filter(|member| member.active).map(|member| member.id.as_str()).collect();
+        assert_eq!(active, ["011111111111", "044444444444", "055555555555"]);
+        assert_eq!((members.len(), members[0].name.as_deref()), (5, Some("hub")));
+    }
+
+    /// An account that vanishes would be taken for one that isn't there.
+    #[tokio::test]
+    async fn no_account_is_left_out_of_the_list() {
+        for body in [
+            "{}",
+            r#"{"Accounts":null}"#,
+            r#"{"Accounts":[{"Id":"011111111111"},{"Id":"11111111111"}]}"#,
+            r#"{"Accounts":[{"Id":"011111111111"},{"Name":"prod"}]}"#,
+            // Each page says that this one follows.
+            r#"{"Accounts":[{"Id":"011111111111"}],"NextToken":"again"}"#,
+        ] {
+            let failure = listed(body).await.expect_err(body);
+            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{body}: {failure:?}");
+        }
+    }
 }

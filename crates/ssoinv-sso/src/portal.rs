@@ -3,24 +3,30 @@
 //! One turnstile serves all calls to the portal of a region, since AWS counts them together. A 401 comes back with
 //! [`Remedy::Renew`]: [`crate::token`] finds out whether the token has ended. A 429 never means that.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use ssoinv_core::clock::Clock;
 use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 use ssoinv_core::scope::AccountId;
 use ssoinv_core::secret::Secret;
 
 use crate::attempt::{self, Turnstile};
-use crate::classify::{INVALID_ANSWER, classify, invalid_answer};
+use crate::classify::{INVALID_ANSWER, classify, http_date, invalid_answer, seconds_ahead};
 use crate::credentials::RoleCredentials;
 use crate::http::Place;
 use crate::session::SsoContext;
 
-/// The most accounts that a page may have; more is refused.
-const PAGE: i32 = 100;
+/// The most accounts, or roles, that a page may have; more is refused.
+pub const PAGE: u8 = 100;
 
 /// An account that the sign-in reaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +37,15 @@ pub struct Account {
     pub name: Option<Arc<str>>,
     /// The address of its root user.
     pub email: Option<Arc<str>>,
+}
+
+/// What the portal says to a token, and what time it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Whether it takes the token, or why it doesn't say. Without a token it is `false`: somebody answered.
+    pub accepts: Result<bool, Failure>,
+    /// By how many seconds this machine's clock is ahead of the answer's `Date`, where there was one.
+    pub clock_ahead: Option<i64>,
 }
 
 /// The portal of one session.
@@ -70,7 +85,7 @@ impl Portal {
                 failure
             })?;
             answer.role_credentials.and_then(whole).ok_or_else(|| {
-                invalid_answer("the answer of GetRoleCredentials lacks a key")
+                invalid_answer("the answer of GetRoleCredentials holds no credentials, or not all of them")
             })
         });
         answer.await
@@ -86,29 +101,24 @@ impl Portal {
     }
 
     /// ListAccounts, one page: the accounts, and the token of the next page.
+    ///
+    /// # Errors
+    /// What the portal says; [`INVALID_ANSWER`] where the page has no list, or an account without an ID.
     pub async fn accounts(
         &self,
         token: &Secret,
         next: Option<&str>,
     ) -> Result<(Vec<Account>, Option<String>), Failure> {
         let answer = self.call(|| async {
-            let call = self.client.list_accounts().access_token(token.reveal()).max_results(PAGE);
-            call.set_next_token(next.map(str::to_owned)).send().await.map_err(|error| self.failure(&error))
+            let call = self.client.list_accounts().access_token(token.reveal()).max_results(PAGE.into());
+            let call = call.set_next_token(next.map(str::to_owned));
+            let page = call.send().await.map_err(|error| self.failure(&error))?;
+            let accounts =
+                page.account_list.ok_or_else(|| invalid_answer("the answer of ListAccounts has no list"))?;
+            let accounts = accounts.into_iter().map(account).collect::<Result<Vec<_>, _>>()?;
+            Ok((accounts, page.next_token.filter(|token| !token.is_empty())))
         });
-        let answer = answer.await?;
-        let account = |account: aws_sdk_sso::types::AccountInfo| {
-            Some(Account {
-                id: account.account_id?.parse().ok()?,
-                name: account.account_name.filter(|name| !name.is_empty()).map(Arc::from),
-                email: account.email_address.filter(|email| !email.is_empty()).map(Arc::from),
-            })
-        };
-        let accounts = answer.account_list.and_then(|list| list.into_iter().map(account).collect());
-        // An account that isn't told would never be missed.
-        let accounts = accounts.ok_or_else(|| {
-            invalid_answer("the answer of ListAccounts lacks its list, or an account in it lacks its ID")
-        });
-        Ok((accounts?, answer.next_token.filter(|token| !token.is_empty())))
+        answer.await
     }
 
     /// ListAccountRoles, one page: the names of the roles, and the token of the next page. It may list a role that
@@ -120,21 +130,23 @@ impl Portal {
         next: Option<&str>,
     ) -> Result<(Vec<String>, Option<String>), Failure> {
         let answer = self.ask_once_more(|| async {
-            let call = self.client.list_account_roles().access_token(token.reveal()).max_results(PAGE);
+            let call = self.client.list_account_roles().access_token(token.reveal()).max_results(PAGE.into());
             let call = call.account_id(account.as_str()).set_next_token(next.map(str::to_owned));
-            call.send().await.map_err(|error| {
+            let page = call.send().await.map_err(|error| {
                 let failure = self.failure(&error);
                 if is_forbidden(&failure) {
                     return Failure { kind: FailureKind::Denied, ..failure };
                 }
                 failure
-            })
+            })?;
+            let roles =
+                page.role_list.ok_or_else(|| invalid_answer("the answer of ListAccountRoles has no list"))?;
+            let name = |role: aws_sdk_sso::types::RoleInfo| role.role_name.filter(|name| !name.is_empty());
+            let roles = roles.into_iter().map(name).collect::<Option<Vec<_>>>();
+            let roles = roles.ok_or_else(|| invalid_answer("a role of ListAccountRoles has no name"))?;
+            Ok((roles, page.next_token.filter(|token| !token.is_empty())))
         });
-        let answer = answer.await?;
-        let roles = answer.role_list.and_then(|list| list.into_iter().map(|role| role.role_name).collect());
-        let roles = roles
-            .ok_or_else(|| invalid_answer("the answer of ListAccountRoles lacks its list, or a name in it"));
-        Ok((roles?, answer.next_token.filter(|token| !token.is_empty())))
+        answer.await
     }
 
     /// Whether the portal takes a token, asked with the smallest call.
@@ -142,17 +154,27 @@ impl Portal {
     /// # Errors
     /// Where no answer says so: a limit, the network, a server's error.
     pub(crate) async fn accepts(&self, token: &Secret) -> Result<bool, Failure> {
+        self.probe(Some(token)).await.accepts
+    }
+
+    /// Asks the smallest call with a token, or with none, which the portal refuses. Changes nothing.
+    pub async fn probe(&self, token: Option<&Secret>) -> Probe {
+        let date = DateHeader { clock: self.context.clock.clone(), ahead: Arc::default() };
         let answer = self.call(|| async {
-            let call = self.client.list_accounts().access_token(token.reveal()).max_results(1);
+            let call =
+                self.client.list_accounts().set_access_token(token.map(|token| token.reveal().to_owned()));
+            let call = call.max_results(1).customize().interceptor(date.clone());
             call.send().await.map_err(|error| self.failure(&error))
         });
-        match answer.await {
+        let accepts = match answer.await {
             Ok(_) => Ok(true),
             Err(Failure { remedy: Remedy::Renew, .. }) => Ok(false),
             // It was let in, and then refused something else.
-            Err(failure) if is_forbidden(&failure) => Ok(true),
+            Err(failure) if is_forbidden(&failure) => Ok(token.is_some()),
             Err(failure) => Err(failure),
-        }
+        };
+        let ahead = *date.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        Probe { accepts, clock_ahead: ahead }
     }
 
     /// A call whose refusal is asked once more, since a 403 can be transient (aws-cli #7871).
@@ -192,18 +214,54 @@ impl Portal {
     }
 }
 
+/// Notes how far this machine's clock is ahead of an answer's `Date` (RFC 9110, section 6.6.1).
+#[derive(Clone, Debug)]
+struct DateHeader {
+    clock: Clock,
+    ahead: Arc<Mutex<Option<i64>>>,
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for DateHeader {
+    fn name(&self) -> &'static str {
+        "DateHeader"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(date) = context.response().headers().get("date").and_then(http_date) {
+            let ahead = seconds_ahead(self.clock.now(), date);
+            *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+        }
+        Ok(())
+    }
+}
+
 /// `ForbiddenException` isn't in the service's model.
 fn is_forbidden(failure: &Failure) -> bool {
     matches!(failure.code.as_deref(), Some("ForbiddenException" | "HTTP403"))
 }
 
+/// An account of a list. One whose ID can't be read must not be left out: it would be taken for one that isn't there.
+fn account(listed: aws_sdk_sso::types::AccountInfo) -> Result<Account, Failure> {
+    let id = listed.account_id.and_then(|id| id.parse().ok());
+    let id = id.ok_or_else(|| invalid_answer("an account of ListAccounts has no ID of twelve digits"))?;
+    let text = |text: Option<String>| text.filter(|text| !text.is_empty()).map(Arc::from);
+    Ok(Account { id, name: text(listed.account_name), email: text(listed.email_address) })
+}
+
 /// The credentials, where no part is missing.
 fn whole(given: aws_sdk_sso::types::RoleCredentials) -> Option<RoleCredentials> {
+    let text = |text: Option<String>| text.filter(|text| !text.is_empty());
     Some(RoleCredentials {
-        access_key_id: given.access_key_id?,
-        secret_access_key: Secret::new(given.secret_access_key?),
-        session_token: Some(Secret::new(given.session_token?)),
-        expires_at: of_millis(given.expiration),
+        access_key_id: text(given.access_key_id)?,
+        secret_access_key: Secret::new(text(given.secret_access_key)?),
+        session_token: Some(Secret::new(text(given.session_token)?)),
+        expires_at: Some(of_millis(given.expiration)?),
         caller_arn: None,
     })
 }
@@ -264,6 +322,59 @@ mod tests {
             let says_role =
                 failure.message.starts_with("no access to role `Audit` in account `111122223333`");
             assert_eq!(says_role, kind == Denied, "{failure:?}");
+        }
+    }
+
+    /// An account that vanishes would be taken for one that isn't there.
+    #[tokio::test]
+    async fn no_account_is_left_out_of_a_list() {
+        let listed = async |body: &str| {
+            let portal = portal((200, &[], body.to_owned()));
+            portal.accounts(&Secret::new("token"), None).await
+        };
+        let whole =
+            r#"{"accountList":[{"accountId":"012345678901","accountName":"prod","emailAddress":""}]}"#;
+        let (accounts, next) = listed(whole).await.expect("whole");
+        let [account] = accounts.as_slice() else { panic!("{accounts:?}") };
+        assert_eq!((account.id.as_str(), account.name.as_deref()), ("012345678901", Some("prod")));
+        assert_eq!((account.email.as_deref(), next), (None, None));
+        assert_eq!(
+            listed(r#"{"accountList":[],"nextToken":"2"}"#).await,
+            Ok((Vec::new(), Some("2".to_owned())))
+        );
+        for body in [
+            "{}",
+            r#"{"accountList":null}"#,
+            r#"{"accountList":[{"accountId":"111122223333"},{"accountId":"1111222233"}]}"#,
+            r#"{"accountList":[{"accountId":"111122223333"},{"accountName":"prod"}]}"#,
+        ] {
+            let failure = listed(body).await.expect_err(body);
+            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{body}: {failure:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn credentials_are_all_there_or_none() {
+        const KEYS: &str = r#"{"roleCredentials":{"accessKeyId":"ASIA1","secretAccessKey":"secret","sessionToken":"token",
+            "expiration":1782864000000}}"#;
+        let given = async |body: String| {
+            let account = "111122223333".parse().expect("an account's ID");
+            portal((200, &[], body)).role_credentials(&Secret::new("token"), account, "Audit").await
+        };
+        assert_eq!(given(KEYS.to_owned()).await.expect("whole").access_key_id, "ASIA1");
+        for (part, other) in [
+            ("accessKeyId", "other"),
+            ("secretAccessKey", "other"),
+            ("sessionToken", "other"),
+            ("expiration", "other"),
+            ("ASIA1", ""),
+            ("secret\"", "\""),
+            ("token\"", "\""),
+            ("1782864000000", "0"),
+            ("1782864000000", "-1"),
+        ] {
+            let failure = given(KEYS.replace(part, other)).await.expect_err(part);
+            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{part}: {failure:?}");
         }
     }
 }

@@ -60,6 +60,9 @@ pub struct SsoContext {
     pub portal_pace: PaceLimits,
     /// What all clients have in common.
     pub sdk: Sdk,
+    /// Whether a token may be refreshed, which ends the refresh token in the shared cache. Without it the tokens that
+    /// are there are used as they are, and no file is written.
+    pub refresh_tokens: bool,
     /// Whether `credential_process` may be run.
     pub run_processes: bool,
     /// Whether role credentials are shared with the AWS CLI through its cache.

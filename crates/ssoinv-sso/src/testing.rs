@@ -1,6 +1,7 @@
 //! Answers that are written in the test, and what calls need besides.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -15,8 +16,8 @@ use ssoinv_core::event::Events;
 use ssoinv_core::retry::RetryPolicy;
 
 use crate::http::{Place, Sdk, Timeouts, client};
-use crate::profile::Env;
-use crate::session::{Flow, Interaction, SsoContext};
+use crate::profile::{Env, Location, SsoSession};
+use crate::session::{Flow, Interaction, Session, SsoContext};
 
 /// An answer: status, headers, body.
 pub(crate) type Canned = (u16, &'static [(&'static str, &'static str)], String);
@@ -67,6 +68,7 @@ pub(crate) fn context(http: SharedHttpClient, timeouts: Timeouts) -> Arc<SsoCont
         flow: Flow::DeviceCode,
         retry: RetryPolicy { max_attempts: 1, throttle_budget: Duration::ZERO },
         sdk: Sdk::new(http, &clock(), timeouts),
+        refresh_tokens: true,
         run_processes: false,
         credential_cache: false,
         portal_pace: ssoinv_core::pace::PaceLimits::PORTAL,
@@ -81,4 +83,20 @@ pub(crate) fn place(endpoint: Option<&str>) -> Place {
         use_fips: false,
         use_dual_stack: false,
     }
+}
+
+/// sso-session `corp` in Ireland.
+pub(crate) fn session() -> Session {
+    let at = Location { file: Path::new("config").into(), line: 1 };
+    let sso = SsoSession {
+        name: Some("corp".to_owned()),
+        start_url: "https://corp.awsapps.com/start".to_owned(),
+        start_url_at: at.clone(),
+        sso_region: "eu-west-1".to_owned(),
+        sso_region_at: at.clone(),
+        scopes: vec!["sso:account:access".to_owned()],
+        location: at,
+    };
+    let (label, place) = (sso.cache_key().into(), place(None));
+    Session { sso: Arc::new(sso), label, oidc: place.clone(), portal: place }
 }

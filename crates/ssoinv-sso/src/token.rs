@@ -369,7 +369,8 @@ impl Inner {
     fn refreshes(&self, token: &CachedToken) -> bool {
         let now = self.context.clock.now();
         let registered = |client: &Client| lasts(client.expires_at, now, Duration::ZERO);
-        token.refresh_token.is_some()
+        self.context.refresh_tokens
+            && token.refresh_token.is_some()
             && token.client.as_ref().is_some_and(registered)
             && !self.session.sso.is_legacy()
     }

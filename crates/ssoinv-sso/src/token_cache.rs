@@ -1,7 +1,7 @@
 //! `~/.aws/sso/cache`, shared with the AWS CLI and the SDKs: tokens and client registrations, one JSON file each.
 //!
 //! Names and contents are botocore's, so that the AWS CLI uses what is written here at once, and the other way round.
-//! How such files are read and written is in [`crate::cache_file`]. Who uses it: [`crate::token`] and the sign-in.
+//! How such files are read and written is in `cache_file.rs`. Who uses it: [`crate::token`] and the sign-in.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -63,6 +63,46 @@ impl StoredToken {
     pub fn is_of(&self, session: &SsoSession) -> bool {
         difference(self.start_url.as_deref(), self.region.as_deref(), session).is_none()
     }
+}
+
+/// What lies where a session's token should be, for who looks into why there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenFile {
+    /// There is no home directory.
+    NoHome,
+    /// Nothing.
+    Missing {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// Something that can't be read.
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Something that isn't a JSON object, nor becomes one in a moment.
+    Broken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A JSON object that lacks what a token needs.
+    Incomplete {
+        /// The file.
+        path: PathBuf,
+        /// The key that is missing, empty or no time.
+        key: &'static str,
+    },
+    /// A token, expired or not.
+    Token {
+        /// The token, with what its file says of it.
+        stored: StoredToken,
+        /// In what it belongs to another session, if it does: then it is never sent anywhere for this one.
+        difference: Option<String>,
+        /// The permission bits of the file, where the system has such.
+        mode: Option<u32>,
+    },
 }
 
 /// The flow that a client is registered for (RFC 6749, section 4.1; RFC 8628).
@@ -132,14 +172,41 @@ impl TokenCache {
         stored(self.token_path(session)?).await
     }
 
+    /// Looks closely at what lies where a session's token should be.
+    pub async fn examine(&self, session: &SsoSession) -> TokenFile {
+        let Some(path) = self.token_path(session) else { return TokenFile::NoHome };
+        match tokio::fs::read(&path).await {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return TokenFile::Missing { path },
+            Err(error) => return TokenFile::Unreadable { path, reason: error.to_string() },
+        }
+        let mode = mode(&path).await;
+        let found = read(&path, |file| {
+            let Some(token) = CachedToken::from_file(file) else {
+                let key = if file.text("accessToken").is_none() { "accessToken" } else { "expiresAt" };
+                return Some(TokenFile::Incomplete { path: path.clone(), key });
+            };
+            let text = |key| file.text(key).map(str::to_owned);
+            let (start_url, region) = (text("startUrl"), text("region"));
+            let difference = difference(start_url.as_deref(), region.as_deref(), session);
+            let stored = StoredToken { path: path.clone(), start_url, region, token };
+            Some(TokenFile::Token { stored, difference, mode })
+        });
+        let found = found.await;
+        found.unwrap_or(TokenFile::Broken { path })
+    }
+
     /// Removes a token.
     pub(crate) async fn remove(&self, stored: &StoredToken) -> Result<(), StoreError> {
         let _lock = cache_file::lock(&stored.path).await?;
-        match tokio::fs::remove_file(&stored.path).await {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(StoreError::Io { path: stored.path.clone(), source })
-            }
-            _ => Ok(()),
+        cache_file::remove_file(&stored.path).await.map(|_| ())
+    }
+
+    /// Removes what processes left here that were killed in the middle of a write: each may hold a token.
+    pub async fn sweep(&self) -> Result<(), StoreError> {
+        match &self.folder {
+            Some(folder) => cache_file::sweep(folder).await,
+            None => Ok(()),
         }
     }
 
@@ -173,11 +240,16 @@ impl TokenCache {
         cache_file::write(&path, &file).await
     }
 
-    /// Reads the client that was registered for a session and this flow.
+    /// Reads the client that was registered for a session and this flow; the AWS CLI's, too.
     pub async fn registration(&self, session: &SsoSession, grant: Grant) -> Option<Client> {
-        let path = self.folder.as_ref()?.join(registration_name(session));
+        let found = [self.client(session, grant, OWN).await, self.client(session, grant, SHARED).await];
+        found.into_iter().flatten().max_by_key(|client| client.expires_at)
+    }
+
+    async fn client(&self, session: &SsoSession, grant: Grant, tool: &str) -> Option<Client> {
+        let path = self.folder.as_ref()?.join(registration_name(session, tool));
         read(&path, |file| {
-            // One for the other flow stands in the same place. The AWS CLI notes no grants for device codes.
+            // The AWS CLI keeps both flows' in the same place, and notes no grants for device codes.
             let grants = file.value("grantTypes").and_then(Value::as_array);
             let with_code = grants.is_some_and(|grants| grants.iter().any(|grant| grant == CODE_GRANT));
             (with_code == (grant == Grant::AuthorizationCode)).then_some(Client {
@@ -208,7 +280,21 @@ impl TokenCache {
             file["grantTypes"] = json!([CODE_GRANT, REFRESH_GRANT]);
         }
         let folder = self.folder.as_ref().ok_or(StoreError::NoHome)?;
-        cache_file::write(&folder.join(registration_name(session)), &file).await
+        cache_file::write(&folder.join(registration_name(session, keeper(grant))), &file).await
+    }
+}
+
+/// The permission bits of a file, where the system has such.
+async fn mode(path: &Path) -> Option<u32> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        Some(tokio::fs::metadata(path).await.ok()?.permissions().mode() & 0o777)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
     }
 }
 
@@ -257,9 +343,24 @@ impl CachedToken {
     }
 }
 
+/// `tool` of the registrations that are shared with the AWS CLI.
+const SHARED: &str = "botocore";
+
+/// `tool` of those that aren't.
+const OWN: &str = "ssoinv";
+
+/// Where registrations for a flow are kept. The service takes no client for both flows, and AWS CLIs before 2.22 take
+/// what is in the shared place for a device code's, whatever its grants; so those for pages stay out of there.
+fn keeper(grant: Grant) -> &'static str {
+    match grant {
+        Grant::AuthorizationCode => OWN,
+        Grant::DeviceCode => SHARED,
+    }
+}
+
 /// The name of a registration's file: botocore's `_registration_cache_key`, the SHA-1 of Python's JSON for what the
 /// registration depends on.
-fn registration_name(session: &SsoSession) -> String {
+fn registration_name(session: &SsoSession, tool: &str) -> String {
     let scopes = registered_scopes(session).map_or_else(
         || "null".to_owned(),
         |scopes| {
@@ -268,9 +369,10 @@ fn registration_name(session: &SsoSession) -> String {
     );
     let name = session.name.as_deref().map_or_else(|| "null".to_owned(), python_json);
     file_name(&format!(
-        r#"{{"region": {}, "scopes": {scopes}, "session_name": {name}, "startUrl": {}, "tool": "botocore"}}"#,
+        r#"{{"region": {}, "scopes": {scopes}, "session_name": {name}, "startUrl": {}, "tool": {}}}"#,
         python_json(&session.sso_region),
         python_json(&session.start_url),
+        python_json(tool),
     ))
 }
 
@@ -326,15 +428,15 @@ mod tests {
             "89299b9a0529ad2f5a9f7b829db1b8f767e655cc.json"
         );
         assert_eq!(
-            registration_name(&session(Some("corp"), "https://corp.awsapps.com/start")),
+            registration_name(&session(Some("corp"), "https://corp.awsapps.com/start"), SHARED),
             "787ef34d0a944c01385765faa28b5e67d1c08f33.json"
         );
         assert_eq!(
-            registration_name(&session(Some("Größe \"😀\""), "https://corp.awsapps.com/start")),
+            registration_name(&session(Some("Größe \"😀\""), "https://corp.awsapps.com/start"), SHARED),
             "bddcc4d528b1f320a4715d7f4981014356ba834a.json"
         );
         assert_eq!(
-            registration_name(&session(None, "https://corp.awsapps.com/start")),
+            registration_name(&session(None, "https://corp.awsapps.com/start"), SHARED),
             "3a62fc7fd3ab838419eccab5b58d0124a95b510d.json"
         );
     }
@@ -385,6 +487,45 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_lies_in_a_tokens_place_is_told_apart() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = TokenCache::new(Some(home.path()));
+        let session = session(Some("corp"), "https://corp.awsapps.com/start");
+        let path = cache.token_path(&session).unwrap();
+        assert_eq!(TokenCache::new(None).examine(&session).await, TokenFile::NoHome);
+        assert_eq!(cache.examine(&session).await, TokenFile::Missing { path: path.clone() });
+
+        store(&cache, &session, &token()).await;
+        let TokenFile::Token { stored, difference, mode } = cache.examine(&session).await else {
+            panic!("no token")
+        };
+        assert_eq!((stored.token, difference), (token(), None));
+        assert_eq!(mode, cfg!(unix).then_some(0o600));
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("eu-west-1", "us-east-1")).unwrap();
+        let foreign = cache.examine(&session).await;
+        assert!(matches!(foreign, TokenFile::Token { difference: Some(_), .. }), "{foreign:?}");
+
+        for (text, key) in [
+            (r#"{"expiresAt": "2026-01-02T03:04:05Z"}"#, "accessToken"),
+            (r#"{"accessToken": "", "expiresAt": "2026-01-02T03:04:05Z"}"#, "accessToken"),
+            (r#"{"accessToken": "a", "expiresAt": "tomorrow"}"#, "expiresAt"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(cache.examine(&session).await, TokenFile::Incomplete { path: path.clone(), key });
+        }
+        for text in ["", r#"{"accessToken": "a""#, "[]"] {
+            std::fs::write(&path, text).unwrap();
+            tokio::time::pause();
+            assert_eq!(cache.examine(&session).await, TokenFile::Broken { path: path.clone() }, "{text}");
+            tokio::time::resume();
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(matches!(cache.examine(&session).await, TokenFile::Unreadable { .. }));
+    }
+
+    #[tokio::test]
     async fn keys_ignore_case() {
         let home = tempfile::tempdir().unwrap();
         let cache = TokenCache::new(Some(home.path()));
@@ -409,16 +550,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_registration_for_the_other_flow_does_not_count() {
+    async fn a_registration_serves_its_own_flow_and_stands_in_nobodys_way() {
         use Grant::{AuthorizationCode, DeviceCode};
         let home = tempfile::tempdir().unwrap();
         let cache = TokenCache::new(Some(home.path()));
         let session = session(Some("corp"), "https://corp.awsapps.com/start");
         let client = token().client.unwrap();
-        for (stored, other) in [(DeviceCode, AuthorizationCode), (AuthorizationCode, DeviceCode)] {
-            cache.store_registration(&session, &client, stored).await.unwrap();
-            assert_eq!(cache.registration(&session, stored).await, Some(client.clone()));
-            assert_eq!(cache.registration(&session, other).await, None);
-        }
+        let other = Client { id: "other".to_owned(), expires_at: at(1_776_000_000), ..client.clone() };
+        cache.store_registration(&session, &client, AuthorizationCode).await.unwrap();
+        assert_eq!(cache.registration(&session, AuthorizationCode).await, Some(client.clone()));
+        assert_eq!(cache.registration(&session, DeviceCode).await, None);
+        let shared = home.path().join(".aws/sso/cache").join(registration_name(&session, SHARED));
+        assert!(!shared.exists(), "an older AWS CLI would take it for a device code's");
+        cache.store_registration(&session, &other, DeviceCode).await.unwrap();
+        assert_eq!(cache.registration(&session, AuthorizationCode).await, Some(client.clone()));
+        assert_eq!(cache.registration(&session, DeviceCode).await, Some(other.clone()));
+
+        // What an AWS CLI from 2.22 on has registered for a page, the one that lasts longer.
+        let text = std::fs::read_to_string(&shared).unwrap();
+        let grants = r#", "grantTypes": ["authorization_code", "refresh_token"]}"#;
+        std::fs::write(&shared, text.trim_end().strip_suffix('}').unwrap().to_owned() + grants).unwrap();
+        assert_eq!(cache.registration(&session, AuthorizationCode).await, Some(other));
+        assert_eq!(cache.registration(&session, DeviceCode).await, None);
     }
 }

@@ -25,6 +25,21 @@ pub enum StoreError {
     /// Arrow refused rows, or what was read back isn't what was written.
     #[error("rows cannot be sorted or kept")]
     Rows(#[source] Arc<ArrowError>),
+    /// What a run has done can't be written down.
+    #[error("a record cannot be written: {0}")]
+    Record(String),
+    /// A run of this name is kept already.
+    #[error("there is a run `{0}` already")]
+    Taken(String),
+    /// No run of this name is kept.
+    #[error("there is no run `{0}`")]
+    NoRun(String),
+    /// The run's process lives.
+    #[error("run `{0}` is under way")]
+    UnderWay(String),
+    /// The run is another version's, which keeps it in another form.
+    #[error("run `{0}` was kept by another version")]
+    Foreign(String),
     /// A thread ended in the middle of writing rows to disk; they are lost with it.
     #[error("a thread ended while it wrote rows to disk")]
     Abandoned,

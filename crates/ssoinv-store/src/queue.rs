@@ -6,17 +6,22 @@
 //! being read. Whoever pushes the rows that are too many writes to disk itself, one thread at a time: no thread of our
 //! own is needed, errors come back to where a task can be ended, and a full memory slows down only those that fill it.
 //!
+//! The rows of a run that is kept all go to disk, when their task has ended: `keeper.rs`.
+//!
 //! Memory is what Arrow says that its arrays take. It may be exceeded by a page for each thread that pushes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::fmt;
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
 use ssoinv_core::rows::{RowStore, TaskId, TaskRows};
 
 use crate::error::StoreError;
+use crate::journal::{Place, Writer};
+use crate::keeper::{Kept, Note, Order};
 use crate::merge::{Merge, Sorted};
 use crate::run::RunFolder;
 use crate::segment::{Run, Segments};
@@ -26,45 +31,53 @@ const FAN_IN: usize = 32;
 
 /// The rows of one task that wait.
 #[derive(Debug, Default)]
-struct Held {
+pub(crate) struct Held {
     /// In memory, as they came.
     batches: Vec<RecordBatch>,
     /// What they take.
     bytes: usize,
     /// On disk, oldest first.
-    runs: Vec<Run>,
+    pub(crate) runs: Vec<Run>,
     /// Rows that were left out already.
-    duplicates: u64,
+    pub(crate) duplicates: u64,
     /// Whether somebody writes some of them to disk just now.
     busy: bool,
 }
 
 #[derive(Debug, Default)]
-struct State {
+pub(crate) struct State {
     /// Tasks that have ended and haven't been read: with rows, or without.
     ended: HashMap<TaskId, Option<u64>>,
     /// How many parts the slots have that haven't been passed, as far as that is known.
     parts: HashMap<usize, usize>,
     /// The buffers, by a number of their own: a task may begin anew.
-    held: HashMap<u64, Held>,
-    next_buffer: u64,
+    pub(crate) held: HashMap<u64, Held>,
+    pub(crate) next_buffer: u64,
     /// Memory of all rows that wait, in bytes.
     waiting: usize,
     /// No task will end any more.
     closed: bool,
     /// Nobody will read any more.
-    unread: bool,
+    pub(crate) unread: bool,
     /// Why rows can't be kept any more.
     failed: Option<StoreError>,
+    /// What to write down of tasks that are about to end, in a run that is kept.
+    pub(crate) notes: HashMap<TaskId, Note>,
+    /// Where their records are, once they have been written.
+    pub(crate) places: HashMap<TaskId, Place>,
+    /// Who writes; until the queue is closed.
+    pub(crate) keeper: Option<Sender<Order>>,
+    /// What the keeper leaves.
+    pub(crate) writer: Option<Writer>,
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     state: Mutex<State>,
     /// A task has ended, or isn't busy any more, or none will end.
-    changed: Condvar,
+    pub(crate) changed: Condvar,
     /// Taken before `state`, where both are.
-    disk: Mutex<Segments>,
+    pub(crate) disk: Mutex<Segments>,
     /// The most bytes that may wait in memory.
     limit: usize,
     slots: usize,
@@ -74,7 +87,8 @@ struct Shared {
 ///
 /// Dropping it closes the queue.
 pub struct RowQueue {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) kept: Option<Kept>,
 }
 
 /// Rows of one task that hasn't ended. Dropped instead of [finished](TaskBuffer::finish), its rows never were.
@@ -82,6 +96,7 @@ pub struct TaskBuffer {
     shared: Arc<Shared>,
     task: TaskId,
     id: u64,
+    finished: bool,
 }
 
 /// The reader's side: the rows of all tasks in the plan's order, those of a task sorted by
@@ -101,10 +116,14 @@ impl RowQueue {
     /// `folder`, which is made when that happens first.
     #[must_use]
     pub fn new(slots: usize, budget: usize, folder: RunFolder) -> (Self, Rows) {
+        Self::with_segments(slots, budget, Segments::new(folder, 0))
+    }
+
+    pub(crate) fn with_segments(slots: usize, budget: usize, segments: Segments) -> (Self, Rows) {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
-            disk: Mutex::new(Segments::new(folder)),
+            disk: Mutex::new(segments),
             limit: budget / 2,
             slots,
         });
@@ -114,7 +133,7 @@ impl RowQueue {
             duplicates: BTreeMap::new(),
             shared: Arc::clone(&shared),
         };
-        (Self { shared }, rows)
+        (Self { shared, kept: None }, rows)
     }
 
     /// A slot has so many parts. Called once for each slot; until then its tasks may end, and none of them is read.
@@ -135,7 +154,7 @@ impl RowQueue {
         if !state.unread {
             state.held.insert(id, Held::default());
         }
-        TaskBuffer { shared: Arc::clone(&self.shared), task, id }
+        TaskBuffer { shared: Arc::clone(&self.shared), task, id, finished: false }
     }
 
     /// The task has ended without rows: denied, skipped, not tried.
@@ -146,8 +165,15 @@ impl RowQueue {
     /// No task will end any more. Those that have are still read, the others are passed over.
     ///
     /// Not needed where every task is finished or skipped, as the runner does also when it is interrupted.
+    /// Of a run that is kept, all that has ended is written down first.
     pub fn close(&self) {
-        self.shared.state().closed = true;
+        let writer = self.settle();
+        let mut state = self.shared.state();
+        state.closed = true;
+        if writer.is_some() {
+            state.writer = writer;
+        }
+        drop(state);
         self.shared.changed.notify_all();
     }
 }
@@ -216,8 +242,9 @@ impl TaskBuffer {
     }
 
     /// The task has ended well: its rows may leave. Never waits for the disk or the reader.
-    pub fn finish(self) {
+    pub fn finish(mut self) {
         // Dropping it afterwards lets go of nothing: the rows are the reader's.
+        self.finished = true;
         self.shared.end(self.task, Some(self.id));
     }
 }
@@ -234,9 +261,11 @@ impl TaskRows for TaskBuffer {
 
 impl Drop for TaskBuffer {
     fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
         let mut state = self.shared.state();
-        let finished = state.ended.get(&self.task) == Some(&Some(self.id));
-        if !finished && let Some(held) = state.held.remove(&self.id) {
+        if let Some(held) = state.held.remove(&self.id) {
             state.waiting -= held.bytes;
             // Files are removed without holding up others.
             drop(state);
@@ -252,15 +281,16 @@ impl fmt::Debug for TaskBuffer {
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn end(&self, task: TaskId, buffer: Option<u64>) {
         let mut state = self.state();
-        if !state.unread {
-            let before = state.ended.insert(task, buffer);
-            debug_assert!(before.is_none(), "task {task} has ended twice");
+        match state.notes.remove(&task) {
+            // It has ended when that is written down.
+            Some(note) if state.keeper.is_some() => state.order(Order::Task { task, buffer, note }),
+            _ => state.end(task, buffer),
         }
         drop(state);
         self.changed.notify_all();
@@ -277,20 +307,21 @@ impl Shared {
             // Others may have made room while this one waited for the disk.
             if state.waiting <= self.limit { Vec::new() } else { state.largest(self.limit / 4) }
         };
-        for id in victims {
-            let Some(mut held) = self.borrow(id) else { continue };
-            // Where this thread dies on the way, the reader must not wait for it.
-            let guard = Unwritten { shared: self };
-            match held.spill(&mut disk) {
-                Ok(()) => {
-                    self.give_back(id, held);
-                    std::mem::forget(guard);
-                }
-                Err(error) => {
-                    std::mem::forget(guard);
-                    self.fail(error.clone());
-                    return Err(error);
-                }
+        victims.into_iter().try_for_each(|id| self.spill(id, &mut disk))
+    }
+
+    /// Brings what a buffer has in memory to disk.
+    pub(crate) fn spill(&self, id: u64, disk: &mut Segments) -> Result<(), StoreError> {
+        let Some(mut held) = self.borrow(id) else { return Ok(()) };
+        // Where this thread dies on the way, the reader must not wait for it.
+        let guard = Unwritten { shared: self };
+        let spilled = held.spill(disk);
+        std::mem::forget(guard);
+        match spilled {
+            Ok(()) => self.give_back(id, held),
+            Err(error) => {
+                self.fail(error.clone());
+                return Err(error);
             }
         }
         Ok(())
@@ -318,15 +349,15 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    fn fail(&self, error: StoreError) {
+    pub(crate) fn fail(&self, error: StoreError) {
         self.state().failed.get_or_insert(error);
         self.changed.notify_all();
     }
 }
 
 /// Tells the reader of a thread that died while it wrote.
-struct Unwritten<'a> {
-    shared: &'a Shared,
+pub(crate) struct Unwritten<'a> {
+    pub(crate) shared: &'a Shared,
 }
 
 impl Drop for Unwritten<'_> {
@@ -336,6 +367,20 @@ impl Drop for Unwritten<'_> {
 }
 
 impl State {
+    pub(crate) fn end(&mut self, task: TaskId, buffer: Option<u64>) {
+        if !self.unread {
+            let before = self.ended.insert(task, buffer);
+            debug_assert!(before.is_none(), "task {task} has ended twice");
+        }
+    }
+
+    /// Leaves something to the keeper. Where it is gone, it has said why.
+    pub(crate) fn order(&self, order: Order) {
+        if let Some(keeper) = &self.keeper {
+            let _it_is_gone = keeper.send(order);
+        }
+    }
+
     /// The buffers with the most rows in memory, without which at most `rest` bytes are left. Large ones first: a run on
     /// disk should be long.
     fn largest(&self, rest: usize) -> Vec<u64> {
@@ -354,6 +399,11 @@ impl State {
 }
 
 impl Held {
+    /// Rows that lie on disk already.
+    pub(crate) fn on_disk(runs: Vec<Run>, duplicates: u64) -> Self {
+        Self { runs, duplicates, ..Self::default() }
+    }
+
     /// Writes what is in memory as one run. `bytes` stays, for the account.
     fn spill(&mut self, segments: &mut Segments) -> Result<(), StoreError> {
         let Some(schema) = self.batches.first().map(RecordBatch::schema) else { return Ok(()) };

@@ -1,4 +1,5 @@
 //! A run's working folder, `runs/<run-id>/` in the state folder: made when it is first needed, gone when the run ends.
+//! Those of named runs lie elsewhere and stay: [`crate::kept`].
 //!
 //! A run that was killed leaves its folder behind. Which folders are dead, only the kernel knows: a live run holds a
 //! lock on its `lock` file, which ends with the process however that ends. No age and no process ID is asked, so a run
@@ -8,20 +9,23 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::StoreError;
 
 const RUNS: &str = "runs";
-const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = "lock";
 const RUNS_LOCK: &str = ".lock";
 
-/// The working folder of one run. Making this touches nothing; dropping it removes the folder, where there is one.
+/// The working folder of one run. Making this touches nothing; dropping it removes the folder, where there is one and it
+/// isn't kept.
 #[derive(Debug)]
 pub struct RunFolder {
     runs: PathBuf,
     path: PathBuf,
     /// Held while the folder exists.
-    lock: Option<File>,
+    lock: Option<Arc<File>>,
+    kept: bool,
 }
 
 impl RunFolder {
@@ -32,7 +36,16 @@ impl RunFolder {
         debug_assert!(Path::new(run_id).components().count() == 1, "`{run_id}` is no file name");
         let runs = state_folder.join(RUNS);
         let path = runs.join(run_id);
-        Self { runs, path, lock: None }
+        Self { runs, path, lock: None, kept: false }
+    }
+
+    /// The folder of a kept run, which is there and locked.
+    pub(crate) fn kept(path: &Path, lock: Arc<File>) -> Self {
+        Self { runs: PathBuf::new(), path: path.to_owned(), lock: Some(lock), kept: true }
+    }
+
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept
     }
 
     /// The folder's path, 0700 whatever the umask; made at the first call.
@@ -49,7 +62,7 @@ impl RunFolder {
                 Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
                 Err(error) => return Err(StoreError::disk("lock", &path)(error.into())),
             }
-            self.lock = Some(lock);
+            self.lock = Some(Arc::new(lock));
         }
         Ok(&self.path)
     }
@@ -57,7 +70,7 @@ impl RunFolder {
 
 impl Drop for RunFolder {
     fn drop(&mut self) {
-        if let Some(lock) = self.lock.take() {
+        if let Some(lock) = self.lock.take().filter(|_| !self.kept) {
             // What can't be removed now is swept at a later start.
             let _swept_later = fs::remove_dir_all(&self.path);
             drop(lock);
@@ -98,7 +111,7 @@ fn is_dead(folder: &Path) -> bool {
     }
 }
 
-fn lock_runs(runs: &Path) -> Result<File, StoreError> {
+pub(crate) fn lock_runs(runs: &Path) -> Result<File, StoreError> {
     let path = runs.join(RUNS_LOCK);
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
@@ -112,7 +125,7 @@ fn lock_runs(runs: &Path) -> Result<File, StoreError> {
 }
 
 /// Makes `path` and what is missing above it, all private.
-fn make_folders(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn make_folders(path: &Path) -> Result<(), StoreError> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => return Ok(()),
         Ok(_) => return Err(StoreError::disk("create", path)(io::ErrorKind::NotADirectory.into())),
@@ -131,7 +144,7 @@ fn make_folders(path: &Path) -> Result<(), StoreError> {
 
 /// Makes one folder, 0700. The mode is set twice: at first so that nobody can look in, then since a umask may have
 /// taken bits away.
-fn make_private(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn make_private(path: &Path) -> Result<(), StoreError> {
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

@@ -3,19 +3,21 @@
 //! A *segment* is an append-only file in Arrow's IPC stream format: the schema, then record batches; any Arrow reader
 //! reads it. Each table has its own, shared by all its tasks. A *run* is what one task wrote at one time: rows sorted by
 //! their key, as blocks at known places of one segment. A segment that is long enough is closed and another begun; its
-//! file is removed when its last run is.
+//! file is removed when its last run is. Those of a kept run stay, and each of their blocks has a sum: another process
+//! opens them again, after whatever ended this one.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_ipc::MetadataVersion;
-use arrow_ipc::reader::StreamDecoder;
+use arrow_ipc::reader::{StreamDecoder, StreamReader};
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow_schema::{ArrowError, SchemaRef};
+use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 use crate::run::{RunFolder, new_file};
@@ -26,10 +28,12 @@ const SEGMENT_BYTES: u64 = 64 << 20;
 /// About how long a block is, in bytes. When runs are merged one block of each is in memory.
 pub(crate) const BLOCK_BYTES: usize = 256 << 10;
 
-/// A file of rows. Removed with the last run that lies in it.
+/// A file of rows. Removed with the last run that lies in it, unless it is kept.
 #[derive(Debug)]
-struct Segment {
+pub(crate) struct Segment {
+    number: u32,
     path: PathBuf,
+    kept: bool,
     schema: SchemaRef,
     /// The schema's message, which a decoder reads first.
     head: Buffer,
@@ -37,6 +41,41 @@ struct Segment {
 }
 
 impl Segment {
+    /// Opens a segment of an earlier process, if it is one of rows of this schema.
+    pub(crate) fn reopen(folder: &Path, number: u32, schema: &SchemaRef) -> Result<Self, StoreError> {
+        let path = folder.join(name_of(number));
+        let file = File::open(&path).map_err(StoreError::disk("open", &path))?;
+        let length = file.metadata().map_err(StoreError::disk("read", &path))?.len();
+        let mut segment = Self {
+            number,
+            path,
+            kept: true,
+            schema: Arc::clone(schema),
+            head: Buffer::default(),
+            file: Mutex::new(file),
+        };
+        let not_one = || StoreError::from(ArrowError::IpcError("a segment has no schema".to_owned()));
+        // A mark that more follows, then the length of the schema's message.
+        let start = segment.read(0, 8)?;
+        let message: [u8; 4] = start[4..].try_into().map_err(|_| not_one())?;
+        let head = usize::try_from(i32::from_le_bytes(message)).map_err(|_| not_one())? + 8;
+        if head as u64 > length {
+            return Err(not_one());
+        }
+        segment.head = segment.read(0, head)?;
+        // The decoder would tell the schema only when more than it has come.
+        let found = StreamReader::try_new(segment.head.as_slice(), None)?.schema();
+        if same(&found, schema) {
+            Ok(segment)
+        } else {
+            Err(ArrowError::SchemaError("a segment has rows of another table".to_owned()).into())
+        }
+    }
+
+    pub(crate) fn is_of(&self, schema: &SchemaRef) -> bool {
+        same(&self.schema, schema)
+    }
+
     fn read(&self, offset: u64, len: usize) -> Result<Buffer, StoreError> {
         let mut bytes = vec![0; len];
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,22 +88,32 @@ impl Segment {
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        // It goes with its folder at the latest.
-        let _goes_with_its_folder = fs::remove_file(&self.path);
+        if !self.kept {
+            // It goes with its folder at the latest.
+            let _goes_with_its_folder = fs::remove_file(&self.path);
+        }
     }
 }
 
-/// A writer that knows how much it has written.
+fn name_of(number: u32) -> String {
+    format!("segment-{number:06}.arrows")
+}
+
+/// A writer that knows how much it has written, and what, where that is asked for.
 #[derive(Debug)]
 struct Counted<W> {
     inner: W,
     written: u64,
+    sum: Option<crc32fast::Hasher>,
 }
 
 impl<W: Write> Write for Counted<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
         self.written += written as u64;
+        if let Some(sum) = &mut self.sum {
+            sum.update(&bytes[..written]);
+        }
         Ok(written)
     }
 
@@ -77,31 +126,98 @@ impl<W: Write> Write for Counted<W> {
 struct Open {
     segment: Arc<Segment>,
     writer: StreamWriter<Counted<BufWriter<File>>>,
+    /// The same file.
+    file: Arc<Unsynced>,
+}
+
+/// A file of a kept run, some of which may not be on the disk itself yet.
+#[derive(Debug)]
+pub(crate) struct Unsynced {
+    file: File,
+    path: PathBuf,
+}
+
+impl Unsynced {
+    pub(crate) fn sync(&self) -> Result<(), StoreError> {
+        self.file.sync_data().map_err(StoreError::disk("write", &self.path))
+    }
 }
 
 /// All segments of a run that are being appended to, one a table.
 pub(crate) struct Segments {
     open: Vec<Open>,
     made: u32,
+    unsynced: Vec<Arc<Unsynced>>,
     // Behind the files: they are closed before it is removed.
     folder: RunFolder,
+}
+
+/// A record batch on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Block {
+    offset: u64,
+    length: usize,
+    /// The CRC-32 of its bytes, in kept segments.
+    sum: u32,
+}
+
+/// Where a run of a kept segment lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredRun {
+    pub(crate) segment: u32,
+    level: u32,
+    rows: usize,
+    blocks: Vec<Block>,
 }
 
 /// Sorted rows of one task, on disk.
 #[derive(Debug)]
 pub(crate) struct Run {
     segment: Arc<Segment>,
-    /// Where each block lies: offset and length.
-    blocks: Vec<(u64, usize)>,
+    blocks: Vec<Block>,
     /// How often its rows have been merged.
     pub(crate) level: u32,
     /// How many rows there are.
     pub(crate) rows: usize,
 }
 
+impl Run {
+    pub(crate) fn stored(&self) -> StoredRun {
+        let Self { segment, blocks, level, rows } = self;
+        StoredRun { segment: segment.number, level: *level, rows: *rows, blocks: blocks.clone() }
+    }
+
+    /// The run that was stored, if every byte of it is still there.
+    pub(crate) fn whole(segment: Arc<Segment>, stored: StoredRun) -> Option<Self> {
+        for block in &stored.blocks {
+            let bytes = segment.read(block.offset, block.length).ok()?;
+            if crc32fast::hash(&bytes) != block.sum {
+                return None;
+            }
+        }
+        Some(Self { segment, blocks: stored.blocks, level: stored.level, rows: stored.rows })
+    }
+}
+
 impl Segments {
-    pub(crate) fn new(folder: RunFolder) -> Self {
-        Self { open: Vec::new(), made: 0, folder }
+    /// Segments in a folder; in a kept one behind those that are there.
+    pub(crate) fn new(folder: RunFolder, made: u32) -> Self {
+        Self { open: Vec::new(), made, unsynced: Vec::new(), folder }
+    }
+
+    /// The number of the last segment in a folder.
+    pub(crate) fn last_in(folder: &Path) -> Result<u32, StoreError> {
+        let number = |entry: fs::DirEntry| {
+            let name = entry.file_name();
+            name.to_str()?.strip_prefix("segment-")?.strip_suffix(".arrows")?.parse::<u32>().ok()
+        };
+        let entries = fs::read_dir(folder).map_err(StoreError::disk("read", folder))?;
+        Ok(entries.filter_map(Result::ok).filter_map(number).max().unwrap_or(0))
+    }
+
+    /// The files that may not be on the disk itself yet, which from now on count as if they were.
+    pub(crate) fn take_unsynced(&mut self) -> Vec<Arc<Unsynced>> {
+        std::mem::take(&mut self.unsynced)
     }
 
     /// Writes the batches that `blocks` gives as one run; `None` where there are none.
@@ -115,15 +231,22 @@ impl Segments {
             Some(index) => index,
             None => self.open_segment(schema)?,
         };
-        let Open { segment, writer } = &mut self.open[index];
+        let Open { segment, writer, file } = &mut self.open[index];
+        if segment.kept && !self.unsynced.iter().any(|known| Arc::ptr_eq(known, file)) {
+            self.unsynced.push(Arc::clone(file));
+        }
         let mut run = Run { segment: Arc::clone(segment), blocks: Vec::new(), level, rows: 0 };
         for block in blocks {
             let block = block?;
-            let offset = writer.get_ref().written;
+            let counted = writer.get_mut();
+            let offset = counted.written;
+            counted.sum = segment.kept.then(crc32fast::Hasher::new);
             writer.write(&block).map_err(StoreError::arrow_disk("write", &segment.path))?;
+            let counted = writer.get_mut();
             // A block fits in memory, so its length fits in `usize`.
-            let len = usize::try_from(writer.get_ref().written - offset).unwrap_or(usize::MAX);
-            run.blocks.push((offset, len));
+            let length = usize::try_from(counted.written - offset).unwrap_or(usize::MAX);
+            let sum = counted.sum.take().map_or(0, crc32fast::Hasher::finalize);
+            run.blocks.push(Block { offset, length, sum });
             run.rows += block.num_rows();
         }
         // The reader may want it at once.
@@ -137,19 +260,23 @@ impl Segments {
 
     fn open_segment(&mut self, schema: &SchemaRef) -> Result<usize, StoreError> {
         self.made += 1;
-        let path = self.folder.made()?.join(format!("segment-{:06}.arrows", self.made));
+        let path = self.folder.made()?.join(name_of(self.made));
         let file = new_file(&path)?;
+        let again = file.try_clone().map_err(StoreError::disk("open", &path))?;
+        let unsynced = Arc::new(Unsynced { file: again, path: path.clone() });
         // Blocks are read into memory of their own, so there is no need to align the parts more than for an `i64`.
         let options = IpcWriteOptions::try_new(8, false, MetadataVersion::V5)?;
-        let writer = Counted { inner: BufWriter::with_capacity(BLOCK_BYTES, file), written: 0 };
+        let writer = Counted { inner: BufWriter::with_capacity(BLOCK_BYTES, file), written: 0, sum: None };
         let mut writer = StreamWriter::try_new_with_options(writer, schema, options)
             .map_err(StoreError::arrow_disk("write", &path))?;
         writer.flush().map_err(StoreError::arrow_disk("write", &path))?;
         let head = usize::try_from(writer.get_ref().written).unwrap_or(usize::MAX);
         let file = Mutex::new(File::open(&path).map_err(StoreError::disk("open", &path))?);
-        let mut segment = Segment { path, schema: Arc::clone(schema), head: Buffer::default(), file };
+        let (number, kept) = (self.made, self.folder.is_kept());
+        let mut segment =
+            Segment { number, path, kept, schema: Arc::clone(schema), head: Buffer::default(), file };
         segment.head = segment.read(0, head)?;
-        self.open.push(Open { segment: Arc::new(segment), writer });
+        self.open.push(Open { segment: Arc::new(segment), writer, file: unsynced });
         Ok(self.open.len() - 1)
     }
 }
@@ -182,9 +309,9 @@ impl RunReader {
     }
 
     pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>, StoreError> {
-        let Some(&(offset, len)) = self.run.blocks.get(self.next) else { return Ok(None) };
+        let Some(&Block { offset, length, .. }) = self.run.blocks.get(self.next) else { return Ok(None) };
         self.next += 1;
-        let mut bytes = self.run.segment.read(offset, len)?;
+        let mut bytes = self.run.segment.read(offset, length)?;
         match self.decoder.decode(&mut bytes)? {
             Some(batch) if bytes.is_empty() => {
                 // The very schema that went in, so that nobody behind compares long ones.
@@ -198,8 +325,6 @@ impl RunReader {
 
 #[cfg(test)]
 mod tests {
-    use arrow_ipc::reader::StreamReader;
-
     use super::*;
     use crate::testing::{batch, rows_of};
 
@@ -219,7 +344,7 @@ mod tests {
     #[test]
     fn runs_of_a_table_share_a_segment_and_come_back_as_they_were() {
         let state = tempfile::tempdir().unwrap();
-        let mut segments = Segments::new(RunFolder::new(state.path(), "r1"));
+        let mut segments = Segments::new(RunFolder::new(state.path(), "r1"), 0);
         let one = batch(&[(Some("a"), 1), (None, 2)]);
         let two = batch(&[(Some("ü€😀\n"), 3)]);
         let first = segments.write(&one.schema(), 0, [Ok(one.clone()), Ok(two.clone())].into_iter()).unwrap();
@@ -233,7 +358,7 @@ mod tests {
     #[test]
     fn a_segment_is_a_stream_that_any_arrow_reader_reads() {
         let state = tempfile::tempdir().unwrap();
-        let mut segments = Segments::new(RunFolder::new(state.path(), "r1"));
+        let mut segments = Segments::new(RunFolder::new(state.path(), "r1"), 0);
         let one = batch(&[(Some("a"), 1)]);
         let run = segments.write(&one.schema(), 0, [Ok(one.clone())].into_iter()).unwrap().unwrap();
         let reader = StreamReader::try_new(File::open(&run.segment.path).unwrap(), None).unwrap();
@@ -243,7 +368,7 @@ mod tests {
     #[test]
     fn a_long_segment_is_closed_and_goes_with_its_last_run() {
         let state = tempfile::tempdir().unwrap();
-        let mut segments = Segments::new(RunFolder::new(state.path(), "r1"));
+        let mut segments = Segments::new(RunFolder::new(state.path(), "r1"), 0);
         let text = "x".repeat(1 << 20);
         let rows: Vec<_> = (0..8).map(|number| (Some(text.as_str()), number)).collect();
         let big = batch(&rows);

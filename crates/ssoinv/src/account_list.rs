@@ -1,16 +1,16 @@
 //! `--account`: the accounts that a role is assumed in, named one by one, in a file, or all of the organisation; and those
 //! that are meant among the accounts that a sign-in reaches.
 
-use std::fs;
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobMatcher};
-use serde::Deserialize;
 use ssoinv_core::scope::AccountId;
 use ssoinv_sso::portal::Account;
 use ssoinv_sso::profile::nearest;
 
+use crate::account_file::{self, FileError, Row, id_hint, is_digits};
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
 use crate::settings::Resolved;
@@ -32,6 +32,16 @@ pub(crate) struct NamedAccount {
 }
 
 impl AccountList {
+    /// The accounts' IDs with commas, or `all`.
+    pub(crate) fn in_words(&self) -> String {
+        match self {
+            Self::All => "all".to_owned(),
+            Self::Named { accounts, .. } => {
+                accounts.iter().map(|account| account.id.to_string()).collect::<Vec<_>>().join(",")
+            }
+        }
+    }
+
     /// Reads what `--account` was given.
     pub(crate) fn parse(words: &[String]) -> Result<Self, CommandError> {
         // A file's name may have a comma.
@@ -41,42 +51,16 @@ impl AccountList {
         }
         let path = Path::new(&argument);
         if path.is_file() {
-            return from_file(path, "--account");
+            return from_file(path);
         }
         if looks_like_a_path(&argument) {
             return Err(no_file(&argument, "--account")
                 .with_hint("`--account` takes IDs with commas, a file of them, or `all`"));
         }
         let words = words.iter().map(|word| word.trim()).filter(|word| !word.is_empty());
-        let accounts: Result<Vec<_>, _> = words.map(|word| account(word, None, "--account")).collect();
+        let accounts: Result<Vec<_>, _> = words.map(|word| account(word, "--account")).collect();
         named(accounts?, 0, "--account")
     }
-}
-
-/// An account of an organisation, as the AWS CLI and the service write it.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Member {
-    id: String,
-    name: Option<String>,
-    state: Option<String>,
-    status: Option<String>,
-}
-
-/// What `aws organizations list-accounts` prints.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Members {
-    accounts: Vec<Member>,
-}
-
-/// The forms in which JSON lists accounts.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Json {
-    Answer(Members),
-    Members(Vec<Member>),
-    Ids(Vec<String>),
 }
 
 fn looks_like_a_path(word: &str) -> bool {
@@ -87,103 +71,38 @@ fn no_file(word: &str, source: &str) -> CommandError {
     CommandError::usage(format!("there is no file `{word}` (from {source})"))
 }
 
-fn from_file(path: &Path, source: &str) -> Result<AccountList, CommandError> {
-    let shown = path.display().to_string();
-    let text = fs::read_to_string(path)
-        .map_err(|error| CommandError::usage(format!("`{shown}` (from {source}) cannot be read: {error}")))?;
-    let text = text.trim_start_matches('\u{feff}');
-    if text.trim_start().starts_with(['{', '[']) {
-        return from_json(text, &shown);
-    }
-    let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
-    let is_table = first.is_some_and(|line| line.split(',').any(is_id_column));
-    if is_table { from_csv(text, &shown) } else { from_lines(text, &shown) }
+/// The accounts that a file lists, each once. Gaps in accounts by pattern are no accounts.
+fn from_file(path: &Path) -> Result<AccountList, CommandError> {
+    let file = account_file::read(path)?;
+    let accounts: Result<Vec<_>, _> =
+        file.rows.iter().filter_map(|row| NamedAccount::of(row).transpose()).collect();
+    named(accounts?, file.inactive.len(), &path.display().to_string())
 }
 
-fn from_json(text: &str, shown: &str) -> Result<AccountList, CommandError> {
-    let json: Json = serde_json::from_str(text).map_err(|_| {
-        CommandError::usage(format!("`{shown}` is not a list of accounts"))
-            .with_hint("as `aws organizations list-accounts` prints it, or an array of IDs")
-    })?;
-    let members = match json {
-        Json::Answer(Members { accounts }) | Json::Members(accounts) => accounts,
-        Json::Ids(ids) => {
-            let accounts: Result<Vec<_>, _> = ids.iter().map(|id| account(id, None, shown)).collect();
-            return named(accounts?, 0, shown);
-        }
-    };
-    let is_active = |member: &&Member| {
-        member.state.as_ref().or(member.status.as_ref()).is_none_or(|state| state == "ACTIVE")
-    };
-    let active: Result<Vec<_>, _> = members
-        .iter()
-        .filter(is_active)
-        .map(|member| account(&member.id, member.name.as_deref(), shown))
-        .collect();
-    let active = active?;
-    let inactive = members.len() - active.len();
-    named(active, inactive, shown)
-}
-
-fn is_id_column(name: &str) -> bool {
-    name.trim().trim_matches('"').eq_ignore_ascii_case("account_id")
-}
-
-fn from_csv(text: &str, shown: &str) -> Result<AccountList, CommandError> {
-    let mut reader =
-        csv::ReaderBuilder::new().comment(Some(b'#')).flexible(true).from_reader(text.as_bytes());
-    let broken = |error: csv::Error| CommandError::usage(format!("`{shown}` is not CSV: {error}"));
-    let headers = reader.headers().map_err(broken)?.clone();
-    let of = |wanted: &dyn Fn(&str) -> bool| headers.iter().position(wanted);
-    let id = of(&is_id_column).unwrap_or_default();
-    let name = of(&|name: &str| name.trim().eq_ignore_ascii_case("name"));
-    let mut accounts = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(broken)?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let name = name.and_then(|column| record.get(column)).map(str::trim).filter(|name| !name.is_empty());
-        accounts.push(account(record.get(id).unwrap_or_default(), name, &format!("{shown}:{line}"))?);
-    }
-    named(accounts, 0, shown)
-}
-
-fn from_lines(text: &str, shown: &str) -> Result<AccountList, CommandError> {
-    let mut accounts = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let words = line.split_once('#').map_or(line, |(before, _)| before);
-        for word in words.split([',', ' ', '\t']).map(str::trim).filter(|word| !word.is_empty()) {
-            accounts.push(account(word, None, &format!("{shown}:{}", index + 1))?);
+impl NamedAccount {
+    /// The account that a row of a file names by its ID; none where it declares a gap in accounts by pattern.
+    pub(crate) fn of(row: &Row) -> Result<Option<Self>, FileError> {
+        match row.account_id() {
+            Ok(id) => Ok(Some(Self { id, name: row.get("name").map(Arc::from) })),
+            Err(_) if row.get("expect").is_some() && !row.get("account_id").is_some_and(is_digits) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
     }
-    named(accounts, 0, shown)
 }
 
-fn account(id: &str, name: Option<&str>, place: &str) -> Result<NamedAccount, CommandError> {
+fn account(id: &str, place: &str) -> Result<NamedAccount, CommandError> {
     let id = id.trim();
-    let name = name.map(Arc::from);
-    id.parse().map(|id| NamedAccount { id, name }).map_err(|_| {
+    id.parse().map(|id| NamedAccount { id, name: None }).map_err(|_| {
         CommandError::usage(format!("`{id}` ({place}) is not an account ID")).with_hint(id_hint(id))
     })
-}
-
-/// What may be wrong with a text that is no account ID.
-pub(crate) fn id_hint(id: &str) -> String {
-    match id.len() {
-        9..=11 if is_digits(id) => {
-            format!("a spreadsheet may have dropped leading zeros: write `{id:0>12}`, twelve digits, as text")
-        }
-        _ => "an account ID has twelve digits".to_owned(),
-    }
-}
-
-fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Each account once.
 fn named(all: Vec<NamedAccount>, inactive: usize, place: &str) -> Result<AccountList, CommandError> {
     let mut accounts: Vec<NamedAccount> = Vec::new();
-    let mut known = std::collections::HashSet::new();
+    let mut known = HashSet::new();
     for account in all {
         if known.insert(account.id) {
             accounts.push(account);
@@ -202,6 +121,8 @@ pub(crate) struct AccountSelection {
     /// All where there is none.
     wanted: Vec<AccountPattern>,
     excluded: Vec<AccountPattern>,
+    /// Who says which are excluded.
+    excluded_by: String,
 }
 
 #[derive(Clone, Debug)]
@@ -225,8 +146,17 @@ impl AccountPattern {
 pub(crate) struct SelectedAccounts {
     /// Those that the sign-in reaches, in the order of their IDs.
     pub(crate) accounts: Vec<Account>,
-    /// Those that were named and that it doesn't reach.
+    /// Those that were named, or are expected, and that it doesn't reach.
     pub(crate) not_offered: Vec<NamedAccount>,
+    /// Those that it reaches and that aren't meant.
+    pub(crate) left_out: Vec<LeftOut>,
+}
+
+/// An account that isn't meant, and what says so.
+#[derive(Debug)]
+pub(crate) struct LeftOut {
+    pub(crate) account: Account,
+    pub(crate) by: String,
 }
 
 impl AccountSelection {
@@ -234,9 +164,23 @@ impl AccountSelection {
     pub(crate) fn new(wanted: &[&str], excluded: &Resolved<Vec<Arc<str>>>) -> Result<Self, CommandError> {
         let without = excluded.value.iter().map(|word| &**word);
         Ok(Self {
-            wanted: patterns(wanted.iter().copied(), "--account")?,
-            excluded: patterns(without, &excluded.source.to_string())?,
+            wanted: patterns(wanted.iter().copied(), "--account", true)?,
+            // A file that is named elsewhere would be looked for in whatever folder this is.
+            excluded: patterns(without, &excluded.source.to_string(), excluded.source.is_flag())?,
+            excluded_by: excluded.source.to_string(),
         })
+    }
+
+    /// What is wanted, and what isn't, with commas.
+    pub(crate) fn in_words(&self) -> (String, String) {
+        let words = |patterns: &[AccountPattern]| {
+            let word = |pattern: &AccountPattern| match pattern {
+                AccountPattern::Id(account) => account.id.to_string(),
+                AccountPattern::Name(glob) => glob.glob().glob().to_owned(),
+            };
+            patterns.iter().map(word).collect::<Vec<_>>().join(",")
+        };
+        (words(&self.wanted), words(&self.excluded))
     }
 
     /// Whether everything that the sign-in reaches is meant.
@@ -244,31 +188,48 @@ impl AccountSelection {
         self.wanted.is_empty() && self.excluded.is_empty()
     }
 
-    /// Picks among `offered`, the accounts that the sign-in to `session` reaches.
+    /// What says that an account isn't meant, if anything does.
+    fn left_out(&self, id: AccountId, name: Option<&str>) -> Option<&str> {
+        let any = |patterns: &[AccountPattern]| patterns.iter().any(|pattern| pattern.matches(id, name));
+        if any(&self.excluded) {
+            return Some(&self.excluded_by);
+        }
+        (!self.wanted.is_empty() && !any(&self.wanted)).then_some("--account")
+    }
+
+    /// Picks among `offered`, the accounts that the sign-in to `session` reaches, and `expected`, those that it should.
     pub(crate) fn select(
         &self,
         offered: &[Account],
+        expected: &[NamedAccount],
         session: &str,
     ) -> Result<SelectedAccounts, CommandError> {
         for pattern in &self.wanted {
             let AccountPattern::Name(glob) = pattern else { continue };
-            if !offered.iter().any(|account| pattern.matches(account.id, account.name.as_deref())) {
+            let matches = |id, name: &Option<Arc<str>>| pattern.matches(id, name.as_deref());
+            if !offered.iter().any(|account| matches(account.id, &account.name))
+                && !expected.iter().any(|account| matches(account.id, &account.name))
+            {
                 return Err(nothing_like(glob.glob().glob(), offered, session));
             }
         }
-        let excluded = |id, name: Option<&str>| self.excluded.iter().any(|pattern| pattern.matches(id, name));
-        let wanted = |account: &Account| {
-            let name = account.name.as_deref();
-            (self.wanted.is_empty() || self.wanted.iter().any(|pattern| pattern.matches(account.id, name)))
-                && !excluded(account.id, name)
-        };
-        let accounts: Vec<Account> = offered.iter().filter(|account| wanted(account)).cloned().collect();
+        let mut accounts: Vec<Account> = Vec::new();
+        let mut left_out = Vec::new();
+        for account in offered {
+            match self.left_out(account.id, account.name.as_deref()) {
+                None => accounts.push(account.clone()),
+                Some(by) => left_out.push(LeftOut { account: account.clone(), by: by.to_owned() }),
+            }
+        }
+        let mut known: HashSet<AccountId> = offered.iter().map(|account| account.id).collect();
+        let named = self.wanted.iter().filter_map(|pattern| match pattern {
+            AccountPattern::Id(account) => Some(account),
+            AccountPattern::Name(_) => None,
+        });
+        // What is expected has a name where it was only named by its ID.
         let mut not_offered: Vec<NamedAccount> = Vec::new();
-        for pattern in &self.wanted {
-            let AccountPattern::Id(account) = pattern else { continue };
-            let known = offered.iter().any(|offered| offered.id == account.id)
-                || not_offered.iter().any(|known| known.id == account.id);
-            if !known && !excluded(account.id, account.name.as_deref()) {
+        for account in expected.iter().chain(named) {
+            if self.left_out(account.id, account.name.as_deref()).is_none() && known.insert(account.id) {
                 not_offered.push(account.clone());
             }
         }
@@ -280,7 +241,7 @@ impl AccountSelection {
             };
             return Err(CommandError::new(ExitCode::Nothing, message).with_hint(SHOW_ACCOUNTS));
         }
-        Ok(SelectedAccounts { accounts, not_offered })
+        Ok(SelectedAccounts { accounts, not_offered, left_out })
     }
 }
 
@@ -299,17 +260,23 @@ fn nothing_like(pattern: &str, offered: &[Account], session: &str) -> CommandErr
 fn patterns<'a>(
     words: impl Iterator<Item = &'a str>,
     source: &str,
+    files: bool,
 ) -> Result<Vec<AccountPattern>, CommandError> {
     let mut patterns = Vec::new();
     for word in words {
         if is_digits(word) {
-            patterns.push(AccountPattern::Id(account(word, None, source)?));
-        } else if Path::new(word).is_file() {
-            let AccountList::Named { accounts, .. } = from_file(Path::new(word), source)? else { continue };
+            patterns.push(AccountPattern::Id(account(word, source)?));
+        } else if files && Path::new(word).is_file() {
+            let AccountList::Named { accounts, .. } = from_file(Path::new(word))? else { continue };
             patterns.extend(accounts.into_iter().map(AccountPattern::Id));
         } else if looks_like_a_path(word) {
-            return Err(no_file(word, source)
-                .with_hint(format!("`{source}` takes IDs, names with `*`, or a file of IDs")));
+            return Err(if files {
+                no_file(word, source)
+                    .with_hint(format!("`{source}` takes IDs, names with `*`, or a file of IDs"))
+            } else {
+                CommandError::usage(format!("`{word}` (from {source}) is no account"))
+                    .with_hint("IDs and names with `*` can be set; a file is for `--exclude-account`")
+            });
         } else {
             let glob = GlobBuilder::new(word).case_insensitive(true).build().map_err(|error| {
                 CommandError::usage(format!("`{word}` (from {source}) is not a pattern: {}", error.kind()))
@@ -322,6 +289,8 @@ fn patterns<'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn ids(list: &AccountList) -> Vec<String> {
@@ -386,10 +355,12 @@ mod tests {
             "a spreadsheet may have dropped leading zeros: write `011111111111`, twelve digits, as text";
         assert_eq!(error.hint.as_deref(), Some(hint));
         let refused = |text| of_file(text).unwrap_err();
-        assert!(refused("011111111111\nprod\n").message.contains(":2) is not an account ID"));
-        assert!(refused("account_id\n123\n").message.contains(":2) is not an account ID"));
+        assert!(refused("011111111111\nprod\n").message.ends_with(":2: `prod` is not an account ID"));
+        assert!(refused("account_id\n123\n").message.ends_with(":2: `123` is not an account ID"));
         assert!(refused("{\"accounts\": []}").message.ends_with("is not a list of accounts"));
         assert!(refused("# nothing\n").message.ends_with("names no account"));
+        let first_page = r#"{"Accounts": [{"Id": "011111111111"}], "NextToken": "x"}"#;
+        assert!(refused(first_page).message.ends_with("is only the first part of a list"));
         assert!(
             AccountList::parse(&words("./no-such-file")).unwrap_err().message.starts_with("there is no file")
         );
@@ -413,7 +384,7 @@ mod tests {
     fn selected(wanted: &[&str], excluded: &[&str]) -> Result<String, CommandError> {
         let excluded = excluded.iter().map(|&word| word.into()).collect();
         let excluded = Resolved { value: excluded, source: crate::settings::Source::Flag("exclude_account") };
-        let selected = AccountSelection::new(wanted, &excluded)?.select(&offered(), "corp")?;
+        let selected = AccountSelection::new(wanted, &excluded)?.select(&offered(), &[], "corp")?;
         let mut told: Vec<String> =
             selected.accounts.iter().map(|account| account.id.as_str()[..3].to_owned()).collect();
         told.extend(selected.not_offered.iter().map(|account| format!("?{}", &account.id.as_str()[..3])));
@@ -439,6 +410,31 @@ mod tests {
         let path = file.path().display().to_string();
         assert_eq!(selected(&[&path], &[]).unwrap(), "222 ?666");
         assert_eq!(selected(&[], &[&path]).unwrap(), "011 333 444");
+    }
+
+    #[test]
+    fn what_is_expected_is_planned_as_far_as_it_is_meant() {
+        let expected =
+            |id: &str, name: &str| NamedAccount { id: id.parse().unwrap(), name: Some(name.into()) };
+        let expected = [
+            expected("333333333333", "hub"),
+            expected("777777777777", "shop-new"),
+            expected("888888888888", "x"),
+        ];
+        let none = Resolved { value: vec![], source: crate::settings::Source::Flag("exclude_account") };
+        let excluded = Resolved { value: vec!["x".into()], ..none.clone() };
+        let told = |wanted: &[&str], excluded| {
+            let selection = AccountSelection::new(wanted, excluded).unwrap();
+            let selected = selection.select(&offered(), &expected, "corp").unwrap();
+            let named = |account: &NamedAccount| account.name.as_deref().unwrap_or("?").to_owned();
+            selected.not_offered.iter().map(named).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(told(&[], &none), "shop-new x");
+        assert_eq!(told(&[], &excluded), "shop-new");
+        assert_eq!(told(&["shop-*"], &none), "shop-new");
+        assert_eq!(told(&["shop-n*"], &none), "shop-new", "it means one that is expected");
+        assert_eq!(told(&["hub"], &none), "");
+        assert_eq!(told(&["777777777777", "999999999999"], &none), "shop-new ?", "each once");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use ssoinv_core::clock::Clock;
 use ssoinv_sso::profile::Profiles;
 
+use crate::arguments::Typed;
 use crate::command_error::CommandError;
 use crate::env_vars::Environment;
 use crate::settings::Layers;
@@ -15,6 +16,8 @@ pub(crate) struct App {
     pub(crate) layers: Layers,
     pub(crate) terminal: Terminal,
     pub(crate) clock: Clock,
+    /// The command's arguments.
+    pub(crate) typed: Typed,
     /// Everything asked is simulated, and so is the person who signs in.
     pub(crate) demo: bool,
 }

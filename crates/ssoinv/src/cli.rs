@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::exit_codes;
 use crate::settings::values;
@@ -41,6 +41,12 @@ pub(crate) enum Command {
     Functions(CollectArgs),
     /// List the rows of any tables
     List(ListArgs),
+    /// Go on with a run that was kept by --run: collect what is missing, failed or too old, and write the whole output
+    Resume(ResumeArgs),
+    /// Show or remove the runs that are kept
+    Runs(RunsArgs),
+    /// Show what a command would ask, where, as whom, with how many calls, and about how long it would take
+    Plan(PlanArgs),
     /// Sign in: to an sso-session on a page in a browser, else with a code
     Login(LoginArgs),
     /// Sign out: end the token, and remove it and the cached role credentials
@@ -51,12 +57,38 @@ pub(crate) enum Command {
     Accounts(AccountsArgs),
     /// Show every role that the sign-in has in every account
     Roles(AccountsArgs),
+    /// Look at the files, the sign-ins and the accounts step by step, and say what is wrong and how to cure it
+    Doctor(DoctorArgs),
     /// Show every profile: its kind, account, role, session, and what is wrong with it
     Profiles(ProfilesArgs),
     /// Show the tables, or the columns of one
     Tables(TablesArgs),
     /// Show what is set in config.toml and in variables, and what can be
     Settings(SettingsArgs),
+}
+
+impl Command {
+    /// The tables that the command collects.
+    pub(crate) fn tables(&self) -> Vec<&str> {
+        match self {
+            Self::Buckets(_) => vec!["aws_s3_bucket"],
+            Self::Instances(_) => vec!["aws_ec2_instance"],
+            Self::Functions(_) => vec!["aws_lambda_function"],
+            Self::List(args) => args.tables.iter().map(String::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The command line. What of `resume` must be as it was is known there, so that it can be told from what it was, and not
+/// shown.
+pub(crate) fn command() -> clap::Command {
+    Cli::command().mut_subcommand("resume", |resume| {
+        resume.mut_args(|arg| {
+            let selects = arg.get_help_heading() == Some("Selection");
+            if selects { arg.hide(true) } else { arg }
+        })
+    })
 }
 
 #[derive(Debug, Args)]
@@ -99,7 +131,7 @@ pub(crate) enum ColorWhen {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// The tables, see `ssoinv tables`
+    /// The tables, see `ssoinv tables`; or `buckets`, `instances`, `functions`
     #[arg(required = true, value_name = "TABLE")]
     pub(crate) tables: Vec<String>,
     #[command(flatten)]
@@ -120,9 +152,129 @@ pub(crate) struct CollectArgs {
     pub(crate) collect_output: CollectOutputArgs,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) keep: KeepArgs,
+
+    /// Show what would be asked, as `ssoinv plan` does, instead of asking it
+    #[arg(long, help_heading = "Run")]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Run")]
+pub(crate) struct KeepArgs {
+    /// Keep the run on disk under this name, so that `ssoinv resume NAME` can go on with it, however it ends
+    #[arg(long, value_name = "NAME")]
+    pub(crate) run: Option<String>,
+}
+
+/// The flags of the first command can be said again, and mean something else then. Which rows there are (accounts,
+/// regions, columns, ...) must stay as it was.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The run [default: the last one]
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    /// Collect anew what is older than this [default: 24h]
+    #[arg(long, value_name = "TIME", value_parser = values::age)]
+    pub(crate) max_age: Option<Duration>,
+
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) sign_in: SignInArgs,
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) collect_output: CollectOutputArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    #[command(subcommand)]
+    pub(crate) command: RunsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// List the runs: how each stands, and what it takes of the disk
+    List(RunsListArgs),
+    /// Show what the tasks of a run have ended with so far
+    Show(RunsShowArgs),
+    /// Remove runs and all that they have collected; never one that is under way
+    Prune(PruneArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsListArgs {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsShowArgs {
+    /// The run
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true)]
+pub(crate) struct PruneArgs {
+    /// The runs
+    #[arg(value_name = "NAME", conflicts_with_all = ["older_than", "all"])]
+    pub(crate) names: Vec<String>,
+
+    /// Those that have done nothing for this time, like 30d
+    #[arg(long, value_name = "TIME", value_parser = values::time, conflicts_with = "all")]
+    pub(crate) older_than: Option<Duration>,
+
+    /// All
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// The tables, see `ssoinv tables`; or `buckets`, `instances`, `functions` [default: all]
+    #[arg(value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    #[command(flatten)]
+    selection: SelectionArgs,
+    #[command(flatten)]
+    sign_in: SignInArgs,
+    #[command(flatten)]
+    credentials: CredentialArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+impl PlanArgs {
+    /// As the command that is planned would be given them.
+    pub(crate) fn of_run(&self) -> CollectArgs {
+        CollectArgs {
+            selection: self.selection.clone(),
+            sign_in: self.sign_in.clone(),
+            credentials: self.credentials.clone(),
+            output: self.output.clone(),
+            collect_output: CollectOutputArgs::default(),
+            run: self.run.clone(),
+            keep: KeepArgs::default(),
+            dry_run: true,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Selection")]
 pub(crate) struct SelectionArgs {
     #[command(flatten)]
@@ -143,6 +295,11 @@ pub(crate) struct SelectionArgs {
     #[command(flatten)]
     pub(crate) accounts: AccountArgs,
 
+    /// What should be there: accounts, and gaps that are expected, in a file of CSV, TOML, or JSON as `aws organizations
+    /// list-accounts` prints it; several, one after the other
+    #[arg(long, value_name = "FILE")]
+    pub(crate) expect: Vec<String>,
+
     /// Regions to ask for regional tables: names or globs, several with commas, or `all` that are enabled in the account
     /// [default: AWS_REGION, AWS_DEFAULT_REGION, each profile's own; with --all-accounts, `all`]
     #[arg(long, short, value_name = "REGION", value_delimiter = ',')]
@@ -153,7 +310,7 @@ pub(crate) struct SelectionArgs {
     pub(crate) every_role: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Selection")]
 pub(crate) struct AccountArgs {
     /// The sso-session whose accounts are meant [default: that of AWS_PROFILE or `default`, else the only one]
@@ -170,7 +327,7 @@ pub(crate) struct AccountArgs {
     pub(crate) exclude_account: Vec<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Selection")]
 pub(crate) struct ProfileArgs {
     /// Profiles to use: names or globs, several with commas [default: AWS_PROFILE, AWS_DEFAULT_PROFILE, `default`]
@@ -182,7 +339,7 @@ pub(crate) struct ProfileArgs {
     pub(crate) all_profiles: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Selection")]
 pub(crate) struct IdentityArgs {
     /// Use no profile, but what this machine is: keys in the environment, a web identity, the role of the container or of
@@ -199,7 +356,7 @@ pub(crate) struct IdentityArgs {
     pub(crate) external_id: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Sign-in")]
 pub(crate) struct SignInArgs {
     /// Never ask anybody to sign in; `CI=true` says the same
@@ -228,7 +385,7 @@ pub(crate) struct SignInArgs {
     pub(crate) redirect_port: Option<u16>,
 }
 
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Sign-in")]
 pub(crate) struct CredentialArgs {
     /// Run no `credential_process`
@@ -246,7 +403,7 @@ pub(crate) struct CredentialArgs {
     pub(crate) credential_cache: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
     /// The format: table, csv, json or ndjson [default: by the ending of --out, else table]
@@ -280,7 +437,7 @@ pub(crate) struct OutputArgs {
     pub(crate) no_spreadsheet: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct CollectOutputArgs {
     /// Write the coverage ledger, how each planned cell ended, to FILE (.csv, .json, .ndjson)
@@ -292,7 +449,7 @@ pub(crate) struct CollectOutputArgs {
     pub(crate) include_secrets: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Run")]
 pub(crate) struct RunArgs {
     /// Calls under way at once [default: 64]
@@ -307,7 +464,7 @@ pub(crate) struct RunArgs {
     pub(crate) limits: LimitArgs,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Run")]
 pub(crate) struct LimitArgs {
     /// How long a throttled call is tried again, in all [default: 5m]
@@ -402,6 +559,41 @@ pub(crate) struct AccountsArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = DOCTOR_HELP)]
+pub(crate) struct DoctorArgs {
+    /// Look only at what concerns these profiles: names or globs, several with commas [default: all]
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) profile: Vec<String>,
+
+    /// Look at the files only, ask nobody
+    #[arg(long)]
+    pub(crate) offline: bool,
+
+    /// Print the change to the files that cures what needs no judgement, as a diff for `patch -d / -p1`; apply nothing
+    #[arg(long, conflicts_with_all = ["output", "out", "columns", "wide", "no_header", "spreadsheet"])]
+    pub(crate) fix: bool,
+
+    /// Run no `credential_process`
+    #[arg(long)]
+    pub(crate) no_credential_process: bool,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// What `doctor` does, and what it doesn't.
+const DOCTOR_HELP: &str = "\
+It signs in to nothing, refreshes nothing and changes no file. A step that could not be done is said to be not done. \
+It ends with 1 where it finds an error, else with 0.
+
+`ssoinv doctor --fix --offline | patch -d / -p1` applies the change that it proposes: the paths in the diff start at \
+the root. What it finds goes to stderr then. Lines that may hold a secret are never part of the diff.
+
+With `-o json`, `csv` or `ndjson` there is a row for each finding, and one for each step without any.";
+
+#[derive(Debug, Args)]
 pub(crate) struct ProfilesArgs {
     /// The profiles to show: names or globs [default: all]
     #[arg(value_name = "NAME")]
@@ -427,12 +619,10 @@ pub(crate) struct SettingsArgs {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

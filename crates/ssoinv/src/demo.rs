@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 
-use ssoinv_sim::{Options, Organisation, Simulator};
+use ssoinv_sim::{Options, Organisation, Simulator, Token};
 use tempfile::TempDir;
 
 use crate::cli::DemoKind;
@@ -20,15 +20,19 @@ pub(crate) struct Demo {
 }
 
 impl Demo {
-    /// Starts the simulator and writes the home; of the user's environment only what isn't AWS's is kept.
-    pub(crate) fn start(kind: DemoKind, environment: &Environment) -> Result<Self, CommandError> {
-        Self::try_start(kind, environment).map_err(|error| {
+    /// Starts the simulator and writes the home, with a token where somebody is to be signed in already; of the user's environment only what isn't AWS's is kept.
+    pub(crate) fn start(
+        kind: DemoKind,
+        signed_in: bool,
+        environment: &Environment,
+    ) -> Result<Self, CommandError> {
+        Self::try_start(kind, signed_in, environment).map_err(|error| {
             CommandError::new(ExitCode::Output, format!("the demonstration cannot start: {error}"))
                 .with_hint("it needs a folder for temporary files and a free port on 127.0.0.1")
         })
     }
 
-    fn try_start(kind: DemoKind, environment: &Environment) -> io::Result<Self> {
+    fn try_start(kind: DemoKind, signed_in: bool, environment: &Environment) -> io::Result<Self> {
         let options = match kind {
             DemoKind::Plain => Options::default(),
             DemoKind::Faults => Options::demo_faults(),
@@ -37,7 +41,7 @@ impl Demo {
         let options = Options { device_interval: 0, ..options };
         let simulator = Simulator::start(Organisation::demo(), options)?;
         let home = tempfile::Builder::new().prefix("ssoinv-demo-").tempdir()?;
-        let mut config = simulator.home();
+        let mut config = simulator.home().token(if signed_in { Token::Good } else { Token::None });
         if kind == DemoKind::Faults {
             config = config.text(&profile_in_a_dead_region(&simulator)?);
         }

@@ -216,16 +216,17 @@ impl View {
 
     fn begin(&mut self, plan: &Plan) {
         self.progress = Progress::of(plan);
-        if self.terminal.on_stderr && self.terminal.verbosity != Verbosity::Quiet {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-        }
-        self.bar.set_length(self.progress.tasks as u64);
         let template = "{spinner} [{bar:24}] {msg}, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style.progress_chars("=> "));
         }
-        self.bar.enable_steady_tick(Duration::from_millis(200));
+        self.bar.set_length(self.progress.tasks as u64);
         self.update();
+        // Only now is it fit to be seen.
+        if self.terminal.on_stderr && self.terminal.verbosity != Verbosity::Quiet {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        }
+        self.bar.enable_steady_tick(Duration::from_millis(200));
     }
 
     fn update(&self) {

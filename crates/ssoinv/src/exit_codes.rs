@@ -12,6 +12,8 @@ use ssoinv_core::coverage::{Ledger, Status};
 pub(crate) enum ExitCode {
     /// Everything planned was collected.
     Complete,
+    /// What was looked for was found: an error of `doctor`.
+    Findings,
     /// Wrong usage or configuration: nothing could start.
     Usage,
     /// A sign-in is needed; what was collected is still written.
@@ -29,11 +31,12 @@ pub(crate) enum ExitCode {
 }
 
 /// From the one that wins to the one that loses.
-const PRECEDENCE: [ExitCode; 8] = [
+const PRECEDENCE: [ExitCode; 9] = [
     ExitCode::Interrupted,
     ExitCode::Bug,
     ExitCode::Output,
     ExitCode::Usage,
+    ExitCode::Findings,
     ExitCode::SignInNeeded,
     ExitCode::Nothing,
     ExitCode::Partial,
@@ -45,6 +48,7 @@ impl ExitCode {
     pub(crate) fn number(self) -> u8 {
         match self {
             Self::Complete => 0,
+            Self::Findings => 1,
             Self::Usage => 2,
             Self::SignInNeeded => 3,
             Self::Partial => 4,
@@ -73,9 +77,9 @@ pub(crate) fn of_ledger(ledger: &Ledger) -> ExitCode {
     // Answered, or not tried, which is no failure.
     let mut not_failed = 0_usize;
     for cell in ledger.cells.iter().filter(|cell| cell.status != Status::Skipped) {
-        not_failed += usize::from(cell.status.is_complete() || cell.status == Status::NotTried);
+        not_failed += usize::from(cell.is_complete() || cell.status == Status::NotTried);
         code = code.worst(match cell.status {
-            status if status.is_complete() => ExitCode::Complete,
+            _ if cell.is_complete() => ExitCode::Complete,
             Status::SignInExpired => ExitCode::SignInNeeded,
             _ => ExitCode::Partial,
         });
@@ -88,6 +92,7 @@ pub(crate) fn of_ledger(ledger: &Ledger) -> ExitCode {
 pub(crate) const HELP: &str = "\
 Exit codes:
   0    everything planned was collected
+  1    `doctor` found an error
   2    wrong usage or configuration: nothing could start
   3    a sign-in is needed; what was collected is still written
   4    partial: something planned could not be collected
@@ -103,17 +108,36 @@ mod tests {
 
     use super::*;
 
-    fn code(statuses: &[Status]) -> u8 {
-        let scope = Scope {
+    fn scope() -> Scope {
+        Scope {
             partition: Partition::Aws,
             account_id: None,
             account_name: None,
             role_name: None,
             profile: None,
             place: Place::Global,
-        };
-        let cells = statuses.iter().map(|&status| Cell::untouched(scope.clone(), "t", status)).collect();
+        }
+    }
+
+    fn code(statuses: &[Status]) -> u8 {
+        let cells = statuses.iter().map(|&status| Cell::untouched(scope(), "t", status)).collect();
         of_ledger(&Ledger { run_id: "r".into(), cells }).number()
+    }
+
+    #[test]
+    fn what_was_declared_is_no_failure() {
+        let expected = |status| {
+            let mut cell = Cell::untouched(scope(), "t", status);
+            cell.expected = true;
+            cell
+        };
+        let code = |cells| of_ledger(&Ledger { run_id: "r".into(), cells }).number();
+        let ok = Cell::untouched(scope(), "t", Status::Ok);
+        let denied = Cell::untouched(scope(), "t", Status::Denied);
+        assert_eq!(code(vec![ok.clone(), expected(Status::Denied), expected(Status::NotOffered)]), 0);
+        assert_eq!(code(vec![ok, expected(Status::SignInExpired)]), 0);
+        assert_eq!(code(vec![denied, expected(Status::Denied)]), 4, "another is none that was declared");
+        assert_eq!(code(vec![expected(Status::Denied)]), 0, "that there is nothing else was declared, too");
     }
 
     #[test]
@@ -132,7 +156,7 @@ mod tests {
     #[test]
     fn precedence_is_the_documented_one() {
         let numbers = PRECEDENCE.map(ExitCode::number);
-        assert_eq!(numbers, [130, 70, 74, 2, 3, 5, 4, 0]);
+        assert_eq!(numbers, [130, 70, 74, 2, 1, 3, 5, 4, 0]);
         assert_eq!(ExitCode::Partial.worst(ExitCode::Output), ExitCode::Output);
         assert_eq!(ExitCode::Output.worst(ExitCode::Partial), ExitCode::Output);
     }

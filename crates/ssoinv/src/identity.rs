@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ssoinv_core::failure::{Failure, FailureKind};
-use ssoinv_core::scope::AccountId;
+use ssoinv_core::scope::{AccountId, Partition};
 use ssoinv_sso::credentials::CredentialStore;
 use ssoinv_sso::profile::{CredentialSource, Machine, Profile, Profiles, RoleArn};
 
@@ -156,6 +156,16 @@ pub(crate) async fn assume(
         let accounts = if inactive == 1 { "1 account".to_owned() } else { format!("{inactive} accounts") };
         app.terminal.note(&format!("left out {accounts} of the organisation that are not active"));
     }
+    assumed(base, settings, partition, accounts)
+}
+
+/// The role in each of these accounts.
+pub(crate) fn assumed(
+    base: &Profile,
+    settings: &AssumeSettings,
+    partition: Partition,
+    accounts: Vec<NamedAccount>,
+) -> Result<(Vec<Arc<Profile>>, Names), CommandError> {
     let mut names = Names::new();
     let mut profiles = Vec::new();
     for account in accounts {

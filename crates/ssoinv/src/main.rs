@@ -3,8 +3,10 @@
 //! The way of the data: [`cli`] parses, [`settings`] resolves, `ssoinv-sso` signs in, `ssoinv-aws` plans and runs,
 //! `ssoinv-output` writes, [`display`] talks, [`exit_codes`] tells the truth. [`commands`] wires them, a file a verb.
 
+mod account_file;
 mod account_list;
 mod app;
+mod arguments;
 mod browser;
 mod cli;
 mod command_error;
@@ -12,9 +14,12 @@ mod commands;
 mod demo;
 mod discovery;
 mod display;
+mod doctor;
 mod env_vars;
 mod exit_codes;
+mod expectations;
 mod identity;
+mod kept_run;
 mod new_session;
 mod output;
 mod selection;
@@ -29,8 +34,7 @@ mod warnings;
 
 use std::process;
 
-use clap::Parser;
-
 fn main() -> process::ExitCode {
-    commands::run(&cli::Cli::parse(), &env_vars::Environment::of_process()).into()
+    let (cli, typed) = arguments::parse();
+    commands::run(&cli, typed, &env_vars::Environment::of_process()).into()
 }

@@ -1,23 +1,25 @@
 //! Where rows go: stdout, a file, or a folder with a file a table; and the thread's work that brings them there.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use indicatif::ProgressBar;
-use ssoinv_aws::plan::Plan;
-use ssoinv_core::coverage::Ledger;
+use ssoinv_core::coverage::{Cell, Ledger};
 use ssoinv_core::rows::TaskId;
-use ssoinv_core::scope::{Partition, Place, Scope};
+use ssoinv_core::scope::{AccountId, Partition, Place, Scope};
 use ssoinv_core::table::{RowContext, Table, TableSchema};
 use ssoinv_output::{
     Choice, ColumnError, Destination, Format, Options, Output, OutputError, Selection, Target, TargetError,
 };
-use ssoinv_store::{RowQueue, Rows, RunFolder, StoreError};
+use ssoinv_store::{Replay, RowQueue, Rows, RunFolder, StoreError};
 
+use crate::account_list::NamedAccount;
 use crate::app::App;
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
+use crate::kept_run::Kept;
 use crate::settings::OutputSettings;
 
 /// Memory for rows that wait for their turn, in bytes.
@@ -104,7 +106,7 @@ impl RowWriter {
     pub(crate) fn write_all(
         self,
         mut rows: Rows,
-        plan: &Plan,
+        table_of: impl Fn(usize) -> usize,
         bar: ProgressBar,
         out: Option<&Path>,
     ) -> WriteEnd {
@@ -114,8 +116,7 @@ impl RowWriter {
         let written = (|| {
             for item in &mut rows {
                 let (task, batch) = item.map_err(|error| Some(store_error(&error)))?;
-                let table = plan.table_of(task.slot);
-                output.write(table, &batch).map_err(|error| written_error(&error, out))?;
+                output.write(table_of(task.slot), &batch).map_err(|error| written_error(&error, out))?;
             }
             output.finish().map_err(|error| written_error(&error, out))
         })();
@@ -136,6 +137,35 @@ pub(crate) fn row_queue(slots: usize, run_id: &str, app: &App) -> (RowQueue, Row
     // What a dead run has left is no reason not to run.
     let _left = ssoinv_store::sweep(&state);
     RowQueue::new(slots, ROW_BUDGET, RunFolder::new(&state, run_id))
+}
+
+/// The same for a run that is kept, of which so many tasks are known already: all rows go through the disk.
+pub(crate) fn kept_queue(
+    slots: usize,
+    tasks: usize,
+    kept: Kept,
+    app: &App,
+) -> Result<(RowQueue, Rows), CommandError> {
+    let queue = RowQueue::kept(slots, ROW_BUDGET, kept.run, kept.oldest, app.clock.clone(), tasks);
+    queue.map_err(|error| store_error(&error))
+}
+
+/// All that a complete run has collected, where nothing need be collected anew, nor looked at that `expected` names; else
+/// the run.
+pub(crate) fn replay(
+    kept: Kept,
+    tables: &[Arc<TableSchema>],
+    expected: &[NamedAccount],
+    app: &App,
+) -> Result<Replay, Box<Kept>> {
+    let Kept { run, oldest, .. } = kept;
+    let is_all = |cells: &[Vec<Cell>]| {
+        let seen: BTreeSet<AccountId> =
+            cells.iter().flatten().filter_map(|cell| cell.scope.account_id).collect();
+        expected.iter().all(|account| seen.contains(&account.id))
+    };
+    run.replay(ROW_BUDGET, oldest, app.clock.clone(), tables, is_all)
+        .map_err(|run| Box::new(Kept { run: *run, ..kept }))
 }
 
 /// Writes rows that are all there already, such as `ssoinv tables`.
@@ -164,6 +194,22 @@ pub(crate) fn write_all<R>(
         Err(None) => Ok(ExitCode::Complete),
         Err(Some(error)) => Err(error),
     }
+}
+
+/// Writes a text for people, in the place of a table.
+pub(crate) fn write_text(text: &str, out: Option<&Path>) -> Result<(), CommandError> {
+    let write = |writer: &mut dyn Write| writer.write_all(text.as_bytes()).and_then(|()| writer.flush());
+    let Some(out) = out else {
+        return match write(&mut io::stdout()).map_err(OutputError::Write) {
+            Err(error) => written_error(&error, None).map_or(Ok(()), Err),
+            Ok(()) => Ok(()),
+        };
+    };
+    let target = Target::file(out).map_err(|error| target_error(&error))?;
+    if let Destination::One(mut writer) = target.destination().map_err(|error| target_error(&error))? {
+        write(&mut *writer).map_err(|error| output_error(&OutputError::Write(error), Some(out)))?;
+    }
+    commit(Some(target))
 }
 
 /// Writes the ledger.
@@ -221,7 +267,7 @@ fn output_error(error: &OutputError, out: Option<&Path>) -> CommandError {
     }
 }
 
-fn store_error(error: &StoreError) -> CommandError {
+pub(crate) fn store_error(error: &StoreError) -> CommandError {
     let reason = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
     let error = CommandError::new(ExitCode::Output, format!("{error}{reason}"));
     error.with_hint("rows that wait are kept on disk: set `XDG_STATE_HOME` to a folder with more room")

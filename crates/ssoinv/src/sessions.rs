@@ -7,7 +7,6 @@ use ssoinv_sso::profile::{Profile, Profiles, SsoSession, nearest};
 
 use crate::app::App;
 use crate::command_error::CommandError;
-use crate::exit_codes::ExitCode;
 use crate::settings::{Asking, StationSettings};
 use crate::station::{self, Station};
 use crate::warnings;
@@ -37,6 +36,10 @@ impl KnownSession {
     }
 }
 
+/// What to do before there is a config.
+pub(crate) const FIRST_SIGN_IN: &str =
+    "`ssoinv login --start-url URL --sso-region REGION --write` signs in and sets one up";
+
 /// Which of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum SessionChoice<'a> {
@@ -65,10 +68,11 @@ pub(crate) fn all(profiles: &Profiles) -> Vec<KnownSession> {
     known
 }
 
-/// The sign-ins that are meant.
+/// The sign-ins that are meant. `if_unknown` is what to do about one that the files don't know.
 pub(crate) fn select(
     choice: SessionChoice<'_>,
     profiles: &Profiles,
+    if_unknown: &str,
     app: &App,
 ) -> Result<Vec<KnownSession>, CommandError> {
     let all = all(profiles);
@@ -78,7 +82,7 @@ pub(crate) fn select(
         Some(vec![KnownSession { sso: Arc::clone(session), profile: Some(Arc::new(profile.clone())) }])
     };
     match choice {
-        SessionChoice::All if all.is_empty() => Err(none(profiles, app)),
+        SessionChoice::All if all.is_empty() => Err(none(profiles, if_unknown, app)),
         SessionChoice::All => Ok(all),
         SessionChoice::Named(name) => {
             if let Some(known) = all.iter().find(|known| known.sso.name.as_deref() == Some(name)) {
@@ -95,7 +99,7 @@ pub(crate) fn select(
             Err(match nearest(name, names) {
                 _ if incomplete => error.with_hint("`ssoinv doctor` shows what is missing, and where"),
                 Some(near) => error.with_hint(format!("did you mean `--sso-session {near}`?")),
-                None => error.with_hint(FIRST_SIGN_IN),
+                None => error.with_hint(if_unknown),
             })
         }
         SessionChoice::OfProfile(name) => {
@@ -119,13 +123,13 @@ pub(crate) fn select(
             let variable =
                 ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"].into_iter().find_map(|name| app.environment.get(name));
             if let Some(name) = variable {
-                return select(SessionChoice::OfProfile(name), profiles, app);
+                return select(SessionChoice::OfProfile(name), profiles, if_unknown, app);
             }
             if let Some(session) = profiles.get("default").and_then(of_profile) {
                 return Ok(session);
             }
             match all.len() {
-                0 => Err(none(profiles, app)),
+                0 => Err(none(profiles, if_unknown, app)),
                 1 => Ok(all),
                 number => Err(CommandError::usage(format!("there are {number} sign-ins to choose from"))
                     .with_details(listed())
@@ -135,13 +139,9 @@ pub(crate) fn select(
     }
 }
 
-/// What to do before there is a config.
-const FIRST_SIGN_IN: &str =
-    "`ssoinv login --start-url URL --sso-region REGION --write` signs in and sets one up";
-
-fn none(profiles: &Profiles, app: &App) -> CommandError {
+fn none(profiles: &Profiles, hint: &str, app: &App) -> CommandError {
     let message = format!("there is no sign-in in {}", app.searched(profiles).join(" or "));
-    CommandError::new(ExitCode::Usage, message).with_hint(FIRST_SIGN_IN)
+    CommandError::usage(message).with_hint(hint)
 }
 
 /// Station 3 for these sign-ins. Says first where tokens go, if that isn't AWS.

@@ -1,7 +1,7 @@
 //! Station 2: flag > environment > file, resolved once, into plain structs. Nothing behind this module reads a flag or a
 //! variable of ssoinv's own.
 //!
-//! What can be set at all: [`list`]. What counts for more: [`layers`]. How values are written: [`values`], [`file`].
+//! What can be set at all: [`list`]. What counts for more: [`layers`]. How values are written: [`values`], [`mod@file`].
 
 pub(crate) mod file;
 mod layers;
@@ -25,14 +25,16 @@ use crate::account_list::{AccountList, AccountSelection};
 use crate::app::App;
 use crate::browser::Browser;
 use crate::cli::{
-    AccountArgs, CollectArgs, CredentialArgs, LimitArgs, OutputArgs, ProfileArgs, SelectionArgs, SignInArgs,
+    AccountArgs, CollectArgs, CredentialArgs, DoctorArgs, LimitArgs, OutputArgs, ProfileArgs, SelectionArgs,
+    SignInArgs,
 };
 use crate::command_error::CommandError;
 use crate::env_vars::Environment;
+use crate::expectations::Expectations;
 
 pub(crate) use layers::{Layers, Resolved, Source};
 use list::{
-    ATTEMPT_TIMEOUT, CONCURRENCY, CONNECT_TIMEOUT, EXCLUDE_ACCOUNT, MAX_TIME, NO_BROWSER,
+    ATTEMPT_TIMEOUT, CONCURRENCY, CONNECT_TIMEOUT, EXCLUDE_ACCOUNT, EXPECT, MAX_TIME, NO_BROWSER,
     NO_CREDENTIAL_CACHE, NO_CREDENTIAL_PROCESS, NO_INPUT, OUTPUT, PORTAL_RATE, REDIRECT_PORT, REGION,
     RETRY_TIME, ROLE, SPREADSHEET, SSO_SESSION, USE_DEVICE_CODE, WIDE,
 };
@@ -123,6 +125,14 @@ impl RegionSource {
         match self {
             Self::Named { regions, .. } if !regions.is_all() => Some(Arc::clone(regions)),
             _ => None,
+        }
+    }
+
+    /// Whether no region that is enabled is left out.
+    pub(crate) fn is_all(&self) -> bool {
+        match self {
+            Self::Named { regions, .. } | Self::Enabled(regions) => regions.is_all(),
+            Self::Variable { .. } | Self::Profiles => false,
         }
     }
 
@@ -274,6 +284,7 @@ impl Asking {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StationSettings {
     pub(crate) run_processes: bool,
+    pub(crate) refresh_tokens: bool,
     pub(crate) credential_cache: bool,
     pub(crate) concurrency: usize,
     pub(crate) policy: RetryPolicy,
@@ -299,6 +310,22 @@ impl StationSettings {
         Self::new(&CredentialArgs::default(), limits, FEW, layers, environment)
     }
 
+    /// For who only looks: no file of the caches is written, and no token refreshed.
+    pub(crate) fn looking_only(
+        args: &DoctorArgs,
+        concurrency: usize,
+        layers: &Layers,
+        environment: &Environment,
+    ) -> Result<Self, CommandError> {
+        let credentials = CredentialArgs {
+            no_credential_process: args.no_credential_process,
+            no_credential_cache: true,
+            ..CredentialArgs::default()
+        };
+        let settings = Self::new(&credentials, &args.limits, concurrency, layers, environment)?;
+        Ok(Self { refresh_tokens: false, ..settings })
+    }
+
     pub(crate) fn new(
         args: &CredentialArgs,
         limits: &LimitArgs,
@@ -317,6 +344,7 @@ impl StationSettings {
         Ok(Self {
             run_processes: !layers.value(&NO_CREDENTIAL_PROCESS, no_processes)?,
             credential_cache: !layers.value(&NO_CREDENTIAL_CACHE, no_cache)?,
+            refresh_tokens: true,
             concurrency,
             policy: RetryPolicy {
                 max_attempts,
@@ -410,6 +438,33 @@ fn typed(texts: &[String]) -> Vec<&str> {
     texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty()).collect()
 }
 
+/// What should be there.
+fn expectations(
+    args: &SelectionArgs,
+    layers: &Layers,
+    environment: &Environment,
+) -> Result<Expectations, CommandError> {
+    let flag =
+        (!args.expect.is_empty()).then(|| args.expect.iter().map(|file| file.as_str().into()).collect());
+    let Resolved { value: files, source } = layers.resolve(&EXPECT, flag)?;
+    let mut paths = Vec::new();
+    for file in &files {
+        // A shell has done so with what was typed.
+        let below = file.strip_prefix("~/").filter(|_| !source.is_flag());
+        let path = match (below, &environment.home) {
+            (Some(below), Some(home)) => home.join(below),
+            _ => PathBuf::from(&**file),
+        };
+        // What lies in the current folder by chance must not say what is no gap.
+        if let (Source::File(place), true) = (&source, path.is_relative()) {
+            let message = format!("{place}: `expect` is `{file}`, which depends on the current folder");
+            return Err(CommandError::usage(message).with_hint("write the whole path, or begin it with `~/`"));
+        }
+        paths.push(path);
+    }
+    Ok(Expectations::read(paths.iter().map(PathBuf::as_path))?)
+}
+
 /// Everything that a collecting command was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct CollectSettings {
@@ -419,6 +474,8 @@ pub(crate) struct CollectSettings {
     pub(crate) assume: Option<AssumeSettings>,
     /// Every account that the sign-in reaches, and no profile.
     pub(crate) all_accounts: Option<DiscoverySettings>,
+    /// What should be there.
+    pub(crate) expect: Expectations,
     pub(crate) regions: RegionSource,
     pub(crate) every_role: bool,
     pub(crate) sign_in: SignInSettings,
@@ -440,6 +497,7 @@ impl CollectSettings {
             ambient: args.selection.identity.ambient,
             assume: AssumeSettings::new(&args.selection)?,
             all_accounts: DiscoverySettings::new(&args.selection, layers)?,
+            expect: expectations(&args.selection, layers, environment)?,
             regions: RegionSource::new(&args.selection, layers)?,
             every_role: args.selection.every_role,
             sign_in: SignInSettings::new(&args.sign_in, layers, environment)?,
@@ -455,6 +513,21 @@ impl CollectSettings {
             include_secrets: args.collect_output.include_secrets,
             max_time: layers.value(&MAX_TIME, args.run.max_time.map(Some))?,
         })
+    }
+}
+
+impl CollectSettings {
+    /// Why an account that is expected isn't there, where it would be: all profiles are meant, or all accounts of the
+    /// organisation. Whoever picks some means no others. What a sign-in reaches, it tells itself.
+    pub(crate) fn unreached(&self) -> Option<&'static str> {
+        match (&self.assume, &self.profiles) {
+            _ if self.all_accounts.is_some() || self.ambient => None,
+            (Some(assume), _) => {
+                (assume.accounts == AccountList::All).then_some("the organisation has no such active account")
+            }
+            (None, ProfileChoice::All) => Some("no profile reaches this account"),
+            (None, _) => None,
+        }
     }
 }
 

@@ -43,7 +43,11 @@ fn hint(failure: &Failure, session: &KnownSession) -> String {
     let again = format!("ssoinv login {}", session.as_argument());
     match failure.code.as_deref() {
         Some("SignInDeclined") => format!("run `{again}` again, and allow the access that it asks for"),
-        Some("SignInTimedOut") => format!("run `{again}` again, and approve it within ten minutes"),
+        // Codes are given in any region; only the page knows that it is the wrong one.
+        Some("SignInTimedOut") => format!(
+            "run `{again}` again, and approve it within ten minutes; where the page said `invalid_grant`, `sso_region` \
+             is not the region of your IAM Identity Center"
+        ),
         Some("StateMismatch") => {
             format!("close old sign-in pages, then run `{again}` again: an answer to another sign-in came in")
         }
@@ -61,6 +65,12 @@ fn hint(failure: &Failure, session: &KnownSession) -> String {
                 Some(near) => format!("did you mean `sso_region = {near}`? It is the region of your IAM Identity Center"),
                 None => "set `sso_region` to the region of your IAM Identity Center".to_owned(),
             }
+        }
+        Some("CertificateNotValidNow") => {
+            format!("set this machine's clock, then run `{again}` again; `date -u` shows its time")
+        }
+        Some("CertificateRefused") => {
+            "name a PEM file of the authorities to trust with `AWS_CA_BUNDLE`, as where a proxy reads along".to_owned()
         }
         Some("InsecureEndpoint") => "write it with `https://`, or take it out".to_owned(),
         _ if failure.kind == FailureKind::Unreachable || failure.remedy == Remedy::TryAgain => {

@@ -2,6 +2,7 @@
 
 use ssoinv_aws::stop::{Stop, StopReason};
 
+use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
 
 /// Listens for signals for as long as the runtime lives.
@@ -49,5 +50,27 @@ impl Signals {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// What is to be known before there is a plan, unless the run is stopped first.
+pub(crate) async fn unless_stopped<T>(
+    stop: &Stop,
+    known: impl Future<Output = Result<T, CommandError>>,
+) -> Result<T, CommandError> {
+    tokio::select! {
+        known = known => known,
+        reason = stop.stopped() => Err(stopped_early(reason)),
+    }
+}
+
+/// What ends a run that was stopped before it could be planned.
+fn stopped_early(reason: StopReason) -> CommandError {
+    match reason {
+        StopReason::OutOfTime => {
+            let message = "the time of `--max-time` was over before the accounts were known";
+            CommandError::new(ExitCode::Nothing, message).with_hint("give it more")
+        }
+        _ => CommandError::new(ExitCode::Interrupted, "interrupted before the accounts were known"),
     }
 }

@@ -52,6 +52,7 @@ pub(crate) fn build(
         },
         portal_pace: settings.portal_pace,
         sdk: Sdk::new(http, &app.clock, timeouts),
+        refresh_tokens: settings.refresh_tokens,
         run_processes: settings.run_processes,
         credential_cache: settings.credential_cache,
     });

@@ -8,7 +8,7 @@ use ssoinv_aws::plan::NO_REGION;
 use ssoinv_aws::roles::NO_ROLE;
 use ssoinv_core::coverage::{Cell, Ledger, Status};
 use ssoinv_core::scope::Place;
-use ssoinv_sso::profile::Profile;
+use ssoinv_sso::profile::{Kind, Profile};
 
 use crate::sessions::KnownSession;
 use crate::settings::RegionSource;
@@ -52,7 +52,7 @@ impl Summary<'_> {
             let (message, hint) = self.warning(group);
             text += &self.terminal.warning(&message, hint.as_deref());
         }
-        let complete = self.ledger.cells.iter().all(|cell| cell.status.is_complete());
+        let complete = self.ledger.cells.iter().all(Cell::is_complete);
         if !quiet {
             for group in groups.iter().filter(|group| group.status.is_complete()) {
                 if let Some(note) = self.note(group) {
@@ -70,7 +70,10 @@ impl Summary<'_> {
     fn groups(&self) -> Vec<Group<'_>> {
         let mut groups: Vec<Group<'_>> = Vec::new();
         let mut of_key: BTreeMap<(Status, String), usize> = BTreeMap::new();
-        for cell in self.ledger.cells.iter().filter(|cell| cell.status != Status::Ok) {
+        // What is missing as it was expected is told with its gap.
+        let worth_a_word =
+            |cell: &&Cell| cell.status != Status::Ok && cell.is_complete() == cell.status.is_complete();
+        for cell in self.ledger.cells.iter().filter(worth_a_word) {
             let key = match cell.status {
                 Status::Denied if cell.error_code.as_deref() == Some(NO_ROLE) => NO_ROLE.to_owned(),
                 Status::Denied | Status::DeniedByScp => {
@@ -94,6 +97,9 @@ impl Summary<'_> {
     }
 
     fn warning(&self, group: &Group<'_>) -> (String, Option<String>) {
+        if let Some(warning) = self.of_discovery(group) {
+            return warning;
+        }
         let first = group.cells[0];
         let of = |label: &str| {
             let names = account_labels(&group.cells);
@@ -112,19 +118,6 @@ impl Summary<'_> {
             None => "`--coverage FILE` writes down each of them".to_owned(),
         });
         match group.status {
-            Status::Denied if first.error_code.as_deref() == Some(NO_ROLE) => {
-                let message = format!("{}; {tasks} denied: {reason}", of("no role to take in"));
-                let account = quoted(first.scope.account());
-                let hint = format!(
-                    "name one with `--role NAME`; `ssoinv roles --account {account}` shows the roles that you have there"
-                );
-                (message, Some(hint))
-            }
-            Status::NotOffered => {
-                let message = format!("{}; {tasks} not offered", of("the sign-in does not reach"));
-                let hint = "`ssoinv accounts` shows all that it reaches; an administrator assigns more";
-                (message, Some(hint.to_owned()))
-            }
             Status::Denied => {
                 let role = first.scope.role_name.as_deref();
                 let role = role.map(|role| format!(" with role `{role}`")).unwrap_or_default();
@@ -176,7 +169,10 @@ impl Summary<'_> {
             }
             Status::Misconfigured => {
                 let profile = first.scope.profile.as_deref().unwrap_or_default();
-                let mut message = if reason.contains(&format!("`{profile}`")) {
+                // It goes by a name that no file has.
+                let is_ambient =
+                    self.profiles.iter().any(|known| known.name == profile && known.kind == Kind::Ambient);
+                let mut message = if is_ambient || reason.contains(&format!("`{profile}`")) {
                     reason.to_owned()
                 } else {
                     format!("profile `{profile}` can't be used: {reason}")
@@ -188,7 +184,8 @@ impl Summary<'_> {
                     message += &format!(" (and {} more like it: {})", others.len(), self.few(others));
                 }
                 let hint = self.hint_of_files(profile, reason);
-                let hint = hint.unwrap_or_else(|| misconfigured_hint(first.error_code.as_deref(), profile));
+                let code = first.error_code.as_deref();
+                let hint = hint.unwrap_or_else(|| misconfigured_hint(code, profile, is_ambient));
                 (format!("{message}; {tasks} misconfigured"), Some(hint))
             }
             Status::NotTried => (format!("{tasks} not tried: {reason}"), ledger),
@@ -197,6 +194,38 @@ impl Summary<'_> {
                 let message = format!("{tasks} {status} in {}: {reason} ({code})", self.few(&accounts));
                 (message, ledger)
             }
+        }
+    }
+
+    /// What only accounts without a profile can lack: a role to take, or any way there.
+    fn of_discovery(&self, group: &Group<'_>) -> Option<(String, Option<String>)> {
+        let first = group.cells[0];
+        let names = account_labels(&group.cells);
+        let accounts =
+            format!("{} of {}: {}", names.len(), count(self.accounts().0, "account"), self.few(&names));
+        let tasks = count(group.cells.len(), "task");
+        match group.status {
+            Status::Denied if first.error_code.as_deref() == Some(NO_ROLE) => {
+                let reason = first.error_message.as_deref().unwrap_or_default();
+                let message = format!("no role to take in {accounts}; {tasks} denied: {reason}");
+                let account = first.scope.account();
+                let hint = format!(
+                    "name one with `--role NAME`; `ssoinv roles --account {account}` shows those that you have there"
+                );
+                Some((message, Some(hint)))
+            }
+            Status::NotOffered if self.session.is_some() => {
+                let message = format!("the sign-in does not reach {accounts}; {tasks} not offered");
+                let hint = "`ssoinv accounts` shows all that it reaches; an administrator assigns more";
+                Some((message, Some(hint.to_owned())))
+            }
+            Status::NotOffered => {
+                let reason = first.error_message.as_deref().unwrap_or_default();
+                let message = format!("no way into {accounts}; {tasks} not offered: {reason}");
+                let hint = "`ssoinv profiles` shows the account of each; `--all-accounts` needs none";
+                Some((message, Some(hint.to_owned())))
+            }
+            _ => None,
         }
     }
 
@@ -259,10 +288,22 @@ impl Summary<'_> {
         };
         let mut line = format!("{} from {} of {of}", rows.join(", "), thousands(answered as u64));
         line += &self.regions();
-        let counts = self.ledger.counts();
+        let mut counts: BTreeMap<Status, usize> = BTreeMap::new();
+        let mut expected = 0;
+        for cell in self.ledger.cells.iter().filter(|cell| !cell.status.is_complete()) {
+            if cell.expected {
+                expected += 1;
+            } else {
+                *counts.entry(cell.status).or_default() += 1;
+            }
+        }
+        match expected {
+            0 => {}
+            1 => line += "; 1 task in an expected gap",
+            more => line += &format!("; {} in expected gaps", count(more, "task")),
+        }
         let failed: Vec<_> = counts
             .iter()
-            .filter(|(status, _)| !status.is_complete())
             .map(|(status, number)| {
                 let how = match status {
                     Status::SignInExpired => "without a sign-in".to_owned(),
@@ -316,15 +357,24 @@ impl Summary<'_> {
         }
     }
 
-    /// The first few names, or all with `-v`.
     fn few(&self, names: &[String]) -> String {
-        let told = if self.terminal.verbosity >= Verbosity::Verbose { names.len() } else { FIRST_FEW };
-        let (first, rest) = names.split_at(names.len().min(told));
-        match rest.len() {
-            0 => first.join(", "),
-            more => format!("{} and {} more", first.join(", "), thousands(more as u64)),
-        }
+        few(names, self.terminal)
     }
+}
+
+/// The first few names, or all with `-v`.
+pub(crate) fn few(names: &[String], terminal: &Terminal) -> String {
+    let told = if terminal.verbosity >= Verbosity::Verbose { names.len() } else { FIRST_FEW };
+    let (first, rest) = names.split_at(names.len().min(told));
+    match rest.len() {
+        0 => first.join(", "),
+        more => format!("{} and {} more", first.join(", "), thousands(more as u64)),
+    }
+}
+
+/// An account as people know it.
+pub(crate) fn account_label(id: &str, name: Option<&str>) -> String {
+    name.map_or_else(|| id.to_owned(), |name| format!("`{name}` ({id})"))
 }
 
 /// Each different account as people know it, in order.
@@ -333,10 +383,9 @@ fn account_labels(cells: &[&Cell]) -> Vec<String> {
     let mut labels = Vec::new();
     for cell in cells {
         let scope = &cell.scope;
-        let label = match (scope.account_name.as_deref(), scope.account()) {
-            (Some(name), account) => format!("`{name}` ({account})"),
-            (None, "") => format!("profile `{}`", scope.profile.as_deref().unwrap_or_default()),
-            (None, account) => account.to_owned(),
+        let label = match scope.account() {
+            "" => format!("profile `{}`", scope.profile.as_deref().unwrap_or_default()),
+            account => account_label(account, scope.account_name.as_deref()),
         };
         if seen.insert(label.clone()) {
             labels.push(label);
@@ -352,10 +401,17 @@ fn profile_labels(cells: &[&Cell]) -> Vec<String> {
 }
 
 /// What to do about a profile that can't be used.
-fn misconfigured_hint(code: Option<&str>, profile: &str) -> String {
+fn misconfigured_hint(code: Option<&str>, profile: &str, is_ambient: bool) -> String {
     match code {
         Some("CredentialProcessLeftOut") => "leave out `--no-credential-process`".to_owned(),
         Some("InsecureEndpoint") => "write it with `https://`, or take it out".to_owned(),
+        Some("InstanceMetadataDisabled") => {
+            "unset `AWS_EC2_METADATA_DISABLED`, or name a profile with `--profile NAME`".to_owned()
+        }
+        Some("ExpiredKeys") if is_ambient => {
+            "set new ones, or name a profile with `--profile NAME`".to_owned()
+        }
+        _ if is_ambient => "set what is missing, or name a profile with `--profile NAME`".to_owned(),
         _ => format!("run `ssoinv profiles {}` to see its settings", quoted(profile)),
     }
 }
@@ -375,7 +431,7 @@ fn noun(table: &str) -> &str {
     table.rsplit('_').next().unwrap_or(table)
 }
 
-fn count(number: usize, noun: &str) -> String {
+pub(crate) fn count(number: usize, noun: &str) -> String {
     counted(number as u64, noun)
 }
 

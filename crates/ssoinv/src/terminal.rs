@@ -21,6 +21,14 @@ pub(crate) enum Verbosity {
     Debug,
 }
 
+/// Where a report goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stream {
+    Stdout,
+    Stderr,
+    File,
+}
+
 /// The terminal, or what stands in its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Terminal {
@@ -28,20 +36,22 @@ pub(crate) struct Terminal {
     pub(crate) on_stdout: bool,
     pub(crate) on_stderr: bool,
     colors: bool,
+    stdout_colors: bool,
 }
 
 impl Terminal {
     pub(crate) fn new(verbosity: Verbosity, color: ColorWhen, environment: &Environment) -> Self {
-        let on_stderr = io::stderr().is_terminal();
-        let colors = match color {
+        let (on_stdout, on_stderr) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        let colors = |on_terminal: bool| match color {
             ColorWhen::Always => true,
             ColorWhen::Never => false,
             ColorWhen::Auto => {
                 let dumb = environment.get("TERM") == Some("dumb");
-                on_stderr && !dumb && environment.get("NO_COLOR").is_none()
+                on_terminal && !dumb && environment.get("NO_COLOR").is_none()
             }
         };
-        Self { verbosity, on_stdout: io::stdout().is_terminal(), on_stderr, colors }
+        let (colors, stdout_colors) = (colors(on_stderr), colors(on_stdout));
+        Self { verbosity, on_stdout, on_stderr, colors, stdout_colors }
     }
 
     /// The width of stdout's terminal, in columns.
@@ -52,6 +62,16 @@ impl Terminal {
 
     fn label(&self, style: Style, label: &str) -> String {
         style.for_stderr().force_styling(self.colors).apply_to(label).to_string()
+    }
+
+    /// A word of a report in a style, for the stream that the report goes to.
+    pub(crate) fn styled(&self, stream: Stream, style: Style, word: &str) -> String {
+        let colors = match stream {
+            Stream::Stdout => self.stdout_colors,
+            Stream::Stderr => self.colors,
+            Stream::File => false,
+        };
+        style.force_styling(colors).apply_to(word).to_string()
     }
 
     /// `error: …`, its details and its hint.
@@ -87,7 +107,8 @@ impl Terminal {
         }
     }
 
-    fn hint(&self, hint: &str) -> String {
+    /// `hint: …`
+    pub(crate) fn hint(&self, hint: &str) -> String {
         format!("{} {}\n", self.label(Style::new().cyan().bold(), "hint:"), sanitize(hint))
     }
 }

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use ssoinv_core::coverage::{Ledger, Status};
 use ssoinv_core::event::Notice;
+use ssoinv_core::failure::Failure;
 use ssoinv_sso::profile::{
-    CredentialSource, Machine, Origin, Problem, ProblemKind, Profile, Profiles, Severity,
+    Base, CredentialSource, Machine, Origin, Problem, ProblemKind, Profile, Profiles, Severity,
 };
 use ssoinv_sso::session;
 
 use crate::app::App;
 use crate::command_error::CommandError;
 use crate::display::Heard;
+use crate::expectations::{Expectations, Findings, Gap};
 use crate::settings::{CollectSettings, RegionSource};
-use crate::summary::region_hint;
+use crate::summary::{account_label, count, few, region_hint};
 use crate::terminal::{self, Verbosity};
 
 /// What a profile that was named alone ends with, when it can't be used.
@@ -85,8 +87,10 @@ pub(crate) fn before_the_run(
             terminal::say(&app.terminal.warning(&message, Some(&problem.hint)));
         }
     }
-    let uses_keys =
-        |profile: &Arc<Profile>| profile.credentials == CredentialSource::Machine(Machine::Environment);
+    let uses_keys = |profile: &Arc<Profile>| match profile.credentials.chain().1 {
+        Base::Machine(machine) => machine == Machine::Environment,
+        Base::Credentials(source) => *source == CredentialSource::Machine(Machine::Environment),
+    };
     let ignored: Vec<&str> = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
         .into_iter()
         .filter(|name| app.environment.get(name).is_some())
@@ -100,6 +104,13 @@ pub(crate) fn before_the_run(
         for hint in regions.plain().filter_map(region_hint) {
             // It may be a new one, so it is asked all the same.
             terminal::say(&app.terminal.warning(&hint, None));
+        }
+    }
+    match settings.expect.inactive() {
+        0 => {}
+        number => {
+            let accounts = count(number, "account");
+            app.terminal.note(&format!("left out {accounts} not active, of those that `--expect` lists"));
         }
     }
     if settings.include_secrets {
@@ -116,8 +127,9 @@ pub(crate) fn after_the_run(heard: &Heard, ledger: &Ledger, app: &App) {
     notices(heard.notices.iter().filter(told), app);
 }
 
-/// Notices, each as a warning.
+/// Notices, each kind as one warning.
 pub(crate) fn notices<'a>(notices: impl IntoIterator<Item = &'a Notice>, app: &App) {
+    let mut unknown: Vec<(&str, &Failure)> = Vec::new();
     for notice in notices {
         let (message, hint) = match notice {
             Notice::AccountNamesUnavailable { session, failure } => {
@@ -136,13 +148,73 @@ pub(crate) fn notices<'a>(notices: impl IntoIterator<Item = &'a Notice>, app: &A
             Notice::ForeignToken { session, reason } => {
                 (format!("a cached token for `{session}` was not used: {reason}"), None)
             }
-            Notice::EnabledRegionsUnknown { account, failure } => (
-                format!("which regions are enabled in {account} could not be asked: {}", failure.message),
-                Some("allow `ec2:DescribeRegions`, which tells a disabled region from bad credentials"),
-            ),
+            Notice::EnabledRegionsUnknown { account, failure } => {
+                unknown.push((account, failure));
+                continue;
+            }
         };
         terminal::say(&app.terminal.warning(&message, hint));
     }
+    if let [(_, failure), ..] = unknown.as_slice() {
+        let mut accounts: Vec<String> = unknown.iter().map(|(account, _)| (*account).to_owned()).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        let told = few(&accounts, &app.terminal);
+        let code = failure.code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
+        let message =
+            format!("which regions are enabled could not be asked in {told}: {}{code}", failure.message);
+        let hint =
+            "allow `ec2:DescribeRegions`; where it is not, all regions that this version knows are asked";
+        terminal::say(&app.terminal.warning(&message, Some(hint)));
+    }
+}
+
+/// Where expectations and the world differ; with `-v` also where gaps are as they were expected.
+pub(crate) fn of_expectations(findings: &Findings<'_>, expect: &Expectations, app: &App) {
+    let terminal = &app.terminal;
+    let warn = |gaps: &[&Gap], one: &str, more: &str, hint: String| {
+        let places: Vec<String> = gaps.iter().map(|gap| gap_in_words(gap)).collect();
+        let what = match gaps.len() {
+            0 => return,
+            1 => format!("1 expected gap {one}"),
+            number => format!("{number} expected gaps {more}"),
+        };
+        terminal::say(&terminal.warning(&format!("{what}: {}", few(&places, terminal)), Some(&hint)));
+    };
+    if !findings.new.is_empty() {
+        let names: Vec<String> = findings
+            .new
+            .iter()
+            .map(|account| account_label(account.id.as_str(), account.name.as_deref()))
+            .collect();
+        let number = count(names.len(), "account");
+        let (verb, it) = if names.len() == 1 { ("is", "it") } else { ("are", "them") };
+        let message = format!(
+            "{number} {verb} new: {}; `{}` lacks {it}",
+            few(&names, terminal),
+            expect.files().join("`, `")
+        );
+        let hint = if names.len() == 1 { "write it down there" } else { "write them down there" };
+        terminal::say(&terminal.warning(&message, Some(hint)));
+    }
+    let over = "look whether it is still right, and give it another `until` or take it out";
+    warn(&findings.over, "has ended", "have ended", over.to_owned());
+    let readable = "take it out, so that a gap there is told again";
+    warn(&findings.readable, "turned out readable", "turned out readable", readable.to_owned());
+    let nearest = findings.nowhere.iter().find_map(|gap| gap.region().and_then(region_hint));
+    let nowhere =
+        nearest.unwrap_or_else(|| "see that account and region are right, or take it out".to_owned());
+    warn(&findings.nowhere, "means nothing that was asked", "mean nothing that was asked", nowhere);
+    if terminal.verbosity >= Verbosity::Verbose {
+        for (gap, missing) in &findings.held {
+            terminal.note(&format!("expected gap: {}: {}", gap_in_words(gap), count(*missing, "task")));
+        }
+    }
+}
+
+/// `` `expect.csv:3` (until 2027-03-31: being closed) ``.
+fn gap_in_words(gap: &Gap) -> String {
+    format!("`{}` (until {}: {})", gap.at, gap.until, gap.reason)
 }
 
 /// SSO endpoints that aren't AWS's, each once.

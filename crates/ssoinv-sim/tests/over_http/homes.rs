@@ -58,6 +58,25 @@ fn the_legacy_format_has_no_session_and_no_refresh_token() {
     assert!(file.get("refreshToken").is_none());
 }
 
+/// The name is `hashlib.sha1(json.dumps({"roleName": "ReadOnlyAccess", "accountId": "530984127701", "sessionName":
+/// "tidewater"}, sort_keys=True, separators=(",", ":")).encode()).hexdigest()`.
+#[test]
+fn role_credentials_lie_where_the_aws_cli_looks_and_are_good() {
+    let simulator = start(Organisation::demo());
+    let home = tempfile::tempdir().unwrap();
+    simulator.home().role_credentials().write(home.path()).unwrap();
+    let cache = home.path().join(".aws/cli/cache");
+    assert_eq!(fs::read_dir(&cache).unwrap().count(), 12, "one for each profile");
+    let file = fs::read(cache.join("df9b84ec2a0f5c5aa4d9241c026e15a4b2f84c51.json")).unwrap();
+    let file: Value = serde_json::from_slice(&file).unwrap();
+    assert_eq!(file["ProviderType"], "sso");
+    let text = |name: &str| file["Credentials"][name].as_str().unwrap().to_owned();
+    let keys =
+        Keys { id: text("AccessKeyId"), secret: text("SecretAccessKey"), token: Some(text("SessionToken")) };
+    let answer = caller_identity(&simulator, &keys);
+    assert_eq!((answer.status, answer.element("Account").as_str()), (200, "530984127701"));
+}
+
 #[test]
 fn tokens_say_how_long_they_are_good_for() {
     let simulator = start(Organisation::demo());

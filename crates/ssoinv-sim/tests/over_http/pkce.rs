@@ -353,6 +353,9 @@ fn registrations_are_for_this_machine_and_a_known_start_url() {
         let answer = registered(name, value.clone());
         assert_eq!(refused(&answer), (400, code.into()), "{name}: {value}");
     }
+    // One for both flows.
+    let both = json!(["authorization_code", "urn:ietf:params:oauth:grant-type:device_code", "refresh_token"]);
+    assert_eq!(refused(&registered("grantTypes", both)), (500, "InternalServerException".into()));
     assert_eq!(registered("issuerUrl", json!(format!("{start_url}/#/"))).status, 200);
     assert_eq!(registered("redirectUris", json!(["http://[::1]/x", "http://localhost"])).status, 200);
 }

@@ -520,7 +520,7 @@ fn a_web_identity_needs_no_signature_but_a_known_token() {
 #[test]
 fn limits_throttle_each_service_in_its_own_words() {
     let rate = Some(Rate { burst: 2.0, per_second: 0.0 });
-    let limits = Limits { portal: None, sts: rate, s3: rate, ec2: rate, lambda: rate };
+    let limits = Limits { portal: None, portal_lockout: None, sts: rate, s3: rate, ec2: rate, lambda: rate };
     let simulator = start(Organisation::seeded(small()));
     let (keys, other) = (keys_of(&simulator, 0), keys_of(&simulator, 1));
     simulator.control(Control::Limits(limits)).unwrap();

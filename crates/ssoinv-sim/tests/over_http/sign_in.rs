@@ -133,7 +133,10 @@ fn every_end_of_a_device_code_has_its_own_error() {
     let simulator = Simulator::start(Organisation::seeded(small()), options).unwrap();
     let client = register(&simulator, &[]);
     let device = start_device(&simulator, &client, "https://acme0.awsapps.com/start").json();
-    assert_eq!(code(&poll(&simulator, &client, &device["deviceCode"])), "AuthorizationPendingException");
+    // Two at once, as the AWS CLI asks.
+    for _ in 0..2 {
+        assert_eq!(code(&poll(&simulator, &client, &device["deviceCode"])), "AuthorizationPendingException");
+    }
     let hasty = poll(&simulator, &client, &device["deviceCode"]);
     assert_eq!(
         (code(&hasty).as_str(), hasty.json()["error"].as_str()),

@@ -323,8 +323,11 @@ async fn what_cannot_be_sent_is_not_tried_again() {
 fn names_and_certificates_have_their_own_codes() {
     let io = |error: &str| std::io::Error::other(error.to_owned());
     let name = ResolveDnsError::new(io("failed to lookup address information"));
-    let certificate = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
-    let wrapped = std::io::Error::other(std::io::Error::new(std::io::ErrorKind::InvalidData, certificate));
+    let certificate = |reason| {
+        let error = rustls::Error::InvalidCertificate(reason);
+        let wrapped = std::io::Error::other(std::io::Error::new(std::io::ErrorKind::InvalidData, error));
+        ConnectorError::other(wrapped.into(), None)
+    };
     for (error, code, remedy, message) in [
         (
             ConnectorError::io(name.into()),
@@ -333,10 +336,16 @@ fn names_and_certificates_have_their_own_codes() {
             "failed to perform DNS lookup: failed to lookup address information",
         ),
         (
-            ConnectorError::other(wrapped.into(), None),
+            certificate(rustls::CertificateError::UnknownIssuer),
             CERTIFICATE_REFUSED,
             Remedy::None,
             "invalid peer certificate: UnknownIssuer",
+        ),
+        (
+            certificate(rustls::CertificateError::NotValidYet),
+            CERTIFICATE_NOT_VALID_NOW,
+            Remedy::None,
+            "by this machine's clock the certificate is too old or too new: invalid peer certificate: NotValidYet",
         ),
     ] {
         let error = SdkError::<GetCallerIdentityError, HttpResponse>::dispatch_failure(error);

@@ -36,7 +36,9 @@ pub fn unified_diff(name: &str, old: &str, new: &str) -> String {
     diff.unified_diff().context_radius(context).header(&header.0, &header.1).to_string()
 }
 
-fn may_be_secret(line: &str) -> bool {
+/// Whether a line of the file may hold a secret, by its words; also lines that hold none may.
+#[must_use]
+pub fn may_be_secret(line: &str) -> bool {
     // An indented line goes on with a value that stands somewhere above.
     let goes_on = line.starts_with(BLANK) && !line.trim().is_empty();
     let lower = line.to_lowercase();

@@ -2,15 +2,28 @@
 //! spacing, CRLF, a BOM, a missing last newline.
 //!
 //! A [`LineEdit`] is about one line of the file, by the number that [`crate::aws_ini`] gave it; [`apply`] makes many at
-//! once. [`unified_diff`] shows the change for `patch`, [`add_sso_session`] writes one: a section that is appended.
+//! once. [`unified_diff`] shows the change for `patch`, as long as no line of it [may be secret](may_be_secret);
+//! [`add_sso_session`] writes one: a section that is appended. Which edits cure which problem, [`crate::profile`] knows.
 
 mod add;
 mod diff;
 
 pub use self::add::{Difference, EditError, Written, add_sso_session, has_sso_session, sso_session_block};
-pub use self::diff::unified_diff;
+pub use self::diff::{may_be_secret, unified_diff};
 
-use crate::aws_ini::{BLANK, split_comment};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::aws_ini::{BLANK, header, split_comment};
+
+/// A change to a line of one of the files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileEdit {
+    /// The file, as it was opened.
+    pub file: Arc<Path>,
+    /// What changes there.
+    pub edit: LineEdit,
+}
 
 /// A change to one line of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +45,10 @@ pub enum Change {
     SetValue(String),
     /// The comment behind its value moves to a line of its own above.
     MoveComment,
+    /// The text between a header's brackets becomes another.
+    RenameSection(String),
+    /// This line comes below it.
+    InsertBelow(String),
 }
 
 /// The text with all changes made. Where one deletes a line, others of that line come to nothing; a change that doesn't
@@ -48,9 +65,15 @@ pub fn apply(text: &str, edits: &[LineEdit]) -> String {
         let body = line.trim_end_matches('\n').trim_end_matches('\r');
         let end = &line[body.len()..];
         let mut body = body.to_owned();
+        let mut below = String::new();
         for change in changes() {
             match change {
                 Change::Delete => {}
+                Change::RenameSection(name) => body = with_header(&body, name).unwrap_or(body),
+                Change::InsertBelow(text) => {
+                    below.push_str(if end.is_empty() { newline } else { end });
+                    below.push_str(text);
+                }
                 Change::RenameKey(key) => body = with_key(&body, key).unwrap_or(body),
                 Change::SetValue(value) => body = with_value(&body, value).unwrap_or(body),
                 Change::MoveComment => {
@@ -65,9 +88,19 @@ pub fn apply(text: &str, edits: &[LineEdit]) -> String {
             }
         }
         out.push_str(&body);
+        out.push_str(&below);
         out.push_str(end);
     }
     out
+}
+
+/// `[name] # comment` with another name, spaced as it was.
+fn with_header(body: &str, name: &str) -> Option<String> {
+    let bracket = body.find('[')?;
+    let line = &body[bracket..];
+    let old = header(line.trim_matches(BLANK))?;
+    let start = bracket + 1 + line[1..].find(old)?;
+    Some(format!("{}{name}{}", &body[..start], &body[start + old.len()..]))
 }
 
 /// `key = value` with another key, spaced as it was.
@@ -85,7 +118,9 @@ fn with_value(body: &str, value: &str) -> Option<String> {
     let old = rest.trim_start_matches(BLANK);
     let blanks = &rest[..rest.len() - old.len()];
     let old_end = body[..content].trim_end_matches(BLANK).len().max(key.len() + 1);
-    Some(format!("{key}={blanks}{value}{}", &body[old_end..]))
+    // Behind `key =` there is often no blank where there is no value.
+    let blank = if old_end == body.len() && blanks.is_empty() && key.ends_with(BLANK) { " " } else { blanks };
+    Some(format!("{key}={blank}{value}{}", &body[old_end..]))
 }
 
 /// The text with a section at its end, an empty line before it. `keys` are its lines' keys and values.
@@ -154,6 +189,22 @@ mod tests {
         );
         assert_eq!(apply("[a]\nb =   # c\n", &[value(2, "d")]), "[a]\nb =   d   # c\n");
         assert_eq!(apply("[a]\nb\n", &[value(2, "d"), rename(2)]), "[a]\nb\n");
+        assert_eq!(apply("[a]\nb =\nc=\n", &[value(2, "d"), value(3, "d")]), "[a]\nb = d\nc=d\n");
+        let section = |line| edit(line, Change::RenameSection("profile a".to_owned()));
+        for (before, after) in [
+            ("\u{feff}[a]\r\n", "\u{feff}[profile a]\r\n"),
+            ("[ a\t] # [a]\n", "[ profile a\t] # [a]\n"),
+            ("[[]", "[profile a]"),
+            ("[]\n", "[profile a]\n"),
+            ("a = b\n", "a = b\n"),
+            ("[a\n", "[a\n"),
+        ] {
+            assert_eq!(apply(before, &[section(1)]), after, "{before:?}");
+        }
+        let below = |line, text: &str| edit(line, Change::InsertBelow(text.to_owned()));
+        assert_eq!(apply("[a]\nb = c", &[below(2, "d = e"), below(2, "f = g")]), "[a]\nb = c\nd = e\nf = g");
+        assert_eq!(apply("[a]\r\nb = c\r\n", &[below(1, "d = e")]), "[a]\r\nd = e\r\nb = c\r\n");
+        assert_eq!(apply("[a]\nb = c\n", &[below(2, "d = e"), edit(2, Change::Delete)]), "[a]\n");
     }
 
     #[test]
@@ -226,6 +277,7 @@ mod tests {
                 Change::RenameKey("other".to_owned()),
                 Change::SetValue("other".to_owned()),
                 Change::MoveComment,
+                Change::InsertBelow("inserted = other".to_owned()),
             ] {
                 let after = apply(&text, &[edit(line, change.clone())]);
                 let (old, new): (Vec<_>, Vec<_>) = (text.split('\n').collect(), after.split('\n').collect());
@@ -233,6 +285,12 @@ mod tests {
                 let rest = old.len() - line;
                 prop_assert_eq!(&old[line..], &new[new.len() - rest..]);
                 if change == Change::Delete {
+                    continue;
+                }
+                // Between a key and the lines that go on with its value nothing is inserted.
+                if let Change::InsertBelow(text) = &change {
+                    prop_assert_eq!(old[line - 1].trim_end_matches('\r'), new[line - 1].trim_end_matches('\r'));
+                    prop_assert_eq!(new[line].trim_end_matches('\r'), text);
                     continue;
                 }
                 let found = read(&after).expect("still well-formed");
@@ -250,7 +308,7 @@ mod tests {
                         prop_assert!(!found.commented);
                         prop_assert_eq!(&found.value, &property.value);
                     }
-                    Change::Delete => {}
+                    Change::InsertBelow(_) | Change::RenameSection(_) | Change::Delete => {}
                 }
             }
         }

@@ -71,6 +71,7 @@ async fn wait_for_approval(
     let mut interval = code.interval;
     loop {
         if Instant::now() + interval > end {
+            tokio::time::sleep_until(end).await;
             return Ok(Outcome::Ended);
         }
         tokio::time::sleep(interval).await;
@@ -103,7 +104,38 @@ fn longer(interval: Duration, by: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::UNIX_EPOCH;
+
+    use ssoinv_core::secret::Secret;
+
     use super::*;
+    use crate::http::Timeouts;
+    use crate::login::oidc::Oidc;
+    use crate::testing::{canned, context, session};
+    use crate::token_cache::TokenCache;
+
+    /// Else a service that wants to be asked less often than its codes live would be asked for codes without a pause.
+    #[tokio::test(start_paused = true)]
+    async fn a_code_that_cannot_be_asked_for_again_lives_to_its_end() {
+        let context = context(canned((500, &[], String::new())), Timeouts::default());
+        let (session, cache) = (session(), TokenCache::new(None));
+        let oidc = Oidc::new(&session, Arc::clone(&context));
+        let asking = Asking { session: &session, oidc: &oidc, cache: &cache, context: &context };
+        let client = Client { id: "c".to_owned(), secret: Secret::new("s"), expires_at: UNIX_EPOCH };
+        let code = DeviceCode {
+            secret: Secret::new("d"),
+            user_code: Secret::new("u"),
+            verification_uri: "https://x.example".to_owned(),
+            verification_uri_complete: "https://x.example".to_owned(),
+            lifetime: Duration::from_secs(30),
+            interval: Duration::from_secs(31),
+        };
+        let start = Instant::now();
+        let outcome = wait_for_approval(asking, &client, &code).await;
+        assert!(matches!(outcome, Ok(Outcome::Ended)));
+        assert_eq!(start.elapsed().as_secs(), 30);
+    }
 
     #[test]
     fn pauses_grow_when_the_service_asks_and_are_never_nothing() {

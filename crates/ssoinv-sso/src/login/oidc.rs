@@ -1,7 +1,7 @@
 //! The calls of IAM Identity Center's sign-in (OIDC API Reference), each through the one retry loop. They are unsigned.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_ssooidc::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use aws_sdk_ssooidc::operation::create_token::CreateTokenOutput;
@@ -14,6 +14,7 @@ use ssoinv_core::retry::RetryPolicy;
 use ssoinv_core::secret::Secret;
 
 use crate::attempt::{self, Turnstile};
+use crate::cache_file::of_unix_seconds;
 use crate::classify::{INVALID_ANSWER, classify, one_line};
 use crate::login::callback;
 use crate::session::{Session, SsoContext, misconfigured};
@@ -82,11 +83,11 @@ impl Oidc {
             call.clone().send().await.map_err(|error| self.failure(&error))
         });
         let answer = answer.await?;
-        let (Some(id), Some(secret)) = (answer.client_id, answer.client_secret) else {
+        let (Some(id), Some(secret)) = (filled(answer.client_id), filled(answer.client_secret)) else {
             return Err(incomplete("RegisterClient"));
         };
         let expires = u64::try_from(answer.client_secret_expires_at).unwrap_or_default();
-        Ok(Client { id, secret: Secret::new(secret), expires_at: UNIX_EPOCH + Duration::from_secs(expires) })
+        Ok(Client { id, secret: Secret::new(secret), expires_at: of_unix_seconds(expires) })
     }
 
     /// Where the service's pages are: its endpoint, which no call of its model names.
@@ -138,19 +139,19 @@ impl Oidc {
             call.send().await.map_err(|error| self.failure(&error))
         });
         let answer = answer.await?;
-        let (Some(device_code), Some(user_code), Some(verification_uri)) =
-            (answer.device_code, answer.user_code, answer.verification_uri)
+        let parts = (filled(answer.device_code), filled(answer.user_code), filled(answer.verification_uri));
+        let (Some(device_code), Some(user_code), Some(verification_uri), Some(lifetime)) =
+            (parts.0, parts.1, parts.2, lifetime(answer.expires_in))
         else {
             return Err(incomplete("StartDeviceAuthorization"));
         };
         Ok(DeviceCode {
             secret: Secret::new(device_code),
             user_code: Secret::new(user_code),
-            verification_uri_complete: answer
-                .verification_uri_complete
+            verification_uri_complete: filled(answer.verification_uri_complete)
                 .unwrap_or_else(|| verification_uri.clone()),
             verification_uri,
-            lifetime: seconds(answer.expires_in),
+            lifetime,
             interval: seconds(answer.interval),
         })
     }
@@ -213,12 +214,15 @@ impl Oidc {
         client: &Client,
         refreshed_with: Option<&Secret>,
     ) -> Result<CachedToken, Failure> {
-        let Some(access_token) = answer.access_token else { return Err(incomplete("CreateToken")) };
+        let (Some(access_token), Some(lifetime)) = (filled(answer.access_token), lifetime(answer.expires_in))
+        else {
+            return Err(incomplete("CreateToken"));
+        };
         Ok(CachedToken {
             access_token: Secret::new(access_token),
-            expires_at: self.context.clock.now() + seconds(answer.expires_in),
+            expires_at: self.context.clock.now() + lifetime,
             // The old one stays good where the answer carries none.
-            refresh_token: answer.refresh_token.map(Secret::new).or_else(|| refreshed_with.cloned()),
+            refresh_token: filled(answer.refresh_token).map(Secret::new).or_else(|| refreshed_with.cloned()),
             client: Some(client.clone()),
         })
     }
@@ -266,6 +270,16 @@ fn incomplete(operation: &str) -> Failure {
         .with_code(INVALID_ANSWER)
 }
 
+/// A text of an answer that isn't empty.
+fn filled(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
+/// How long something lasts; the SDK takes what isn't said for nothing.
+fn lifetime(expires_in: i32) -> Option<Duration> {
+    Some(seconds(expires_in)).filter(|lifetime| !lifetime.is_zero())
+}
+
 fn seconds(seconds: i32) -> Duration {
     Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
 }
@@ -277,17 +291,16 @@ pub(crate) fn lasts(expires_at: SystemTime, now: SystemTime, least: Duration) ->
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
     use crate::http::Timeouts;
-    use crate::testing::{Canned, canned, context, place};
+    use crate::testing::{Canned, canned, context, place, session};
 
     async fn refreshed(answer: Canned) -> Result<Refreshed, Failure> {
-        let context = context(canned(answer), Timeouts::default());
-        let client = aws_sdk_ssooidc::Client::new(&context.sdk.at(&place(None)).build());
-        let turnstile = Arc::new(Turnstile::new(PaceLimits::UNDOCUMENTED));
-        let oidc = Oidc { client, turnstile, context: Arc::clone(&context) };
+        let oidc = oidc(answer);
         let client = Client { id: "c".to_owned(), secret: Secret::new("s"), expires_at: UNIX_EPOCH };
-        oidc.refresh(&client, &Secret::new("refresh"), context.retry).await
+        oidc.refresh(&client, &Secret::new("refresh"), oidc.context.retry).await
     }
 
     #[tokio::test]
@@ -310,5 +323,63 @@ mod tests {
         let failure = refreshed((403, &[], body("SECRET"))).await.err().expect("refused");
         assert_eq!((failure.kind, failure.remedy), (FailureKind::Failed, Remedy::TryAgain), "{failure:?}");
         assert!(!format!("{failure:?}").contains("SECRET"), "{failure:?}");
+    }
+
+    fn oidc(answer: Canned) -> Oidc {
+        let context = context(canned(answer), Timeouts::default());
+        let client = aws_sdk_ssooidc::Client::new(&context.sdk.at(&place(None)).build());
+        Oidc { client, turnstile: Arc::new(Turnstile::new(PaceLimits::UNDOCUMENTED)), context }
+    }
+
+    #[tokio::test]
+    async fn what_an_answer_should_hold_is_there_and_not_empty() {
+        let session = session();
+        let client = Client { id: "c".to_owned(), secret: Secret::new("s"), expires_at: UNIX_EPOCH };
+        let good = |body: &str| oidc((200, &[], body.to_owned()));
+
+        let registered = r#"{"clientId":"c","clientSecret":"s","clientSecretExpiresAt":9223372036854775807}"#;
+        let grant = Grant::AuthorizationCode;
+        let late = good(registered).register(&session, grant).await.expect("whole");
+        assert_eq!(crate::cache_file::timestamp(late.expires_at), "9999-12-31T23:59:59Z");
+        for (part, other) in
+            [("clientId", "x"), ("clientSecret\"", "x\""), ("\"c\"", "\"\""), ("\"s\"", "\"\"")]
+        {
+            let body = registered.replace(part, other);
+            let failure = good(&body).register(&session, grant).await.expect_err(part);
+            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{body}: {failure:?}");
+        }
+
+        let device = r#"{"deviceCode":"d","userCode":"u","verificationUri":"v","expiresIn":600}"#;
+        let code = good(device).start_device(&session, &client).await.expect("whole");
+        assert_eq!((code.verification_uri_complete.as_str(), code.interval), ("v", Duration::ZERO));
+        for (part, other) in [
+            ("deviceCode", "x"),
+            ("\"d\"", "\"\""),
+            ("\"u\"", "\"\""),
+            ("\"v\"", "\"\""),
+            ("expiresIn", "x"),
+            ("600", "-600"),
+        ] {
+            let body = device.replace(part, other);
+            let failure = good(&body).start_device(&session, &client).await.err().expect(part);
+            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{body}: {failure:?}");
+        }
+
+        let refreshed = async |body: &str| {
+            let oidc = good(body);
+            match oidc.refresh(&client, &Secret::new("old"), oidc.context.retry).await {
+                Ok(Refreshed::Token(token)) => Ok(token),
+                Ok(Refreshed::Ended) => panic!("{body}"),
+                Err(failure) => Err(failure),
+            }
+        };
+        let token = refreshed(r#"{"accessToken":"a","expiresIn":3600,"refreshToken":""}"#).await;
+        assert_eq!(token.expect("whole").refresh_token, Some(Secret::new("old")), "the old one stays good");
+        for body in
+            [r#"{"expiresIn":3600}"#, r#"{"accessToken":"","expiresIn":3600}"#, r#"{"accessToken":"a"}"#]
+        {
+            let failure = refreshed(body).await.expect_err(body);
+            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{body}: {failure:?}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use ssoinv_core::secret::Secret;
 
 use super::callback::Callback;
 use super::{Asking, PATIENCE};
+use crate::session::Session;
 use crate::token_cache::{CachedToken, Client, Grant, registered_scopes};
 
 /// What an address keeps as it is (RFC 3986, section 2.3).
@@ -32,18 +33,24 @@ pub(super) async fn sign_in(asking: Asking<'_>, port: Option<u16>) -> Result<Cac
         expires_at: context.clock.now() + PATIENCE,
     }));
     let code = callback.code(&state, session).await?;
-    oidc.exchange(&client, &code, &verifier, &redirect_uri).await.map_err(|failure| {
-        let ended = ["InvalidGrantException", "ExpiredTokenException", "InvalidClientException"];
-        if !failure.code.as_deref().is_some_and(|code| ended.contains(&code)) {
-            return failure;
-        }
-        let message = format!(
-            "the code that the browser brought for {} is not taken: {}",
-            session.called(),
-            failure.message
-        );
-        Failure { kind: FailureKind::SignInExpired, message, ..failure }.with_code("SignInRefused")
-    })
+    let token = oidc.exchange(&client, &code, &verifier, &redirect_uri).await;
+    token.map_err(|failure| not_taken(session, failure))
+}
+
+/// How the service says that it won't take a code: here the start URL isn't to blame for what it calls invalid.
+const NOT_TAKEN: [&str; 4] =
+    ["ExpiredTokenException", "InvalidClientException", "InvalidGrantException", "InvalidRequestException"];
+
+fn not_taken(session: &Session, failure: Failure) -> Failure {
+    if !failure.code.as_deref().is_some_and(|code| NOT_TAKEN.contains(&code)) {
+        return failure;
+    }
+    let message = format!(
+        "the code that the browser brought for {} is not taken: {}",
+        session.called(),
+        failure.message
+    );
+    Failure { kind: FailureKind::SignInExpired, message, ..failure }.with_code("SignInRefused")
 }
 
 /// What the page is asked for.
@@ -92,12 +99,23 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
+    use crate::testing::session;
 
     /// RFC 7636, appendix B.
     #[test]
     fn the_challenge_is_the_rfcs() {
         let verifier = Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
         assert_eq!(challenge(&verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    }
+
+    #[test]
+    fn a_code_that_is_called_invalid_is_not_the_start_urls_fault() {
+        let failure = |code: &str| Failure::new(FailureKind::Failed, "no").with_code(code);
+        let told = not_taken(&session(), failure("InvalidRequestException"));
+        assert_eq!((told.kind, told.code.as_deref()), (FailureKind::SignInExpired, Some("SignInRefused")));
+        assert_eq!(told.message, "the code that the browser brought for sso-session `corp` is not taken: no");
+        let other = failure("InternalServerException");
+        assert_eq!(not_taken(&session(), other.clone()), other);
     }
 
     #[test]

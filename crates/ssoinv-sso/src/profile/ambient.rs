@@ -51,7 +51,7 @@ impl Profile {
         profile
     }
 
-    /// Whether the environment says that there is an ambient identity; an EC2 instance's has to be asked for.
+    /// Whether this is what the EC2 instance is: of that the environment says nothing, so it has to be asked.
     #[must_use]
     pub fn is_instance(&self) -> bool {
         self.credentials == CredentialSource::Machine(Machine::Ec2InstanceMetadata)

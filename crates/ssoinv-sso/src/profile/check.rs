@@ -1,13 +1,15 @@
 //! What is wrong with a profile whatever its credentials are: keys that nobody reads, values that can't be right.
 
 use super::endpoints::{ConfiguredEndpoints, Origin};
-use super::keys::misspelt;
+use super::keys::{meant_as, misspelt};
 use super::names::{is_https_or_loopback, is_url, listed, nearest};
 use super::problem::{Location, Problem, ProblemKind};
 use super::resolve::Resolver;
 use super::sections::{Entry, Group};
+use super::settings::Settings;
 use super::source::Kind;
 use super::sso::{mixed_formats, region_problem};
+use crate::config_edit::{Change, FileEdit};
 
 impl Resolver<'_> {
     /// The problems of a profile that don't come from resolving its credentials, which gave `kind`.
@@ -103,8 +105,16 @@ fn misspelt_keys(group: &Group) -> impl Iterator<Item = Problem> {
         let meant = misspelt(key)?;
         let message = format!("AWS's tools don't know `{key}` in `{}`; is it `{meant}`?", group.label);
         let hint = format!("rename `{key}` to `{meant}`");
-        Some(Problem::warning(ProblemKind::MisspeltKey, &setting.location, message, hint))
+        let problem = Problem::warning(ProblemKind::MisspeltKey, &setting.location, message, hint);
+        Some(problem.cured_by(renaming(&group.settings, key, meant)))
     })
+}
+
+/// Renames a misspelt key, unless there is the right one too, or another that is meant to be it.
+pub(super) fn renaming(settings: &Settings, key: &str, meant: &str) -> Option<FileEdit> {
+    let only = settings.get(meant).is_none() && meant_as(settings, meant) == Some(key);
+    let setting = settings.get(key).filter(|_| only)?;
+    Some(setting.location.edit(Change::RenameKey(meant.to_owned())))
 }
 
 fn sso_in_credentials(entry: &Entry, problems: &mut Vec<Problem>) {

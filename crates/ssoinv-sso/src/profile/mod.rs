@@ -29,9 +29,8 @@ use ssoinv_core::scope::AccountId;
 
 pub use self::ambient::AMBIENT;
 pub use self::endpoints::{ConfiguredEndpoints, Endpoint, Origin, Service, endpoint_for};
-pub(crate) use self::names::bare_start_url;
 pub(crate) use self::names::host;
-pub use self::names::{RoleArn, is_https_or_loopback, nearest};
+pub use self::names::{RoleArn, bare_start_url, is_https_or_loopback, nearest};
 pub use self::problem::{Location, Problem, ProblemKind, Severity, Shown};
 pub use self::report::{ProblemReport, ProfileReport, SourceReport};
 pub(crate) use self::sections::is_identifier;
@@ -40,7 +39,7 @@ pub use self::source::{
     AssumeRole, Base, CredentialSource, Kind, Machine, RoleSource, SsoRole, SsoSession, StaticKeys,
     WebIdentity,
 };
-pub(crate) use self::sso::SCOPE;
+pub use self::sso::SCOPE;
 
 use self::resolve::{Resolved, Resolver};
 use self::sections::{Entry, Files, Group};

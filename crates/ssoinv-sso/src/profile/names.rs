@@ -96,7 +96,8 @@ pub(super) fn is_url(url: &str) -> bool {
 }
 
 /// A start URL without what may follow it: a trailing `/`, `#` or `#/`.
-pub(crate) fn bare_start_url(start_url: &str) -> &str {
+#[must_use]
+pub fn bare_start_url(start_url: &str) -> &str {
     start_url.trim_end_matches(['/', '#'])
 }
 

@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::settings::Setting;
+use crate::config_edit::{Change, FileEdit, LineEdit};
+
 /// A line of a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Location {
@@ -115,13 +118,39 @@ pub struct Problem {
     pub shown: Vec<Shown>,
     /// Whether ssoinv can't use the profile. All errors do, and some that botocore leaves to AWS to refuse.
     pub blocks: bool,
+    /// The changes to the files that cure it; none where that takes somebody's judgement, or a value that isn't there.
+    pub edits: Box<[FileEdit]>,
+}
+
+impl Location {
+    /// A change to this line.
+    #[must_use]
+    pub fn edit(&self, change: Change) -> FileEdit {
+        FileEdit { file: Arc::clone(&self.file), edit: LineEdit { line: self.line, change } }
+    }
+}
+
+/// Takes a key out, with all lines of its value.
+pub(super) fn deletion(setting: &Setting) -> impl Iterator<Item = FileEdit> {
+    setting.lines.iter().map(|line| {
+        let line = Location { file: Arc::clone(&setting.location.file), line: *line };
+        line.edit(Change::Delete)
+    })
 }
 
 impl Problem {
     /// A problem that botocore refuses.
     pub(super) fn error(kind: ProblemKind, location: &Location, message: String, hint: String) -> Self {
-        let location = location.clone();
-        Self { severity: Severity::Error, kind, message, hint, location, shown: Vec::new(), blocks: true }
+        Self {
+            severity: Severity::Error,
+            kind,
+            message,
+            hint,
+            location: location.clone(),
+            shown: Vec::new(),
+            blocks: true,
+            edits: Box::default(),
+        }
     }
 
     /// A problem that botocore doesn't mind.
@@ -137,6 +166,11 @@ impl Problem {
     /// The same where botocore never comes to the point of refusing.
     pub(super) fn harmless(self) -> Self {
         Self { severity: Severity::Warning, blocks: false, ..self }
+    }
+
+    /// The same, with the changes that cure it.
+    pub(super) fn cured_by(self, edits: impl IntoIterator<Item = FileEdit>) -> Self {
+        Self { edits: edits.into_iter().collect(), ..self }
     }
 
     /// The same, with these lines to show.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use ssoinv_core::secret::Secret;
 
+use super::check::renaming;
 use super::keys::meant_as;
 use super::names::{RoleArn, listed, nearest};
 use super::problem::{Location, Problem, ProblemKind, Shown};
@@ -283,7 +284,9 @@ fn named_source(entry: &Entry) -> Result<Named<'_>, Problem> {
             };
             let at =
                 entry.merged.get("role_arn").map_or_else(|| entry.location(), |role| role.location.clone());
-            error(&at, message, hint)
+            let cure = meant_as(&entry.merged, "source_profile")
+                .and_then(|key| renaming(&entry.merged, key, "source_profile"));
+            error(&at, message, hint).map_err(|problem| problem.cured_by(cure))
         }
     }
 }

@@ -4,14 +4,15 @@
 //! The rules are those of the SDKs' shared cases, and botocore's for names in quotes. Duplicates merge, as in the SDKs,
 //! with a warning, as Python's configparser (so the AWS CLI) refuses the whole file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::names::nearest;
-use super::problem::{Location, Problem, ProblemKind, Shown};
+use super::problem::{Location, Problem, ProblemKind, Shown, deletion};
 use super::settings::{Setting, Settings};
 use crate::aws_ini::{Property, Section};
+use crate::config_edit::Change;
 
 /// Which of the two files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,10 +131,13 @@ impl Files {
                         profile: Some("default".to_owned()),
                         why: "`[profile default]` takes its place".to_owned(),
                         hint: "move its keys to `[profile default]`".to_owned(),
+                        meant: None,
                     };
                 }
             }
         }
+        // A header that becomes one that is there would make a section twice.
+        let mut headers: BTreeSet<String> = sections.iter().map(|section| section.header.clone()).collect();
         for (section, meaning) in sections.into_iter().zip(meanings) {
             let location = Location { file: Arc::clone(path), line: section.line };
             let slot = match meaning {
@@ -158,12 +162,13 @@ impl Files {
                     continue;
                 }
                 Meaning::Foreign => continue,
-                Meaning::Ignored { profile, why, hint } => {
+                Meaning::Ignored { profile, why, hint, meant } => {
                     let message = format!("section `[{}]` is ignored: {why}", section.header);
-                    ignored.push((
-                        profile,
-                        Problem::warning(ProblemKind::IgnoredSection, &location, message, hint),
-                    ));
+                    let cure = meant
+                        .filter(|meant| headers.insert(meant.clone()))
+                        .map(|meant| location.edit(Change::RenameSection(meant)));
+                    let problem = Problem::warning(ProblemKind::IgnoredSection, &location, message, hint);
+                    ignored.push((profile, problem.cured_by(cure)));
                     continue;
                 }
             };
@@ -226,7 +231,8 @@ impl Group {
                 let message =
                     format!("the AWS CLI takes the comment behind `{key}` in `{label}` as part of the value");
                 let hint = "put the comment on a line of its own".to_owned();
-                self.problems.push(Problem::warning(ProblemKind::CommentInValue, &location, message, hint));
+                let problem = Problem::warning(ProblemKind::CommentInValue, &location, message, hint);
+                self.problems.push(problem.cured_by([location.edit(Change::MoveComment)]));
             }
             let setting = Setting { value, location: location.clone(), lines };
             if let Some(earlier) = self.settings.insert(&key, setting) {
@@ -234,12 +240,14 @@ impl Group {
                     "`{key}` is there twice in `{label}`; the last counts, but the AWS CLI refuses the whole file"
                 );
                 let hint = format!("delete one of the two `{key}`");
+                // The value that counts stays.
+                let cure: Vec<_> = deletion(&earlier).collect();
                 let shown = vec![
                     Shown { location: earlier.location, text: key.clone() },
                     Shown { location: location.clone(), text: key },
                 ];
                 let problem = Problem::warning(ProblemKind::Duplicate, &location, message, hint);
-                self.problems.push(problem.showing(shown));
+                self.problems.push(problem.showing(shown).cured_by(cure));
             }
         }
     }
@@ -261,6 +269,8 @@ enum Meaning {
         profile: Option<String>,
         why: String,
         hint: String,
+        /// The header that was meant, where nobody is in doubt.
+        meant: Option<String>,
     },
 }
 
@@ -284,9 +294,16 @@ fn meaning(kind: FileKind, header: &str, is_profile: &dyn Fn(&str) -> bool) -> M
         profile: profile.map(str::to_owned),
         why: why.to_owned(),
         hint,
+        meant: None,
     };
     let valid = |name: &str| {
         if quoted { !name.trim().is_empty() && !name.contains(char::is_control) } else { is_identifier(name) }
+    };
+    let instead = |profile: Option<&str>, why: &str, meant: String, sure: bool| Meaning::Ignored {
+        profile: profile.map(str::to_owned),
+        why: why.to_owned(),
+        hint: format!("write `[{meant}]`"),
+        meant: Some(meant).filter(|_| sure),
     };
     match (kind, words.as_slice()) {
         (FileKind::Config, [prefix, name]) if PREFIXES.contains(&prefix.as_str()) => {
@@ -310,16 +327,19 @@ fn meaning(kind: FileKind, header: &str, is_profile: &dyn Fn(&str) -> bool) -> M
             Meaning::Profile { name: name.clone(), prefixed: false }
         }
         (FileKind::Config, [name]) if FOREIGN.contains(&name.as_str()) => Meaning::Foreign,
-        (FileKind::Config, [name]) => ignored(
+        (FileKind::Config, [name]) => instead(
             Some(name),
             "in the config file a profile's header starts with `profile `",
-            format!("write `[profile {header}]`"),
+            format!("profile {header}"),
+            valid(name),
         ),
         (FileKind::Config, [prefix, name]) => match nearest(prefix, PREFIXES) {
-            Some(meant) => ignored(
+            Some(meant) => instead(
                 (meant == "profile").then_some(name),
                 &format!("AWS's tools don't know `{prefix}`"),
-                format!("write `[{meant} {name}]`"),
+                format!("{meant} {name}"),
+                // In quotes it would have to be written otherwise.
+                is_identifier(name),
             ),
             None => ignored(
                 None,
@@ -334,10 +354,11 @@ fn meaning(kind: FileKind, header: &str, is_profile: &dyn Fn(&str) -> bool) -> M
             Meaning::Profile { name: name.clone(), prefixed: false }
         }
         (FileKind::Credentials, [prefix, name]) if PREFIXES.contains(&prefix.as_str()) => match prefix.as_str() {
-            "profile" => ignored(
+            "profile" => instead(
                 Some(name),
                 "in the credentials file a profile's header is its name alone",
-                format!("write `[{name}]`"),
+                name.clone(),
+                is_identifier(name),
             ),
             _ => ignored(None, "it belongs in the config file", "move it to the config file".to_owned()),
         },

@@ -19,6 +19,13 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// The last line of the value, below which another key may stand.
+    #[must_use]
+    pub fn end(&self) -> Location {
+        let line = self.lines.last().copied().unwrap_or(self.location.line);
+        Location { file: Arc::clone(&self.location.file), line }
+    }
+
     /// The properties nested in the value, `name = value` each on a line of its own below the key.
     pub(super) fn nested(&self) -> impl Iterator<Item = (&str, &str, Location)> {
         self.value.split('\n').zip(&self.lines).skip(1).filter_map(|(text, line)| {

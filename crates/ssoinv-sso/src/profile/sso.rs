@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use ssoinv_core::scope::{AccountId, KNOWN_REGIONS, is_region_name};
 
+use super::check::renaming;
 use super::keys::meant_as;
-use super::names::{botocore_accepts_region, is_https_or_loopback, is_url, listed, nearest};
-use super::problem::{Location, Problem, ProblemKind};
+use super::names::{bare_start_url, botocore_accepts_region, is_https_or_loopback, is_url, listed, nearest};
+use super::problem::{Location, Problem, ProblemKind, deletion};
 use super::resolve::{Resolver, shown};
 use super::sections::{Entry, Files, Group};
 use super::settings::{Setting, Settings};
 use super::source::{CredentialSource, SsoRole, SsoSession};
+use crate::config_edit::{Change, FileEdit};
 
 /// The sso-sessions that are complete, whether anybody uses them or not.
 pub(super) fn sessions(files: &Files) -> BTreeMap<String, Arc<SsoSession>> {
@@ -73,7 +75,7 @@ impl Resolver<'_> {
         };
         let of_token = |key: &str| of_token.and_then(|settings| settings.get(key));
         if let (Some(group), Some(named)) = (group, session_name) {
-            problems.extend(incomplete_session(entry, named, group));
+            problems.extend(self.incomplete_session(entry, named, group));
         }
         let mut keys = missing(["sso_account_id", "sso_role_name"], &|key| setting(key).is_some());
         if group.is_none() {
@@ -88,7 +90,8 @@ impl Resolver<'_> {
                 ),
                 (None, false) => format!("add {} to `{label}`", and_values(&keys)),
             };
-            problems.push(Problem::error(ProblemKind::IncompleteSso, &entry.location(), message, hint));
+            let problem = Problem::error(ProblemKind::IncompleteSso, &entry.location(), message, hint);
+            problems.push(problem.cured_by(self.completion(&entry.merged, &keys)));
         }
         let owner = match session_name {
             Some(named) => format!("sso-session `{}`", named.value),
@@ -131,9 +134,49 @@ impl Resolver<'_> {
     /// client, for a profile with other credentials too.
     pub(super) fn session_problem(&self, entry: &Entry, named: &Setting) -> Option<Problem> {
         match self.files.sessions.get(&named.value) {
-            Some(group) => incomplete_session(entry, named, group),
+            Some(group) => self.incomplete_session(entry, named, group),
             None => Some(self.unknown_session(entry, named)),
         }
+    }
+
+    fn incomplete_session(&self, entry: &Entry, named: &Setting, group: &Group) -> Option<Problem> {
+        let keys = missing(TOKEN_KEYS, &|key| group.settings.get(key).is_some());
+        let first = *keys.first()?;
+        let message =
+            format!("sso-session `{}` of profile `{}` has {}", named.value, entry.name, none_of(&keys));
+        let hint = match meant_as(&group.settings, first) {
+            Some(key) => format!("rename `{key}` to `{first}` in `{}`", group.label),
+            None => format!("add {} to `{}`", and_values(&keys), group.label),
+        };
+        let problem = Problem::error(ProblemKind::IncompleteSession, &group.location, message, hint);
+        Some(problem.cured_by(self.completion(&group.settings, &keys)))
+    }
+
+    /// The changes after which `settings` lack none of `keys`, if what they need is in the files: a misspelt key, or the
+    /// SSO region that another section gives for the same start URL. Nothing where one of them needs somebody who knows.
+    fn completion(&self, settings: &Settings, keys: &[&str]) -> Vec<FileEdit> {
+        let cure = |key: &&str| {
+            if let Some(misspelt) = meant_as(settings, key) {
+                return renaming(settings, misspelt, key);
+            }
+            let url = settings.get("sso_start_url").filter(|_| *key == "sso_region")?;
+            let region = self.region_of(&url.value)?;
+            Some(url.end().edit(Change::InsertBelow(format!("sso_region = {region}"))))
+        };
+        keys.iter().map(cure).collect::<Option<_>>().unwrap_or_default()
+    }
+
+    /// The SSO region that all who name both give for a start URL.
+    fn region_of(&self, start_url: &str) -> Option<&str> {
+        let sections = self.files.profiles.iter().map(|entry| &entry.merged);
+        let sections = sections.chain(self.files.sessions.values().map(|group| &group.settings));
+        let mut regions = sections.filter_map(|settings| {
+            let url = settings.value("sso_start_url")?;
+            let region = settings.value("sso_region")?;
+            (bare_start_url(url) == bare_start_url(start_url) && is_region_name(region)).then_some(region)
+        });
+        let first = regions.next()?;
+        regions.all(|other| other == first).then_some(first)
     }
 
     /// `sso_session` names what isn't there.
@@ -168,24 +211,13 @@ impl Resolver<'_> {
 }
 
 /// The scope that the portal asks for, and refreshing (IAM Identity Center's "Access scopes").
-pub(crate) const SCOPE: &str = "sso:account:access";
+pub const SCOPE: &str = "sso:account:access";
 
 /// What a token needs.
 const TOKEN_KEYS: [&str; 2] = ["sso_start_url", "sso_region"];
 
 fn missing(keys: [&'static str; 2], has: &dyn Fn(&str) -> bool) -> Vec<&'static str> {
     keys.into_iter().filter(|key| !has(key)).collect()
-}
-
-fn incomplete_session(entry: &Entry, named: &Setting, group: &Group) -> Option<Problem> {
-    let keys = missing(TOKEN_KEYS, &|key| group.settings.get(key).is_some());
-    let first = *keys.first()?;
-    let message = format!("sso-session `{}` of profile `{}` has {}", named.value, entry.name, none_of(&keys));
-    let hint = match meant_as(&group.settings, first) {
-        Some(key) => format!("rename `{key}` to `{first}` in `{}`", group.label),
-        None => format!("add {} to `{}`", and_values(&keys), group.label),
-    };
-    Some(Problem::error(ProblemKind::IncompleteSession, &group.location, message, hint))
 }
 
 /// A key in both the profile and its session: botocore refuses where the values differ.
@@ -212,7 +244,9 @@ pub(super) fn mixed_formats(entry: &Entry, group: &Group, problems: &mut Vec<Pro
             );
             Problem::error(ProblemKind::MixedFormats, &ours.location, message, hint)
         };
-        problems.push(problem.showing(lines));
+        // Of the sign-in the session's section decides, of an account the profile's.
+        let of_sign_in = TOKEN_KEYS.contains(key) || *key == "sso_registration_scopes";
+        problems.push(problem.showing(lines).cured_by(deletion(ours).filter(|_| of_sign_in)));
     }
 }
 
@@ -285,5 +319,10 @@ fn account_id_problem(name: &str, label: &str, account: &Setting) -> Problem {
         (12, false) => format!("write `sso_account_id = {digits}` in `{label}`"),
         _ => format!("write the account's twelve digits in `{label}`"),
     };
-    Problem::warning(ProblemKind::InvalidAccountId, &account.location, message, hint).blocking()
+    // Of hyphens between the digits nobody is in doubt; of digits that are missing, only a person knows.
+    let cure = (digits.len() == 12 && !only_digits && account.value.lines().count() == 1)
+        .then(|| account.location.edit(Change::SetValue(digits)));
+    Problem::warning(ProblemKind::InvalidAccountId, &account.location, message, hint)
+        .blocking()
+        .cured_by(cure)
 }

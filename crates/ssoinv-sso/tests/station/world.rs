@@ -151,6 +151,7 @@ impl World {
             interaction: self.interaction,
             retry: RetryPolicy { max_attempts: 2, throttle_budget: Duration::from_secs(10) },
             sdk: Sdk::new(http, &clock, timeouts),
+            refresh_tokens: true,
             run_processes: self.run_processes,
             credential_cache: self.credential_cache,
             portal_pace: ssoinv_core::pace::PaceLimits::PORTAL,

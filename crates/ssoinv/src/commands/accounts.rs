@@ -18,6 +18,7 @@ use crate::display::Display;
 use crate::exit_codes::ExitCode;
 use crate::sessions::{self, KnownSession};
 use crate::settings::{AccountSettings, OutputSettings, SignInSettings, StationSettings};
+use crate::signals::unless_stopped;
 use crate::{discovery, output, signals, terminal, warnings};
 
 /// Accounts whose roles are asked for at once; the portal's pace is the bound that counts.
@@ -67,8 +68,9 @@ async fn ask(
     let asked = match sessions::station(sessions, settings, sign_in.asking(app), app, display.events()) {
         Ok(station) => {
             let credentials = &station.credentials;
-            match discovery::accounts(session, accounts, credentials, &stop, app).await {
-                Ok(SelectedAccounts { accounts, not_offered }) => {
+            let listed = discovery::accounts(session, accounts, &[], credentials, app);
+            match unless_stopped(&stop, listed).await {
+                Ok(SelectedAccounts { accounts, not_offered, .. }) => {
                     Ok((rows(what, accounts, session, credentials, &stop).await, not_offered))
                 }
                 Err(error) => Err(error),

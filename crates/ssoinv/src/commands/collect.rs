@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::UNIX_EPOCH;
 
 use ssoinv_aws::clients::Clients;
-use ssoinv_aws::plan::{self, Plan, PlannedTable, Visit};
-use ssoinv_aws::reach;
+use ssoinv_aws::plan::{self, Entry, Layout, Plan, PlannedTable, Visit};
+use ssoinv_aws::reach::{self, Identify};
 use ssoinv_aws::runner::{RunContext, Runner};
 use ssoinv_aws::stop::{Stop, StopReason};
 use ssoinv_aws::tables::AnyTable;
 use ssoinv_core::coverage::{Cell, Ledger};
+use ssoinv_core::journal::Journal;
 use ssoinv_core::rows::TaskId;
 use ssoinv_core::table::TableSchema;
 use ssoinv_sso::profile::Profile;
+use ssoinv_store::{Kind, Replay, RowQueue, Rows};
 
 use crate::app::App;
 use crate::browser::Browser;
@@ -22,15 +24,28 @@ use crate::cli::CollectArgs;
 use crate::command_error::CommandError;
 use crate::display::{Display, Heard};
 use crate::exit_codes::{self, ExitCode};
+use crate::expectations::Looked;
 use crate::identity::{self, Chosen, Names};
+use crate::kept_run::{self, Keeping, Kept, Resumed};
 use crate::output::{self, RowWriter, WriteEnd};
 use crate::sessions::KnownSession;
 use crate::settings::CollectSettings;
+use crate::signals::unless_stopped;
 use crate::station::Station;
 use crate::summary::Summary;
 use crate::{discovery, signals, station, warnings};
 
-pub(crate) fn run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<ExitCode, CommandError> {
+/// What is known before anybody is asked anything.
+pub(super) struct Prepared {
+    pub(super) settings: CollectSettings,
+    pub(super) tables: Vec<&'static dyn AnyTable>,
+    pub(super) profiles: Vec<Arc<Profile>>,
+    pub(super) session: Option<KnownSession>,
+    pub(super) unless_instance: Option<CommandError>,
+}
+
+/// Finds out what is meant, and warns of what may be wrong with it.
+pub(super) fn prepare(tables: &[&str], args: &CollectArgs, app: &App) -> Result<Prepared, CommandError> {
     let settings = CollectSettings::new(args, &app.layers, &app.environment)?;
     let tables = find_tables(tables)?;
     let profiles = app.load_profiles()?;
@@ -47,12 +62,42 @@ pub(crate) fn run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<Exit
     };
     warnings::before_the_run(&profiles, &chosen, &settings, app);
     warnings::foreign_endpoints(&chosen, app);
+    Ok(Prepared { settings, tables, profiles: chosen, session, unless_instance })
+}
+
+pub(crate) fn run(
+    tables: &[&str],
+    args: &CollectArgs,
+    resumed: Option<Resumed>,
+    app: &App,
+) -> Result<ExitCode, CommandError> {
+    if args.dry_run {
+        return super::plan::dry_run(tables, args, app);
+    }
+    let Prepared { settings, tables, profiles, session, unless_instance } = prepare(tables, args, app)?;
 
     // What can't be written is found out before anybody is asked anything.
     let schemas: Vec<Arc<TableSchema>> = tables.iter().map(|table| Arc::clone(table.schema())).collect();
     let writer = RowWriter::new(&schemas, &settings.output, app)?;
     let runtime = super::runtime()?;
-    let run = Run { id: run_id(app), settings: &settings, tables, profiles: chosen, session, app };
+    let id = run_id(app);
+    let keeping = match (resumed, args.keep.run.as_deref()) {
+        (None, None) => None,
+        (resumed, name) => {
+            let selection = kept_run::selection(&settings, &tables, session.as_ref());
+            Some(match resumed {
+                Some(resumed) => {
+                    resumed.check(&selection, app)?;
+                    Keeping::Again(resumed)
+                }
+                None => Keeping::new(name.unwrap_or_default(), &id, &settings, selection, app)?,
+            })
+        }
+    };
+    let id = keeping.as_ref().map_or(id, |keeping| keeping.run_id().to_owned());
+    let kept = keeping.map(|keeping| keeping.begin(app)).transpose()?;
+    let name = kept.as_ref().map(|kept| kept.run.name().to_owned());
+    let run = Run { id, name, kept, settings: &settings, tables, profiles, session, app };
     let ended = runtime.block_on(run.collect(writer, unless_instance));
     // Calls that were given up are not waited for.
     runtime.shutdown_background();
@@ -73,6 +118,10 @@ fn find_tables(names: &[&str]) -> Result<Vec<&'static dyn AnyTable>, CommandErro
 /// A run, from the sign-in to the last row.
 struct Run<'a> {
     id: String,
+    /// Its name, if it is kept.
+    name: Option<String>,
+    /// Until its rows have a queue.
+    kept: Option<Kept>,
     settings: &'a CollectSettings,
     tables: Vec<&'static dyn AnyTable>,
     profiles: Vec<Arc<Profile>>,
@@ -99,6 +148,9 @@ impl Run<'_> {
         }
         let browser = if app.demo { Browser::None } else { settings.sign_in.browser };
         let display = Display::start(app.terminal.clone(), app.clock.clone(), browser, app.demo);
+        if let Some(replay) = self.replay() {
+            return self.tell_again(replay, writer, display, &stop);
+        }
         let station = match station::build(
             &settings.station,
             settings.sign_in.asking(app),
@@ -107,18 +159,12 @@ impl Run<'_> {
             display.events(),
         ) {
             Ok(station) => station,
-            Err(error) => {
-                display.end();
-                return Err(error);
-            }
+            Err(error) => return Err(self.not_begun(error, display)),
         };
 
         let visits = match self.visits(&station, unless_instance, &stop).await {
             Ok(visits) => visits,
-            Err(error) => {
-                display.end();
-                return Err(error);
-            }
+            Err(error) => return Err(self.not_begun(error, display)),
         };
 
         let planned = self
@@ -128,20 +174,21 @@ impl Run<'_> {
         let plan = Arc::new(Plan::new(planned.collect(), visits));
         display.plan(Arc::clone(&plan));
 
-        let (queue, reader) = output::row_queue(plan.slots(), &self.id, app);
-        let writing = {
-            let (stop, plan, bar) = (stop.clone(), Arc::clone(&plan), display.bar());
-            let out = settings.output.out.clone();
-            thread::spawn(move || {
-                let end = writer.write_all(reader, &plan, bar, out.as_deref());
-                match &end {
-                    WriteEnd::Written { .. } => {}
-                    WriteEnd::ReaderGone => stop.stop(StopReason::ReaderGone),
-                    WriteEnd::Failed(_) => stop.stop(StopReason::OutputFailed),
-                }
-                end
-            })
+        let tasks = plan.visits.iter().filter_map(Visit::layout).map(Layout::tasks).sum();
+        let queue = match self.kept.take() {
+            None => Ok(output::row_queue(plan.slots(), &self.id, app)),
+            Some(kept) => output::kept_queue(plan.slots(), tasks, kept, app),
         };
+        let (queue, reader) = match queue {
+            Ok(queue) => queue,
+            Err(error) => return Err(self.not_begun(error, display)),
+        };
+        let queue = Arc::new(queue);
+        let table_of = {
+            let plan = Arc::clone(&plan);
+            move |slot| plan.table_of(slot)
+        };
+        let writing = self.write(writer, reader, table_of, &display, &stop);
         let context = RunContext {
             tables: self.tables.clone(),
             credentials: station.credentials,
@@ -150,16 +197,116 @@ impl Run<'_> {
             concurrency: settings.station.concurrency,
             include_secrets: settings.include_secrets,
             only_regions: settings.regions.only(),
+            journal: self.name.as_ref().map(|_| Arc::clone(&queue) as Arc<dyn Journal>),
             events: display.events(),
             clock: app.clock.clone(),
         };
-        let queue = Arc::new(queue);
         Arc::new(Runner::new(Arc::clone(&plan), context, queue.clone())).run(stop.clone()).await;
-        queue.close();
-        let written = tokio::task::block_in_place(|| writing.join());
-        let written = written.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let written = tokio::task::block_in_place(|| {
+            queue.close();
+            joined(writing)
+        });
         let heard = display.end();
-        self.end(heard, written, &stop)
+        if self.name.is_some() {
+            self.remember(&queue, &plan, &heard);
+        }
+        let ended = self.end(heard, written, &stop);
+        if let (Some(name), false) = (&self.name, matches!(ended, Ok(ExitCode::Complete))) {
+            app.terminal.note(&format!("the run is kept: `ssoinv resume {name}` goes on with it"));
+        }
+        ended
+    }
+
+    /// Has the rows written as they come.
+    fn write(
+        &self,
+        writer: RowWriter,
+        rows: Rows,
+        table_of: impl Fn(usize) -> usize + Send + 'static,
+        display: &Display,
+        stop: &Stop,
+    ) -> JoinHandle<WriteEnd> {
+        let (stop, bar, out) = (stop.clone(), display.bar(), self.settings.output.out.clone());
+        thread::spawn(move || {
+            let end = writer.write_all(rows, table_of, bar, out.as_deref());
+            match &end {
+                WriteEnd::Written { .. } => {}
+                WriteEnd::ReaderGone => stop.stop(StopReason::ReaderGone),
+                WriteEnd::Failed(_) => stop.stop(StopReason::OutputFailed),
+            }
+            end
+        })
+    }
+
+    /// Ends before there is a plan.
+    fn not_begun(&mut self, error: CommandError, display: Display) -> CommandError {
+        display.end();
+        if let Some(kept) = self.kept.take() {
+            kept.not_begun(&error);
+        }
+        error
+    }
+
+    /// What is to be told once more, where nothing is left to be done in a kept run.
+    fn replay(&mut self) -> Option<Replay> {
+        let kept = self.kept.take_if(|kept| !kept.is_new)?;
+        let schemas: Vec<_> = self.tables.iter().map(|table| Arc::clone(table.schema())).collect();
+        // Whoever is expected since then must not be missed.
+        let expected = self.settings.expect.accounts();
+        match tokio::task::block_in_place(|| output::replay(kept, &schemas, expected, self.app)) {
+            Ok(replay) => Some(replay),
+            Err(kept) => {
+                self.kept = Some(*kept);
+                None
+            }
+        }
+    }
+
+    /// Writes what a complete run has collected. Nobody is asked for anything.
+    fn tell_again(
+        &self,
+        replay: Replay,
+        writer: RowWriter,
+        display: Display,
+        stop: &Stop,
+    ) -> Result<ExitCode, CommandError> {
+        let Replay { queue, rows, cells } = replay;
+        let place = |name: &str| self.tables.iter().position(|table| table.schema().name == name);
+        let table_of: Vec<usize> = cells
+            .iter()
+            .map(|cells| cells.first().and_then(|cell| place(cell.table)).unwrap_or_default())
+            .collect();
+        let writing = self.write(writer, rows, move |slot| table_of[slot], &display, stop);
+        let written = tokio::task::block_in_place(|| joined(writing));
+        drop(queue);
+        let mut heard = display.end();
+        let lines = cells.into_iter().enumerate().map(|(slot, cells)| (TaskId { slot, part: 0 }, cells));
+        heard.cells = lines.collect();
+        self.app.terminal.note("the run is complete: nobody was asked for anything");
+        self.end(heard, written, stop)
+    }
+
+    /// Writes down that all has ended well, if it has; and says what else is to be said of a kept run.
+    fn remember(&self, queue: &RowQueue, plan: &Plan, heard: &Heard) {
+        let terminal = &self.app.terminal;
+        let lines = heard.cells.iter().map(|(&task, cells)| {
+            let settled = matches!(plan.entry(task), Some((Entry::Settled(_), _)));
+            (task, cells.as_slice(), if settled { Kind::Settled } else { Kind::Task })
+        });
+        if let Err(error) = queue.complete(lines) {
+            // Another run will see that nothing is left to be done.
+            crate::terminal::say(&terminal.warning(&output::store_error(&error).message, None));
+        }
+        match queue.recalled() {
+            0 => {}
+            recalled => {
+                let tasks = heard.cells.len();
+                terminal.note(&format!("{recalled} of {tasks} tasks had been done before"));
+            }
+        }
+        if let Some(warning) = kept_run::gone(&queue.unplanned(), plan) {
+            crate::terminal::say(&terminal.warning(&warning, None));
+        }
     }
 
     /// Station 4: what there is to be done in which account, as far as that is known before the run.
@@ -172,13 +319,20 @@ impl Run<'_> {
         let (settings, credentials) = (self.settings, &station.credentials);
         let regions = settings.regions.choice();
         if let (Some(discovery), Some(session)) = (&settings.all_accounts, &self.session) {
-            let of = discovery::accounts(session, &discovery.of, credentials, stop, self.app).await?;
+            let expected = settings.expect.accounts();
+            let of = discovery::accounts(session, &discovery.of, expected, credentials, self.app);
+            let of = unless_stopped(stop, of).await?;
             let regions = regions.of_account();
             return Ok(discovery::visits(of, session, discovery, &regions, settings.every_role));
         }
-        let names = self.identities(station, unless_instance).await?;
-        let reaches = reach::reaches(&self.profiles, credentials, &regions, &names, stop).await;
-        Ok(plan::visits(reaches, settings.every_role))
+        let names = unless_stopped(stop, self.identities(station, unless_instance)).await?;
+        let reaches =
+            reach::reaches(&self.profiles, credentials, &regions, &names, Identify::Ask, stop).await;
+        let expected = settings.expect.accounts();
+        let unreached = settings.unreached().map_or_else(Vec::new, |why| {
+            discovery::unreached(expected, &reaches, &regions.of_account(), why)
+        });
+        Ok(plan::visits(reaches, settings.every_role).into_iter().chain(unreached).collect())
     }
 
     /// Sees to it that there is an identity, and makes it the roles that it is to assume; gives the accounts' names.
@@ -196,6 +350,19 @@ impl Run<'_> {
         Ok(names)
     }
 
+    /// What the run was for, as far as an expected gap may lie outside it.
+    fn looked(&self) -> Looked {
+        let settings = self.settings;
+        Looked {
+            tables: self.tables.iter().map(|table| (table.schema().name, table.is_global())).collect(),
+            all_accounts: match &settings.all_accounts {
+                Some(all) => all.of.accounts.is_whole(),
+                None => settings.unreached().is_some(),
+            },
+            all_regions: settings.regions.is_all(),
+        }
+    }
+
     /// Ledger, summary, files and exit code, when nothing moves any more.
     fn end(&self, mut heard: Heard, written: WriteEnd, stop: &Stop) -> Result<ExitCode, CommandError> {
         let app = self.app;
@@ -203,8 +370,11 @@ impl Run<'_> {
             WriteEnd::Written { duplicates, .. } => duplicates.as_slice(),
             _ => &[],
         };
-        let ledger = ledger(std::mem::take(&mut heard.cells), duplicates, &self.id);
+        let mut ledger = ledger(std::mem::take(&mut heard.cells), duplicates, &self.id);
+        let expect = &self.settings.expect;
+        let findings = expect.apply(&mut ledger.cells, &self.looked(), app.clock.now());
         warnings::after_the_run(&heard, &ledger, app);
+        warnings::of_expectations(&findings, expect, app);
         let mut code = exit_codes::of_ledger(&ledger);
         if stop.reason() == Some(StopReason::Interrupted) {
             code = code.worst(ExitCode::Interrupted);
@@ -227,7 +397,7 @@ impl Run<'_> {
                     .settings
                     .all_accounts
                     .as_ref()
-                    .is_some_and(|all| all.of.accounts.is_whole()),
+                    .is_some_and(|all| all.of.accounts.is_whole() && !expect.lists_accounts()),
             };
             crate::terminal::say(&summary.text());
         }
@@ -247,6 +417,10 @@ impl Run<'_> {
             }
         }
     }
+}
+
+fn joined(writing: JoinHandle<WriteEnd>) -> WriteEnd {
+    writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// The cells in the plan's order, less the rows that AWS had given twice.

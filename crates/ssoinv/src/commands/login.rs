@@ -12,7 +12,7 @@ use crate::command_error::CommandError;
 use crate::display::Display;
 use crate::exit_codes::ExitCode;
 use crate::new_session::NewSession;
-use crate::sessions::{self, KnownSession, SessionChoice};
+use crate::sessions::{self, FIRST_SIGN_IN, KnownSession, SessionChoice};
 use crate::settings::{Asking, SignInSettings, StationSettings};
 use crate::terminal;
 use crate::{sign_in_errors, warnings};
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &LoginArgs, app: &App) -> Result<ExitCode, CommandError>
         (None, Some(name)) => SessionChoice::OfProfile(name),
         (None, None) => SessionChoice::Default,
     };
-    let sessions = sessions::select(choice, &profiles, app)?;
+    let sessions = sessions::select(choice, &profiles, FIRST_SIGN_IN, app)?;
     super::runtime()?.block_on(sign_in_to(&sessions, &settings, &sign_in, app))
 }
 

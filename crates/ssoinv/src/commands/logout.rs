@@ -28,14 +28,17 @@ struct Ending {
     place: Result<Place, Failure>,
 }
 
+/// What to do about a session that isn't in the files: its token may be there all the same.
+const UNKNOWN: &str = "`ssoinv logout --all` signs out of what no config knows, too";
+
 pub(crate) fn run(args: &LogoutArgs, app: &App) -> Result<ExitCode, CommandError> {
     let settings = StationSettings::of_sign_in(&args.limits, &app.layers, &app.environment)?;
     let profiles = app.load_profiles()?;
     let sessions = match &args.sso_session {
-        Some(name) => sessions::select(SessionChoice::Named(name), &profiles, app)?,
+        Some(name) => sessions::select(SessionChoice::Named(name), &profiles, UNKNOWN, app)?,
         // Tokens may be there that no config knows any more.
         None if args.all => sessions::all(&profiles),
-        None => sessions::select(SessionChoice::Default, &profiles, app)?,
+        None => sessions::select(SessionChoice::Default, &profiles, UNKNOWN, app)?,
     };
     super::runtime()?.block_on(sign_out_of(&sessions, args, &settings, app))
 }
@@ -55,19 +58,28 @@ async fn sign_out_of(
             app.terminal.note(&format!("nobody is signed in to `{}`", session.label()));
         }
     }
+    if sessions.is_empty() && endings.is_empty() {
+        app.terminal.note("nobody is signed in");
+    }
     let mut code = ExitCode::Complete;
     let mut removed = endings.len();
+    // One that stays leaves the others to be removed.
+    let stays = |error: &StoreError| {
+        terminal::say(&app.terminal.error(&not_removed(error)));
+        ExitCode::Output
+    };
     for ending in endings {
         let label = ending.label;
-        match sign_out(&ending.stored, ending.place, &cache, &station.context)
-            .await
-            .map_err(|error| not_removed(&error))?
-        {
-            SignedOut::Revoked => app.terminal.note(&format!("signed out of `{label}`")),
-            SignedOut::HadEnded => {
+        match sign_out(&ending.stored, ending.place, &cache, &station.context).await {
+            Err(error) => {
+                removed -= 1;
+                code = code.worst(stays(&error));
+            }
+            Ok(SignedOut::Revoked) => app.terminal.note(&format!("signed out of `{label}`")),
+            Ok(SignedOut::HadEnded) => {
                 app.terminal.note(&format!("removed the token of `{label}`, which had ended"));
             }
-            SignedOut::NotRevoked(failure) => {
+            Ok(SignedOut::NotRevoked(failure)) => {
                 let message = format!(
                     "the token of `{label}` is removed here, but the portal was not told: {}",
                     failure.message
@@ -79,14 +91,19 @@ async fn sign_out_of(
             }
         }
     }
+    if let Err(error) = cache.sweep().await {
+        code = code.worst(stays(&error));
+    }
     if !args.keep_credentials {
-        let credentials =
-            CredentialCache::new(home).remove_all().await.map_err(|error| not_removed(&error))?;
-        if credentials > 0 {
-            let plural = if credentials == 1 { "" } else { "s" };
-            app.terminal.note(&format!("removed {credentials} cached role credential{plural}"));
+        match CredentialCache::new(home).remove_all().await {
+            Ok(0) => {}
+            Ok(credentials) => {
+                let plural = if credentials == 1 { "" } else { "s" };
+                app.terminal.note(&format!("removed {credentials} cached role credential{plural}"));
+                removed += credentials;
+            }
+            Err(error) => code = code.worst(stays(&error)),
         }
-        removed += credentials;
     }
     if removed > 0 {
         app.terminal
@@ -130,6 +147,9 @@ fn portal_of(stored: &StoredToken, context: &SsoContext) -> Result<Place, Failur
 }
 
 fn not_removed(error: &StoreError) -> CommandError {
-    CommandError::new(ExitCode::Output, error.to_string())
-        .with_hint("make `~/.aws/sso/cache` and `~/.aws/cli/cache` folders that you can write to")
+    let hint = match error {
+        StoreError::Locked { .. } => "end the other process, or wait for its end; then run this again",
+        _ => "make `~/.aws/sso/cache` and `~/.aws/cli/cache` folders that you can write to",
+    };
+    CommandError::new(ExitCode::Output, error.to_string()).with_hint(hint)
 }

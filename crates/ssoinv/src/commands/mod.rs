@@ -2,9 +2,13 @@
 
 mod accounts;
 mod collect;
+mod doctor;
 mod login;
 mod logout;
+mod plan;
 mod profiles;
+mod resume;
+mod runs;
 mod settings;
 mod tables;
 mod whoami;
@@ -14,7 +18,8 @@ use std::panic;
 use ssoinv_core::clock::Clock;
 
 use crate::app::App;
-use crate::cli::{Cli, Command};
+use crate::arguments::Typed;
+use crate::cli::{Cli, Command, ListArgs};
 use crate::command_error::CommandError;
 use crate::demo::Demo;
 use crate::env_vars::Environment;
@@ -24,7 +29,7 @@ use crate::terminal::{self, Terminal, Verbosity};
 use crate::warnings;
 
 /// Runs a command. A panic is a bug, and ends as one.
-pub(crate) fn run(cli: &Cli, environment: &Environment) -> ExitCode {
+pub(crate) fn run(cli: &Cli, typed: Typed, environment: &Environment) -> ExitCode {
     let verbosity = match (cli.global.quiet, cli.global.verbose) {
         (true, _) => Verbosity::Quiet,
         (false, 0) => Verbosity::Normal,
@@ -32,7 +37,7 @@ pub(crate) fn run(cli: &Cli, environment: &Environment) -> ExitCode {
         (false, _) => Verbosity::Debug,
     };
     let terminal = Terminal::new(verbosity, cli.global.color, environment);
-    let outcome = panic::catch_unwind(panic::AssertUnwindSafe(|| begin(cli, environment, &terminal)));
+    let outcome = panic::catch_unwind(panic::AssertUnwindSafe(|| begin(cli, typed, environment, &terminal)));
     match outcome {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => {
@@ -48,8 +53,15 @@ pub(crate) fn run(cli: &Cli, environment: &Environment) -> ExitCode {
     }
 }
 
-fn begin(cli: &Cli, environment: &Environment, terminal: &Terminal) -> Result<ExitCode, CommandError> {
-    let demo = cli.global.demo.map(|kind| Demo::start(kind, environment)).transpose()?;
+fn begin(
+    cli: &Cli,
+    typed: Typed,
+    environment: &Environment,
+    terminal: &Terminal,
+) -> Result<ExitCode, CommandError> {
+    // Who looks only doesn't sign in.
+    let signed_in = matches!(cli.command, Command::Doctor(_));
+    let demo = cli.global.demo.map(|kind| Demo::start(kind, signed_in, environment)).transpose()?;
     if demo.is_some() && terminal.verbosity != Verbosity::Quiet {
         terminal::say(
             "demo: made-up data of a simulated organisation; nothing of yours is read, asked or changed\n",
@@ -61,22 +73,26 @@ fn begin(cli: &Cli, environment: &Environment, terminal: &Terminal) -> Result<Ex
         layers: Layers::new(environment)?,
         terminal: terminal.clone(),
         clock: Clock::system(),
+        typed,
         demo: demo.is_some(),
     };
     warnings::unknown_variables(&app);
     match &cli.command {
-        Command::Buckets(args) => collect::run(&["aws_s3_bucket"], args, &app),
-        Command::Instances(args) => collect::run(&["aws_ec2_instance"], args, &app),
-        Command::Functions(args) => collect::run(&["aws_lambda_function"], args, &app),
-        Command::List(args) => {
-            let names: Vec<&str> = args.tables.iter().map(String::as_str).collect();
-            collect::run(&names, &args.collect, &app)
+        Command::Buckets(args)
+        | Command::Instances(args)
+        | Command::Functions(args)
+        | Command::List(ListArgs { collect: args, .. }) => {
+            collect::run(&cli.command.tables(), args, None, &app)
         }
+        Command::Resume(args) => resume::run(args, &app),
+        Command::Runs(args) => runs::run(&args.command, &app),
+        Command::Plan(args) => plan::run(args, &app),
         Command::Accounts(args) => accounts::run(accounts::What::Accounts, args, &app),
         Command::Roles(args) => accounts::run(accounts::What::Roles, args, &app),
         Command::Login(args) => login::run(args, &app),
         Command::Logout(args) => logout::run(args, &app),
         Command::Whoami(args) => whoami::run(args, &app),
+        Command::Doctor(args) => doctor::run(args, &app),
         Command::Profiles(args) => profiles::run(args, &app),
         Command::Tables(args) => tables::run(args, &app),
         Command::Settings(args) => settings::run(args, &app),

@@ -21,8 +21,13 @@ pub(crate) fn run(args: &TablesArgs, app: &App) -> Result<ExitCode, CommandError
     }
 }
 
-/// The table of this name.
+/// The commands that list one table, and the table of each.
+const COMMANDS: [(&str, &str); 3] =
+    [("buckets", "aws_s3_bucket"), ("instances", "aws_ec2_instance"), ("functions", "aws_lambda_function")];
+
+/// The table of this name, or of the command of this name.
 pub(crate) fn find(name: &str) -> Result<&'static dyn AnyTable, CommandError> {
+    let name = COMMANDS.iter().find(|(command, _)| *command == name).map_or(name, |(_, table)| *table);
     let names = || tables::TABLES.iter().map(|table| table.schema().name);
     tables::TABLES.iter().copied().find(|table| table.schema().name == name).ok_or_else(|| {
         let error = CommandError::usage(format!("there is no table `{name}`"))

@@ -48,9 +48,12 @@ impl ConfigFile {
                 return Ok(Self { place: Some(place), ..Self::default() });
             }
             Err(error) => {
-                let origin = named.map(|_| format!(" (from {VARIABLE})")).unwrap_or_default();
-                return Err(CommandError::usage(format!("cannot read `{place}`{origin}: {error}"))
-                    .with_hint(format!("make it a file that you can read; `{VARIABLE}` names another")));
+                let (origin, hint) = match named {
+                    Some(_) => (format!(" (from {VARIABLE})"), format!("name a file, or unset `{VARIABLE}`")),
+                    None => (String::new(), "make it a file that you can read, or remove it".to_owned()),
+                };
+                let message = format!("cannot read `{place}`{origin}: {error}");
+                return Err(CommandError::usage(message).with_hint(hint));
             }
         };
         let given = parse(&bytes, &place)?;
@@ -75,7 +78,7 @@ fn read_all(file: File) -> io::Result<Vec<u8>> {
 /// What the bytes of a file say, by key. Values have the form of their setting; what they mean isn't looked at.
 fn parse(bytes: &[u8], place: &str) -> Result<BTreeMap<&'static str, Given>, CommandError> {
     let at = |offset: usize| {
-        let line = bytes[..offset.min(bytes.len())].iter().filter(|&&byte| byte == b'\n').count() + 1;
+        let line = bytes[..offset.min(bytes.len())].split(|&byte| byte == b'\n').count();
         format!("{place}:{line}")
     };
     let text = str::from_utf8(bytes).map_err(|error| {

@@ -45,7 +45,7 @@ impl Source {
         self.rank() > other.rank()
     }
 
-    pub(super) fn is_flag(&self) -> bool {
+    pub(crate) fn is_flag(&self) -> bool {
         matches!(self, Self::Flag(_))
     }
 
@@ -285,8 +285,8 @@ mod tests {
             "~/c.toml:2: `concurrency` is `0`, which is not a number from 1 to 1024; "
         );
         assert_eq!(
-            refused("region = ['eu-west-1', 'us-esat-1']", &[]),
-            "~/c.toml:1: `region` is `us-esat-1`, which is not the name of a region; did you mean `us-east-1`?"
+            refused("region = ['eu-west-1', 'us-esat1']", &[]),
+            "~/c.toml:1: `region` is `us-esat1`, which is not the name of a region; did you mean `us-east-1`?"
         );
         assert_eq!(
             refused("", &[("SSOINV_MAX_TIME", "soon")]),

@@ -52,6 +52,7 @@ settings! {
     CONCURRENCY: usize = number("concurrency", 64, |texts| values::concurrency(the_one(texts)));
     CONNECT_TIMEOUT: Duration = time("connect_timeout", Duration::from_secs(5));
     EXCLUDE_ACCOUNT: Vec<Arc<str>> = list("exclude_account", values::accounts);
+    EXPECT: Vec<Arc<str>> = list("expect", |texts| Ok(values::once(texts)));
     MAX_TIME: Option<Duration> = optional("max_time", Form::Text, |texts| values::time(the_one(texts)).map(Some));
     NO_BROWSER: bool = switch("no_browser");
     NO_CREDENTIAL_CACHE: bool = switch("no_credential_cache");

@@ -50,6 +50,14 @@ pub(crate) fn time(text: &str) -> Result<Duration, Refused> {
     time.ok_or_else(|| Refused::new(text, "a time above zero, like 90s, 45m or 1h 30m"))
 }
 
+/// How old what a run has collected may be, where nobody says.
+pub(crate) const MAX_AGE: Duration = Duration::from_hours(24);
+
+/// An age, like `24h`; none at all is `0s`.
+pub(crate) fn age(text: &str) -> Result<Duration, Refused> {
+    humantime::parse_duration(text).map_err(|_| Refused::new(text, "a time, like 0s, 45m or 7d"))
+}
+
 /// How many calls are under way at once.
 pub(crate) fn concurrency(text: &str) -> Result<usize, Refused> {
     let number = text.parse().ok().filter(|number| (1..=1024).contains(number));
@@ -96,14 +104,15 @@ pub(super) fn roles(texts: &[&str]) -> Result<Vec<Arc<str>>, Refused> {
 pub(super) fn accounts(texts: &[&str]) -> Result<Vec<Arc<str>>, Refused> {
     for text in texts {
         if text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<AccountId>().is_err() {
-            let hint = crate::account_list::id_hint(text);
+            let hint = crate::account_file::id_hint(text);
             return Err(Refused { hint: Some(hint), ..Refused::new(text, "an account ID") });
         }
     }
     Ok(once(texts))
 }
 
-fn once(texts: &[&str]) -> Vec<Arc<str>> {
+/// Each once.
+pub(super) fn once(texts: &[&str]) -> Vec<Arc<str>> {
     let mut all: Vec<Arc<str>> = Vec::new();
     for text in texts {
         if !all.iter().any(|known| **known == **text) {
@@ -127,7 +136,7 @@ pub(super) fn regions(texts: &[&str]) -> Result<Vec<Arc<str>>, Refused> {
 
 /// A region becomes part of host names, so anything else is refused; so is a word that no region looks like. A pattern
 /// never becomes one: it only picks among the regions that AWS names.
-fn region(text: &str) -> Result<Arc<str>, Refused> {
+pub(crate) fn region(text: &str) -> Result<Arc<str>, Refused> {
     if text == regions::ALL || is_glob(text) {
         return match RegionPatterns::new([text]) {
             Ok(_) => Ok(text.into()),
@@ -165,6 +174,9 @@ mod tests {
         );
         assert_eq!(["1", "65535"].map(|text| port(text).ok()), [Some(1), Some(u16::MAX)]);
         assert_eq!(["0", "65536", "http"].map(|text| port(text).ok()), [None; 3]);
+        assert_eq!(age("0s"), Ok(Duration::ZERO));
+        assert_eq!(age("24h"), Ok(MAX_AGE));
+        assert!(["", "-1s", "soon"].iter().all(|text| age(text).is_err()));
         assert_eq!(time("1h 30m"), Ok(Duration::from_mins(90)));
         assert_eq!(["0s", "45", "soon", ""].map(|text| time(text).ok()), [None; 4]);
     }

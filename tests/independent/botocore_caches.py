@@ -1,9 +1,9 @@
-"""What botocore does with the token files that it shares with ssoinv.
+"""What botocore does with the files that it and the AWS CLI share with ssoinv.
 
-`botocore_tokens.py use HOME PROFILE...` calls STS through each profile, whose token is in HOME's cache, and prints the
-accounts. `refresh HOME PROFILE...` has botocore refresh each profile's token and save it. `sign-in HOME PROFILE...` gets
-a token by a device code, which must be approved at once, and saves it as botocore saves tokens. Each fails where botocore
-does.
+`botocore_caches.py use HOME PROFILE...` calls STS through each profile, whose token is in HOME's cache, and prints the
+accounts. `cached HOME PROFILE...` does the same with the cache of role credentials that the AWS CLI gives botocore.
+`refresh HOME PROFILE...` has botocore refresh each profile's token and save it. `sign-in HOME PROFILE...` gets a token by
+a device code, which must be approved at once, and saves it as botocore saves tokens. Each fails where botocore does.
 """
 
 import datetime
@@ -22,11 +22,22 @@ from botocore.tokens import SSOTokenProvider, _sso_json_dumps  # noqa: E402
 from botocore.utils import JSONFileCache, SSOTokenLoader  # noqa: E402
 
 CACHE = HOME / ".aws" / "sso" / "cache"
+CREDENTIALS = HOME / ".aws" / "cli" / "cache"
 
 
 def use(profile):
-    identity = boto3.Session(profile_name=profile).client("sts").get_caller_identity()
-    print(identity["Account"])
+    call(boto3.Session(profile_name=profile))
+
+
+def cached(profile):
+    session = botocore.session.Session(profile=profile)
+    provider = session.get_component("credential_provider").get_provider("sso")
+    provider.cache = JSONFileCache(str(CREDENTIALS))
+    call(boto3.Session(botocore_session=session))
+
+
+def call(session):
+    print(session.client("sts").get_caller_identity()["Account"])
 
 
 def refresh(profile):
@@ -68,4 +79,4 @@ def sign_in(profile):
 
 
 for each in PROFILES:
-    {"use": use, "refresh": refresh, "sign-in": sign_in}[VERB](each)
+    {"use": use, "cached": cached, "refresh": refresh, "sign-in": sign_in}[VERB](each)

@@ -1,0 +1,414 @@
+//! `ssoinv plan`, and `--dry-run` on what collects: what would be asked, where, as whom and why, and about how long it
+//! would take. Only files and the portal are asked; what they don't know comes out as a range.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, stream};
+use ssoinv_aws::forecast::{self, Effort, Forecast, Line, Part, Span, Surveyed, Why};
+use ssoinv_aws::plan::{self, PlannedTable, Visit};
+use ssoinv_aws::reach::{self, Identify};
+use ssoinv_aws::stop::Stop;
+use ssoinv_aws::tables::{AnyTable, TABLES};
+use ssoinv_core::event::Notice;
+use ssoinv_core::failure::{Failure, FailureKind};
+use ssoinv_core::scope::{Partition, partition_of_region};
+use ssoinv_core::table::{Column, Table};
+use ssoinv_sso::credentials::CredentialStore;
+use ssoinv_sso::portal::PAGE;
+use ssoinv_sso::profile::Profile;
+
+use super::collect::{self, Prepared};
+use crate::account_list::{AccountList, LeftOut};
+use crate::app::App;
+use crate::browser::Browser;
+use crate::cli::{CollectArgs, OutputArgs, PlanArgs};
+use crate::command_error::CommandError;
+use crate::display::Display;
+use crate::exit_codes::ExitCode;
+use crate::identity::{self, Names};
+use crate::sessions::KnownSession;
+use crate::settings::{AssumeSettings, CollectSettings, OutputSettings};
+use crate::signals::unless_stopped;
+use crate::summary::{account_label, count, few, thousands};
+use crate::{discovery, output, signals, station, terminal, warnings};
+
+/// How long a call is taken to last: what one across an ocean often takes.
+const LATENCY: Duration = Duration::from_millis(100);
+
+/// Accounts whose roles are asked for at once; the portal's pace is the bound that counts.
+const AT_ONCE: usize = 16;
+
+pub(crate) fn run(args: &PlanArgs, app: &App) -> Result<ExitCode, CommandError> {
+    let mut tables: Vec<&str> = args.tables.iter().map(String::as_str).collect();
+    if tables.is_empty() {
+        tables = TABLES.iter().map(|table| table.schema().name).collect();
+    }
+    let prepared = collect::prepare(&tables, &args.of_run(), app)?;
+    show(&prepared, &prepared.settings.output, app)
+}
+
+/// The same for a command with `--dry-run`. What it says of its output is about rows that don't come: the plan goes to
+/// stdout, and no file is touched.
+pub(super) fn dry_run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<ExitCode, CommandError> {
+    let prepared = collect::prepare(tables, args, app)?;
+    let of_plan = OutputArgs { out: None, columns: Vec::new(), spreadsheet: false, ..args.output.clone() };
+    let output = OutputSettings::new(&of_plan, &app.layers)?;
+    show(&prepared, &output, app)
+}
+
+fn show(prepared: &Prepared, output: &OutputSettings, app: &App) -> Result<ExitCode, CommandError> {
+    let planned = |table: &&'static dyn AnyTable| PlannedTable {
+        schema: Arc::clone(table.schema()),
+        global: table.is_global(),
+    };
+    let tables: Vec<PlannedTable> = prepared.tables.iter().map(planned).collect();
+    let runtime = super::runtime()?;
+    let asked = runtime.block_on(ask(prepared, app));
+    // Calls that were given up are not waited for.
+    runtime.shutdown_background();
+    let Asked { surveyed, left_out, list_calls, signed_out } = asked?;
+    let forecast = forecast::forecast(&tables, &surveyed);
+    let lines = forecast.lines.iter().map(|line| Row::of(line, &prepared.settings));
+    let rows: Vec<Row> = lines.chain(left_out.iter().map(Row::left_out)).collect();
+    let written = output::write_all(&table(), &rows, output, app)?;
+    let all = forecast.accounts_in_all + left_out.len();
+    app.terminal.note(&in_words(&forecast, all, list_calls, &prepared.settings));
+    let nothing = if forecast.tasks.max == 0 { ExitCode::Nothing } else { ExitCode::Complete };
+    let signed_out = if signed_out { ExitCode::SignInNeeded } else { ExitCode::Complete };
+    Ok(written.worst(nothing).worst(signed_out).worst(tell_failures(&surveyed, app)))
+}
+
+/// What was found out.
+struct Asked {
+    surveyed: Vec<Surveyed>,
+    left_out: Vec<LeftOut>,
+    /// Calls that list the accounts of sign-ins.
+    list_calls: u64,
+    /// A sign-in could not be had.
+    signed_out: bool,
+}
+
+async fn ask(prepared: &Prepared, app: &App) -> Result<Asked, CommandError> {
+    let settings = &prepared.settings;
+    let stop = Stop::default();
+    signals::watch(stop.clone());
+    let browser = if app.demo { Browser::None } else { settings.sign_in.browser };
+    let display = Display::start(app.terminal.clone(), app.clock.clone(), browser, app.demo);
+    let asking = settings.sign_in.asking(app);
+    let asked = match station::build(&settings.station, asking, &prepared.profiles, app, display.events()) {
+        Ok(station) => {
+            let credentials = &station.credentials;
+            unless_stopped(&stop, find_out(prepared, credentials, &stop, app)).await
+        }
+        Err(error) => Err(error),
+    };
+    let heard = display.end();
+    // Where nobody is signed in there are no names either.
+    let signed_out = !heard.gave_up.is_empty();
+    let told = |notice: &&Notice| !(signed_out && matches!(notice, Notice::AccountNamesUnavailable { .. }));
+    warnings::notices(heard.notices.iter().filter(told), app);
+    let asked = asked?;
+    for (session, why) in &heard.gave_up {
+        let hint = format!("run `ssoinv login {}`", login_argument(session, &prepared.profiles));
+        terminal::say(&app.terminal.warning(&format!("{why}; a run would need it"), Some(&hint)));
+    }
+    Ok(Asked { signed_out, ..asked })
+}
+
+/// How `ssoinv login` is told of the sign-in that one of the profiles rests on.
+fn login_argument(label: &str, profiles: &[Arc<Profile>]) -> String {
+    let of = |profile: &Arc<Profile>| {
+        let sso = profile.credentials.session().filter(|session| session.cache_key() == label)?;
+        Some(KnownSession { sso: Arc::clone(sso), profile: Some(Arc::clone(profile)) }.as_argument())
+    };
+    profiles.iter().find_map(of).unwrap_or_default()
+}
+
+async fn find_out(
+    prepared: &Prepared,
+    credentials: &CredentialStore,
+    stop: &Stop,
+    app: &App,
+) -> Result<Asked, CommandError> {
+    let settings = &prepared.settings;
+    let (visits, left_out, list_calls) =
+        if let (Some(discovery), Some(session)) = (&settings.all_accounts, &prepared.session) {
+            let expected = settings.expect.accounts();
+            let mut of = discovery::accounts(session, &discovery.of, expected, credentials, app).await?;
+            let left_out = std::mem::take(&mut of.left_out);
+            let pages = pages(of.accounts.len() + left_out.len());
+            let regions = settings.regions.choice().of_account();
+            (discovery::visits(of, session, discovery, &regions, settings.every_role), left_out, pages)
+        } else {
+            let visits = of_profiles(prepared, credentials, stop).await?;
+            (visits, Vec::new(), list_calls(&prepared.profiles, credentials).await)
+        };
+    let surveyed = stream::iter(&visits)
+        .map(|visit| forecast::survey(visit, credentials, |_| ()))
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    Ok(Asked { surveyed, left_out, list_calls, signed_out: false })
+}
+
+/// Calls that list so many accounts.
+fn pages(accounts: usize) -> u64 {
+    accounts.div_ceil(usize::from(PAGE)).max(1) as u64
+}
+
+/// The visits of profiles, as far as the files tell.
+async fn of_profiles(
+    prepared: &Prepared,
+    credentials: &CredentialStore,
+    stop: &Stop,
+) -> Result<Vec<Visit>, CommandError> {
+    let settings = &prepared.settings;
+    let regions = settings.regions.choice();
+    let (profiles, names) = match (&settings.assume, prepared.profiles.as_slice()) {
+        (Some(assume), [base]) => assumed(base, assume)?,
+        _ => (prepared.profiles.clone(), Names::new()),
+    };
+    let reaches = reach::reaches(&profiles, credentials, &regions, &names, Identify::FromFiles, stop).await;
+    let expected = settings.expect.accounts();
+    let unreached = settings
+        .unreached()
+        .map_or_else(Vec::new, |why| discovery::unreached(expected, &reaches, &regions.of_account(), why));
+    Ok(plan::visits(reaches, settings.every_role).into_iter().chain(unreached).collect())
+}
+
+fn assumed(base: &Profile, settings: &AssumeSettings) -> Result<(Vec<Arc<Profile>>, Names), CommandError> {
+    let AccountList::Named { accounts, .. } = &settings.accounts else {
+        let message = "which accounts the organisation has, only AWS Organizations says, and a plan asks the portal alone";
+        return Err(CommandError::usage(message)
+            .with_hint("name them: `--account FILE`, of what `aws organizations list-accounts` prints"));
+    };
+    let of_role = base.role_arn.as_ref().and_then(|role| Partition::from_name(&role.partition));
+    let of_region = || base.sso_region.as_deref().or(base.region.as_deref()).map(partition_of_region);
+    let partition = of_role.or_else(of_region).unwrap_or_default();
+    identity::assumed(base, settings, partition, accounts.clone())
+}
+
+/// The calls that list the accounts of the profiles' sign-ins, for their names. They have been listed already.
+async fn list_calls(profiles: &[Arc<Profile>], credentials: &CredentialStore) -> u64 {
+    let mut known = BTreeSet::new();
+    let mut calls = 0;
+    for profile in profiles.iter().filter(|profile| profile.blocker(false).is_none()) {
+        let Some(session) = profile.credentials.session() else { continue };
+        if !known.insert(session.cache_key()) {
+            continue;
+        }
+        let listed = credentials.accounts(session, Some(profile), |_| ()).await;
+        calls += pages(listed.map_or(0, |accounts| accounts.len()));
+    }
+    calls
+}
+
+/// Accounts whose roles the portal didn't tell.
+fn tell_failures(surveyed: &[Surveyed], app: &App) -> ExitCode {
+    let failed: Vec<(&Surveyed, &Failure)> =
+        surveyed.iter().filter_map(|visit| Some((visit, visit.failure.as_ref()?))).collect();
+    let Some((_, first)) = failed.first() else { return ExitCode::Complete };
+    let label = |(visit, _): &(&Surveyed, &Failure)| {
+        let reach = visit.groups.first().and_then(|group| group.first())?;
+        Some(account_label(reach.account_key(), reach.account_name.as_deref()))
+    };
+    let names: Vec<String> = failed.iter().filter_map(label).collect();
+    let (hint, code) = match first.kind {
+        FailureKind::SignInExpired => {
+            ("sign in with `ssoinv login`, then run it again", ExitCode::SignInNeeded)
+        }
+        _ => ("run it again", ExitCode::Partial),
+    };
+    let message =
+        format!("the roles could not be listed of {}: {}", few(&names, &app.terminal), first.message);
+    terminal::say(&app.terminal.warning(&message, Some(hint)));
+    code
+}
+
+/// `12 tasks in 6 of 8 accounts, 21 to 30 calls, 9 of them to the portal; about 2s at …`.
+fn in_words(forecast: &Forecast, all: usize, list_calls: u64, settings: &CollectSettings) -> String {
+    let portal = forecast.portal_calls + Span::exactly(list_calls);
+    let calls = portal + forecast.service_calls;
+    let mut text = format!(
+        "{} in {} of {}, {}",
+        spanned(forecast.tasks, "task"),
+        thousands(forecast.accounts as u64),
+        count(all, "account"),
+        spanned(calls, "call")
+    );
+    if portal.max > 0 {
+        text += &format!(", {} of them to the portal", span(portal));
+    }
+    let station = &settings.station;
+    let time = |portal, services| {
+        let effort = Effort { portal, services, chain: forecast.chain + list_calls };
+        let time =
+            forecast::estimate(effort, station.portal_pace, station.concurrency, LATENCY, Instant::now());
+        humantime::format_duration(rounded(time)).to_string()
+    };
+    let (least, most) =
+        (time(portal.min, forecast.service_calls.min), time(portal.max, forecast.service_calls.max));
+    let time = if least == most { least } else { format!("{least} to {most}") };
+    text += &format!("; about {time}");
+    let rate = if portal.max > 0 {
+        format!("at most {}/s to the portal, ", station.portal_pace.max_rate)
+    } else {
+        String::new()
+    };
+    text += &format!(" with {rate}{} at once and {} ms a call", station.concurrency, LATENCY.as_millis());
+    let mut notes = vec!["a page of rows a task".to_owned()];
+    if forecast.regions_unknown > 0 {
+        notes.push(format!("enabled regions of {} not known", count(forecast.regions_unknown, "account")));
+    }
+    if forecast.accounts_unknown > 0 {
+        notes.push(format!("account of {} not known", count(forecast.accounts_unknown, "profile")));
+    }
+    text + &format!(" (estimate: {})", notes.join(", "))
+}
+
+fn span(span: Span) -> String {
+    if span.min == span.max {
+        thousands(span.min)
+    } else {
+        format!("{} to {}", thousands(span.min), thousands(span.max))
+    }
+}
+
+fn spanned(number: Span, noun: &str) -> String {
+    let plural = if number == Span::exactly(1) { "" } else { "s" };
+    format!("{} {noun}{plural}", span(number))
+}
+
+/// An estimate has no more to say than this.
+fn rounded(time: Duration) -> Duration {
+    let unit = if time < Duration::from_mins(10) { 1 } else { 60 };
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    Duration::from_secs(seconds.max(1).div_ceil(unit) * unit)
+}
+
+/// A row of the plan.
+struct Row {
+    table: Option<&'static str>,
+    account_id: Option<String>,
+    account_name: Option<Arc<str>>,
+    role_name: Option<Arc<str>>,
+    profile: Option<Arc<str>>,
+    region: String,
+    part: &'static str,
+    calls: Span,
+    reason: String,
+}
+
+impl Row {
+    fn of(line: &Line, settings: &CollectSettings) -> Self {
+        let scope = &line.scope;
+        Self {
+            table: line.table,
+            account_id: scope.account_id.map(|id| id.to_string()),
+            account_name: scope.account_name.clone(),
+            role_name: scope.role_name.clone(),
+            profile: scope.profile.clone(),
+            region: line.region.clone(),
+            part: match line.part {
+                Part::In => "in",
+                Part::Standby => "standby",
+                Part::Out => "out",
+            },
+            calls: line.calls,
+            reason: reason(line, settings),
+        }
+    }
+
+    fn left_out(LeftOut { account, by }: &LeftOut) -> Self {
+        Self {
+            table: None,
+            account_id: Some(account.id.to_string()),
+            account_name: account.name.clone(),
+            role_name: None,
+            profile: None,
+            region: String::new(),
+            part: "out",
+            calls: Span::default(),
+            reason: format!("account left out by `{by}`"),
+        }
+    }
+}
+
+fn reason(line: &Line, settings: &CollectSettings) -> String {
+    match &line.why {
+        Why::Settled(message) => return message.clone(),
+        Why::After(first) => return format!("asked where {first} is refused"),
+        Why::Absent => return "the sign-in has no such role there".to_owned(),
+        Why::Unwanted => {
+            let roles = settings.all_accounts.as_ref().map(|all| &all.roles);
+            return match roles.filter(|roles| !roles.documented) {
+                Some(roles) => format!("role is not among `{roles}`"),
+                None => "role is not known to read only by its name".to_owned(),
+            };
+        }
+        Why::First => {}
+    }
+    let mut text = match &settings.all_accounts {
+        None if settings.assume.is_some() => "role to assume".to_owned(),
+        None => "profile selected".to_owned(),
+        Some(_) if settings.every_role => "every role that is wanted".to_owned(),
+        Some(all) if all.roles.documented => "first role that is known to read only".to_owned(),
+        Some(_) => "role preferred of those that are there".to_owned(),
+    };
+    if line.scope.account_id.is_none() {
+        text += "; whose account it is only STS says";
+    }
+    if line.regions_unknown {
+        text += "; enabled regions are known when the account is asked";
+    } else if line.region != "global" {
+        text += &format!("; region {}", settings.regions.in_words());
+    }
+    text
+}
+
+#[expect(clippy::cast_possible_wrap, reason = "counts stay far below 2^63")]
+fn table() -> Table<Row> {
+    let columns = vec![
+        Column::text("table", "The table; empty where it is the same for all", |row: &Row, _| {
+            row.table.map(Cow::from)
+        }),
+        Column::text("account_id", "The account, where it is known", |row, _| {
+            row.account_id.as_deref().map(Cow::from)
+        }),
+        Column::text("account_name", "Its name in the organisation", |row, _| {
+            row.account_name.as_deref().map(Cow::from)
+        }),
+        Column::text("role_name", "The role", |row, _| row.role_name.as_deref().map(Cow::from)),
+        Column::text("profile", "The profile", |row, _| row.profile.as_deref().map(Cow::from)),
+        Column::text("region", "The region; `global` for account-wide tables", |row, _| {
+            (!row.region.is_empty()).then(|| Cow::from(&row.region))
+        }),
+        Column::text(
+            "plan",
+            "`in`, `standby` where it is asked only if another is refused, or `out`",
+            |row, _| Some(Cow::from(row.part)),
+        ),
+        Column::integer("calls_min", "Calls for a first page, at least", |row| Some(row.calls.min as i64)),
+        Column::integer("calls_max", "Calls for a first page, at most", |row| Some(row.calls.max as i64)),
+        Column::text("reason", "Why", |row, _| Some(Cow::from(&row.reason))),
+    ];
+    Table::plain("plan", "What a command would ask", columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_and_times_in_words() {
+        assert_eq!(spanned(Span::exactly(1), "task"), "1 task");
+        assert_eq!(spanned(Span { min: 1, max: 1_200 }, "task"), "1 to 1,200 tasks");
+        assert_eq!(rounded(Duration::from_millis(3)), Duration::from_secs(1));
+        assert_eq!(rounded(Duration::from_millis(2_001)), Duration::from_secs(3));
+        assert_eq!(rounded(Duration::from_secs(601)), Duration::from_mins(11));
+        assert_eq!([0, 100, 101].map(pages), [1, 1, 2]);
+    }
+}

@@ -1,0 +1,161 @@
+//! `ssoinv runs`: the runs that are kept. Reads and removes files only.
+
+use std::borrow::Cow;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ssoinv_aws::tables::TABLES;
+use ssoinv_core::coverage::Cell;
+use ssoinv_core::table::{Column, Table};
+use ssoinv_store::{KeptRuns, RunState, RunSummary, StoreError};
+
+use crate::app::App;
+use crate::cli::{PruneArgs, RunsCommand};
+use crate::command_error::CommandError;
+use crate::exit_codes::ExitCode;
+use crate::kept_run::{self, command_line};
+use crate::output;
+use crate::settings::OutputSettings;
+use crate::summary::thousands;
+
+pub(crate) fn run(command: &RunsCommand, app: &App) -> Result<ExitCode, CommandError> {
+    let runs = kept_run::runs(app)?;
+    match command {
+        RunsCommand::List(args) => {
+            let settings = OutputSettings::new(&args.output, &app.layers)?;
+            let all = runs.list().map_err(|failed| kept_run::error(&failed, app))?;
+            let code = output::write_all(&list(), &all, &settings, app)?;
+            if all.is_empty() {
+                app.terminal.note("no run is kept; `--run NAME` keeps one");
+            }
+            Ok(code)
+        }
+        RunsCommand::Show(args) => {
+            let settings = OutputSettings::new(&args.output, &app.layers)?;
+            show(&args.name, &settings, &runs, app)
+        }
+        RunsCommand::Prune(args) => prune(args, &runs, app),
+    }
+}
+
+fn show(name: &str, settings: &OutputSettings, runs: &KeptRuns, app: &App) -> Result<ExitCode, CommandError> {
+    let cells = runs.cells(name).map_err(|failed| kept_run::error(&failed, app))?;
+    let of_table = |name: &str| TABLES.iter().map(|table| table.schema().name).find(|known| *known == name);
+    let mut cells: Vec<Cell> = cells
+        .into_iter()
+        .filter_map(|cell| of_table(cell.table()).and_then(|table| cell.cell(table)))
+        .collect();
+    // They were kept as they ended, which is another order each time.
+    cells.sort_by(|one, other| {
+        let key = |cell: &Cell| (cell.table, cell.scope.account_id, cell.scope.place.clone());
+        key(one).cmp(&key(other)).then_with(|| one.scope.profile.cmp(&other.scope.profile))
+    });
+    let code = output::write_all(&shown(), &cells, settings, app)?;
+    let all = runs.list().map_err(|failed| kept_run::error(&failed, app))?;
+    if let Some(run) = all.iter().find(|run| run.name == name) {
+        let command = run.manifest.as_ref().map(command_line).unwrap_or_default();
+        let (state, done, planned) =
+            (word(run.state), thousands(run.done as u64), thousands(run.planned as u64));
+        app.terminal.note(&format!("run `{name}` (`{command}`): {state}; {done} of {planned} tasks done"));
+        if run.state == RunState::Stopped {
+            app.terminal.note(&format!("`ssoinv resume {name}` goes on with it"));
+        }
+    }
+    Ok(code)
+}
+
+fn prune(args: &PruneArgs, runs: &KeptRuns, app: &App) -> Result<ExitCode, CommandError> {
+    let failed = |failed: StoreError| kept_run::error(&failed, app);
+    let all = runs.list().map_err(failed)?;
+    let old_enough = |run: &&RunSummary| {
+        let age = app.clock.now().duration_since(run.active).unwrap_or_default();
+        args.older_than.is_none_or(|limit| age >= limit)
+    };
+    let chosen: Vec<&str> = if args.names.is_empty() {
+        let (living, dead): (Vec<_>, Vec<_>) =
+            all.iter().filter(old_enough).partition(|run| run.state == RunState::Alive);
+        for run in living {
+            app.terminal.note(&format!("run `{}` is under way: left alone", run.name));
+        }
+        dead.into_iter().map(|run| run.name.as_str()).collect()
+    } else {
+        args.names.iter().map(String::as_str).collect()
+    };
+    let mut removed = Vec::new();
+    for name in chosen {
+        runs.remove(name).map_err(failed)?;
+        removed.push(format!("`{name}`"));
+    }
+    if removed.is_empty() {
+        app.terminal.note("nothing to remove");
+    } else {
+        app.terminal.note(&format!("removed {}", removed.join(", ")));
+    }
+    Ok(ExitCode::Complete)
+}
+
+fn word(state: RunState) -> &'static str {
+    match state {
+        RunState::Alive => "alive",
+        RunState::Complete => "complete",
+        RunState::Stopped => "stopped",
+    }
+}
+
+fn millis(time: SystemTime) -> Option<i64> {
+    time.duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_millis()).ok())
+}
+
+fn number(number: impl TryInto<i64>) -> Option<i64> {
+    number.try_into().ok()
+}
+
+fn list() -> Table<RunSummary> {
+    Table::plain(
+        "runs",
+        "The runs that are kept",
+        vec![
+            Column::text("name", "The name", |run: &RunSummary, _| Some(Cow::from(&run.name))),
+            Column::text("state", "alive, complete or stopped", |run, _| Some(Cow::from(word(run.state)))),
+            Column::integer("tasks_done", "Tasks that need not be done again", |run| number(run.done)),
+            Column::integer("tasks_failed", "Tasks that ended without an answer", |run| number(run.failed)),
+            Column::integer("tasks_planned", "Tasks that are planned, as far as that is known", |run| {
+                number(run.planned)
+            }),
+            Column::integer("bytes", "What it takes of the disk", |run| number(run.bytes)),
+            Column::timestamp("created_at", "When it was begun", |run| {
+                millis(run.manifest.as_ref()?.created)
+            }),
+            Column::timestamp("active_at", "When it did something last", |run| millis(run.active)),
+            Column::text("command", "What was asked for", |run, _| {
+                run.manifest.as_ref().map(|manifest| Cow::from(command_line(manifest)))
+            }),
+        ],
+    )
+}
+
+fn shown() -> Table<Cell> {
+    Table::plain(
+        "run",
+        "What the tasks of a run have ended with so far",
+        vec![
+            Column::text("table", "The table", |cell: &Cell, _| Some(Cow::from(cell.table))),
+            Column::text("account_id", "The account", |cell, _| Some(Cow::from(cell.scope.account()))),
+            Column::text("account_name", "The account's name", |cell, _| {
+                cell.scope.account_name.as_deref().map(Cow::from)
+            }),
+            Column::text("profile", "The profile", |cell, _| cell.scope.profile.as_deref().map(Cow::from)),
+            Column::text("role_name", "The role", |cell, _| cell.scope.role_name.as_deref().map(Cow::from)),
+            Column::text("region", "The region; `global` for account-wide tables", |cell, _| {
+                Some(Cow::from(cell.scope.place.as_str()))
+            }),
+            Column::text("status", "How the task ended", |cell, _| Some(Cow::from(cell.status.as_str()))),
+            Column::integer("rows", "Rows that were collected", |cell| number(cell.rows)),
+            Column::text("error_code", "The service's error code", |cell, _| {
+                cell.error_code.as_deref().map(Cow::from)
+            }),
+            Column::timestamp("started_at", "When the first call was made", |cell| {
+                cell.started_at.and_then(millis)
+            }),
+        ],
+    )
+}

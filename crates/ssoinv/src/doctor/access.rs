@@ -1,0 +1,243 @@
+//! The steps that look at accounts and regions: whether each can be reached, which account has several profiles, and
+//! whether the region that a profile works in is there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ssoinv_core::failure::FailureKind;
+use ssoinv_core::scope::AccountId;
+use ssoinv_sso::profile::{CredentialSource, Kind, Profile, Shown, SsoRole, nearest};
+
+use super::facts::{Access, Facts, Unasked, Unreached, own_region};
+use super::files::problems;
+use super::outcome::{Finding, Outcome, Severity, Step};
+use crate::summary::{quoted, region_hint};
+
+/// How many names a text has at most.
+const MOST_NAMES: usize = 5;
+
+pub(super) fn accounts(facts: &Facts) -> Outcome {
+    let mut outcome = Outcome::new(Step::Accounts);
+    for (profile, access) in pairs(facts) {
+        match &access.account {
+            Err(_) if matches!(profile.credentials, CredentialSource::None) => {}
+            Err(unasked) => outcome.skip_unasked(unasked, subject(profile)),
+            Ok(Ok(_)) => outcome.look(),
+            Ok(Err(unreached)) => {
+                outcome.look();
+                outcome.find(of_unreached(profile, unreached).of_profile(&profile.name));
+            }
+        }
+    }
+    outcome
+}
+
+fn pairs(facts: &Facts) -> impl Iterator<Item = (&Arc<Profile>, &Access)> {
+    facts.chosen.iter().zip(&facts.access)
+}
+
+fn subject(profile: &Profile) -> String {
+    format!("profile `{}`", profile.name)
+}
+
+/// Why an account can't be reached.
+fn of_unreached(profile: &Profile, unreached: &Unreached) -> Finding {
+    let Unreached { failure, roles } = unreached;
+    if let (CredentialSource::Sso(role), Some(roles)) = (&profile.credentials, roles) {
+        return not_assigned(profile, role, roles);
+    }
+    let message = if failure.message.contains(&format!("`{}`", profile.name)) {
+        failure.message.clone()
+    } else {
+        format!("profile `{}`: {}", profile.name, failure.message)
+    };
+    let (code, hint) = match failure.kind {
+        FailureKind::Denied | FailureKind::DeniedByScp if profile.role_arn.is_some() => (
+            "not-assumable",
+            "let the role's trust policy name who assumes it, and let that one's policies allow `sts:AssumeRole`"
+                .to_owned(),
+        ),
+        FailureKind::Denied | FailureKind::DeniedByScp => {
+            ("denied", "see that the keys are the right ones, and still active".to_owned())
+        }
+        FailureKind::Unreachable => (
+            "unreachable",
+            "see that this machine reaches AWS: `HTTPS_PROXY` and `AWS_CA_BUNDLE` are heeded".to_owned(),
+        ),
+        FailureKind::Misconfigured => {
+            ("misconfigured", format!("look at `[profile {}]`; `ssoinv profiles` shows what it says", profile.name))
+        }
+        _ => (
+            "not-reachable",
+            format!("compare with `aws sts get-caller-identity --profile {}`", quoted(&profile.name)),
+        ),
+    };
+    Finding::new(Severity::Error, code, message, hint).at_line(&profile.source)
+}
+
+/// The portal lets in, but not there.
+fn not_assigned(profile: &Profile, role: &SsoRole, roles: &[String]) -> Finding {
+    let (account, name) = (role.account_id, &role.role_name);
+    let settings = &profile.settings;
+    if roles.is_empty() {
+        let message = format!("account `{account}` is not assigned to whoever signed in");
+        let hint = "compare `sso_account_id` with the access portal, or have the account assigned in IAM Identity Center";
+        let finding = Finding::new(Severity::Error, "account-not-assigned", message, hint);
+        return finding.at_line(&profile.source).at_key([settings.get("sso_account_id")]);
+    }
+    // ListAccountRoles may list what GetRoleCredentials refuses.
+    if roles.contains(name) {
+        let message = format!(
+            "the portal lists role `{name}` in account `{account}`, and yet gives no credentials for it"
+        );
+        let hint = "wait some minutes and try it again: an assignment may be on its way, in or out";
+        let finding = Finding::new(Severity::Error, "role-refused", message, hint);
+        return finding.at_line(&profile.source).at_key([settings.get("sso_role_name")]);
+    }
+    let message = format!("role `{name}` is not assigned in account `{account}` to whoever signed in");
+    let hint = match nearest(name, roles.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `sso_role_name = {near}`? Assigned are {}", listed(roles)),
+        None => format!("write one that is: {}", listed(roles)),
+    };
+    let finding = Finding::new(Severity::Error, "role-not-assigned", message, hint);
+    finding.at_line(&profile.source).at_key([settings.get("sso_role_name")])
+}
+
+/// Some names in back-ticks, and how many more there are.
+fn listed(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(MOST_NAMES).map(|name| format!("`{name}`")).collect();
+    match names.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+pub(super) fn duplicates(facts: &Facts) -> Outcome {
+    let mut outcome = Outcome::new(Step::Duplicates);
+    let mut by_account: BTreeMap<AccountId, Vec<&Profile>> = BTreeMap::new();
+    for (profile, access) in pairs(facts) {
+        let asked = access.account.as_ref().ok().and_then(|account| account.as_ref().ok().copied());
+        match asked.or(profile.account_id) {
+            Some(account) => {
+                outcome.look();
+                by_account.entry(account).or_default().push(profile);
+            }
+            None if profile.blocker(false).is_some() => {
+                outcome.skip(Unasked::Files.reason(), Some(subject(profile)));
+            }
+            None if matches!(profile.credentials, CredentialSource::None) => {}
+            None => outcome.skip("only AWS can tell its account", Some(subject(profile))),
+        }
+    }
+    for (account, profiles) in by_account.iter().filter(|(_, profiles)| profiles.len() > 1) {
+        outcome.find(of_account(*account, profiles));
+    }
+    outcome
+}
+
+/// Several profiles of one account: one of them too many where they don't differ in role or region.
+fn of_account(account: AccountId, profiles: &[&Profile]) -> Finding {
+    let names: Vec<String> = profiles.iter().map(|profile| profile.name.clone()).collect();
+    let what = |profile: &Profile| {
+        let session = profile.credentials.session().map(|session| session.cache_key().to_owned());
+        (profile.kind, session, profile.role_name.clone(), profile.region.clone())
+    };
+    let repeated = profiles.iter().enumerate().find(|(place, profile)| {
+        let is_sso =
+            matches!(profile.kind, Kind::SsoSession | Kind::SsoLegacy) && profile.role_name.is_some();
+        is_sso && profiles[..*place].iter().any(|other| what(other) == what(profile))
+    });
+    let message = format!("account `{account}` has {} profiles: {}", profiles.len(), listed(&names));
+    let (severity, hint, at) = match repeated {
+        Some((_, profile)) => (
+            Severity::Warning,
+            format!("delete one: `[profile {}]` says nothing that another doesn't", profile.name),
+            profile,
+        ),
+        None => (
+            Severity::Info,
+            "ssoinv asks an account once, with the first that serves; `--every-role` asks with each role"
+                .to_owned(),
+            &profiles[1],
+        ),
+    };
+    let shown = profiles.iter().map(|profile| Shown {
+        location: profile.source.clone(),
+        text: format!("profile `{}`, {}", profile.name, profile.role_name.as_deref().unwrap_or("no role")),
+    });
+    let mut finding = Finding::new(severity, "account-twice", message, hint).at_line(&at.source);
+    finding.profiles = names;
+    finding.showing(shown.collect())
+}
+
+pub(super) fn regions(facts: &Facts) -> Outcome {
+    let mut outcome = problems(facts, Step::Regions);
+    let fallback = facts.region.as_ref().map(|(_, region)| region.as_str());
+    for (profile, access) in pairs(facts) {
+        if matches!(profile.credentials, CredentialSource::None) {
+            continue;
+        }
+        let Some(region) = own_region(profile, fallback) else {
+            outcome.look();
+            let message =
+                format!("profile `{}` has no region, so tables of regions cannot be asked", profile.name);
+            let hint = format!(
+                "run `aws configure set region REGION --profile {}`, or say `--region REGION`",
+                quoted(&profile.name)
+            );
+            let finding = Finding::new(Severity::Warning, "no-region", message, hint);
+            outcome.find(finding.at_line(&profile.source).of_profile(&profile.name));
+            continue;
+        };
+        if profile.blocker(true).is_some() && profile.blocker(false).is_none() {
+            // It can't be a region, and that has been told.
+            outcome.look();
+            continue;
+        }
+        let enabled = match access.region {
+            Some(Ok(Ok(enabled))) => Some(enabled),
+            _ => None,
+        };
+        // What this version doesn't know may be a new one.
+        if let Some(hint) = region_hint(region).filter(|_| enabled != Some(true)) {
+            let message = format!("profile `{}` works in `{region}`: {hint}", profile.name);
+            let near = nearest(region, ssoinv_core::scope::KNOWN_REGIONS.iter().copied());
+            let hint = format!("write a region's name, such as `region = {}`", near.unwrap_or("eu-west-1"));
+            let severity = if enabled.is_some() { Severity::Error } else { Severity::Warning };
+            let finding = Finding::new(severity, "unknown-region", message, hint);
+            let finding = finding.at_line(&profile.source).at_key([profile.settings.get("region")]);
+            outcome.find(finding.of_profile(&profile.name));
+            if enabled.is_some() {
+                outcome.look();
+                continue;
+            }
+        }
+        match &access.region {
+            None => {}
+            Some(Err(unasked)) => {
+                let reason = format!("whether it is enabled was not asked, as {}", unasked.reason());
+                let subject = Some(subject(profile)).filter(|_| *unasked != Unasked::Offline);
+                outcome.skip(&reason, subject);
+            }
+            Some(Ok(Err(failure))) => outcome.skip(
+                &format!("whether it is enabled could not be asked: {}", failure.message),
+                Some(subject(profile)),
+            ),
+            Some(Ok(Ok(true))) => outcome.look(),
+            Some(Ok(Ok(false))) => {
+                outcome.look();
+                let message = format!(
+                    "region `{region}` of profile `{}` is not enabled in its account: AWS refuses every call there",
+                    profile.name
+                );
+                let hint = format!(
+                    "name another region, or have an administrator run `aws account enable-region --region-name {region}`"
+                );
+                let finding = Finding::new(Severity::Error, "region-disabled", message, hint);
+                let finding = finding.at_line(&profile.source).at_key([profile.settings.get("region")]);
+                outcome.find(finding.of_profile(&profile.name));
+            }
+        }
+    }
+    outcome
+}

@@ -1,0 +1,391 @@
+//! Gathers what the steps judge: the files as they are read, the tokens' files, and what the portals, STS and EC2 say.
+//!
+//! Nothing is changed: no token is refreshed, nobody is asked to sign in, and no file is written. A token is sent only
+//! where it belongs: to the portal of the session that its file is of.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures::stream::{self, StreamExt};
+use ssoinv_aws::regions;
+use ssoinv_core::event::Events;
+use ssoinv_core::failure::{Failure, FailureKind};
+use ssoinv_core::scope::{AccountId, Partition};
+use ssoinv_sso::credentials::{CredentialStore, RoleCredentials};
+use ssoinv_sso::portal::Probe;
+use ssoinv_sso::profile::{CredentialSource, Profile, Profiles, SsoRole};
+use ssoinv_sso::session::{self, ForeignEndpoint, SsoContext};
+use ssoinv_sso::token_cache::{StoredToken, TokenCache, TokenFile};
+use tokio::sync::OnceCell;
+
+use crate::app::App;
+use crate::command_error::CommandError;
+use crate::sessions::{self, KnownSession};
+use crate::settings::{Asking, StationSettings};
+use crate::station;
+
+/// How much is asked at once.
+pub(crate) const AT_ONCE: usize = 16;
+
+/// Everything that the steps know.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) profiles: Profiles,
+    /// The profiles that it is about, in the files' order.
+    pub(crate) chosen: Vec<Arc<Profile>>,
+    /// Whether they were named: then nothing is told that concerns none of them.
+    pub(crate) named: bool,
+    /// The variable that names a profile, and its value.
+    pub(crate) variable: Option<(&'static str, String)>,
+    /// The region for profiles without one, and the variable that names it.
+    pub(crate) region: Option<(&'static str, String)>,
+    /// This machine's time.
+    pub(crate) now: SystemTime,
+    /// The sign-ins that the profiles use.
+    pub(crate) sessions: Vec<SessionFacts>,
+    /// Endpoints for tokens that aren't AWS's.
+    pub(crate) foreign: Vec<ForeignEndpoint>,
+    /// Of each chosen profile.
+    pub(crate) access: Vec<Access>,
+}
+
+/// A sign-in, its token, and what its portal says.
+#[derive(Debug)]
+pub(crate) struct SessionFacts {
+    pub(crate) known: KnownSession,
+    pub(crate) file: TokenFile,
+    pub(crate) portal: Result<Answer, Unasked>,
+}
+
+/// What a portal says.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Whether it was shown the token.
+    pub(crate) with_token: bool,
+    pub(crate) probe: Probe,
+}
+
+impl SessionFacts {
+    /// The token, where there is a whole one of this very session, expired or not.
+    pub(crate) fn token(&self) -> Option<&StoredToken> {
+        own_token(&self.file)
+    }
+
+    /// The token, where the portal takes it.
+    fn accepted(&self) -> Result<(), Unasked> {
+        match &self.portal {
+            Err(unasked) => Err(unasked.clone()),
+            Ok(Answer { probe: Probe { accepts: Err(failure), .. }, .. }) => {
+                Err(Unasked::NoPortal(failure.message.clone()))
+            }
+            Ok(Answer { with_token: false, .. }) => Err(Unasked::NoToken),
+            Ok(Answer { probe: Probe { accepts: Ok(false), .. }, .. }) => Err(Unasked::Refused),
+            Ok(_) => Ok(()),
+        }
+    }
+}
+
+fn own_token(file: &TokenFile) -> Option<&StoredToken> {
+    match file {
+        TokenFile::Token { stored, difference: None, .. } => Some(stored),
+        _ => None,
+    }
+}
+
+/// Why something was not asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Unasked {
+    /// `--offline`.
+    Offline,
+    /// There is no token, or it has ended.
+    NoToken,
+    /// The portal doesn't take the token.
+    Refused,
+    /// The portal could not be asked, and why.
+    NoPortal(String),
+    /// The endpoint is one that nothing secret goes to.
+    Misplaced(String),
+    /// A problem of the files stands in the way.
+    Files,
+    /// It was left out, or isn't supported.
+    LeftOut(String),
+}
+
+impl Unasked {
+    /// In words.
+    pub(crate) fn reason(&self) -> &str {
+        match self {
+            Self::Offline => "`--offline` was said",
+            Self::NoToken => "there is no token that is good",
+            Self::Refused => "the portal refuses the token",
+            Self::NoPortal(_) => "the portal does not answer",
+            Self::Files => "a problem in the files stands in the way",
+            Self::Misplaced(_) => "nothing secret goes to the portal's endpoint",
+            Self::LeftOut(why) => why,
+        }
+    }
+}
+
+/// Whether a profile's account and role can be reached, and its region.
+#[derive(Debug)]
+pub(crate) struct Access {
+    /// The account, or why it can't be reached.
+    pub(crate) account: Result<Result<AccountId, Unreached>, Unasked>,
+    /// Whether the profile's region is enabled there; nothing where it has none.
+    pub(crate) region: Option<Result<Result<bool, Failure>, Unasked>>,
+}
+
+/// An account that can't be reached.
+#[derive(Debug)]
+pub(crate) struct Unreached {
+    pub(crate) failure: Failure,
+    /// The roles that the portal lists for the account, where it was asked and said.
+    pub(crate) roles: Option<Vec<String>>,
+}
+
+/// What is to be looked at.
+pub(crate) struct Choice {
+    /// The chosen profiles' places.
+    pub(crate) places: Vec<usize>,
+    /// Whether they were named.
+    pub(crate) named: bool,
+    pub(crate) offline: bool,
+}
+
+/// Gathers everything.
+pub(crate) async fn gather(
+    profiles: Profiles,
+    choice: &Choice,
+    settings: &StationSettings,
+    app: &App,
+) -> Result<Facts, CommandError> {
+    let all: Vec<&Profile> = profiles.iter().collect();
+    let chosen: Vec<Arc<Profile>> = choice.places.iter().map(|&place| Arc::new(all[place].clone())).collect();
+    let variable = |names: [&'static str; 2]| {
+        names.into_iter().find_map(|name| Some((name, app.environment.get(name)?.to_owned())))
+    };
+    let region = variable(["AWS_REGION", "AWS_DEFAULT_REGION"]);
+    let station = if choice.offline {
+        None
+    } else {
+        Some(station::build(settings, Asking::NOBODY, &chosen, app, Events::new(|_| ()))?)
+    };
+    let cache = TokenCache::new(app.environment.home.as_deref());
+    let store = station.as_ref().map(|station| &*station.credentials);
+    let now = app.clock.now();
+    let known = used(&profiles, &chosen, choice.named);
+    let sessions: Vec<SessionFacts> = stream::iter(known)
+        .map(async |known| look_at(known, &cache, store, now).await)
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let asker = station.as_ref().map(|station| Asker {
+        sessions: &sessions,
+        store: &station.credentials,
+        context: &station.context,
+        fallback: region.as_ref().map(|(_, region)| region.as_str()),
+        enabled: accounts(&chosen),
+        now,
+    });
+    let access = stream::iter(&chosen)
+        .map(async |profile| match &asker {
+            Some(asker) => asker.access(profile).await,
+            None => Access {
+                account: Err(Unasked::Offline),
+                region: own_region(profile, region.as_ref().map(|(_, region)| region.as_str()))
+                    .map(|_| Err(Unasked::Offline)),
+            },
+        })
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let foreign = if app.demo {
+        Vec::new()
+    } else {
+        session::foreign_endpoints(chosen.iter().map(|profile| &**profile), &app.environment.vars)
+    };
+    Ok(Facts {
+        named: choice.named,
+        variable: variable(["AWS_PROFILE", "AWS_DEFAULT_PROFILE"]),
+        region,
+        now,
+        sessions,
+        foreign,
+        access,
+        chosen,
+        profiles,
+    })
+}
+
+/// The sign-ins that the profiles use; all where there is no profile yet.
+fn used(profiles: &Profiles, chosen: &[Arc<Profile>], named: bool) -> Vec<KnownSession> {
+    let uses = |profile: &Profile, known: &KnownSession| {
+        let session = profile.credentials.session();
+        session.is_some_and(|session| session.cache_key() == known.label())
+            || known.sso.name.is_some() && profile.sso_session == known.sso.name
+    };
+    let mut known = sessions::all(profiles);
+    if named || profiles.iter().len() > 0 {
+        known.retain(|known| chosen.iter().any(|profile| uses(profile, known)));
+    }
+    for known in &mut known {
+        // A profile that isn't looked at has no say in where this is called.
+        known.profile = chosen.iter().find(|profile| uses(profile, known)).cloned();
+    }
+    known
+}
+
+/// Looks at a token and, unless that is offline, asks its portal.
+async fn look_at(
+    known: KnownSession,
+    cache: &TokenCache,
+    store: Option<&CredentialStore>,
+    now: SystemTime,
+) -> SessionFacts {
+    let file = cache.examine(&known.sso).await;
+    let portal = match store.map(|store| store.portal(&known.sso, known.profile.as_deref())) {
+        None => Err(Unasked::Offline),
+        Some(Err(failure)) => Err(Unasked::Misplaced(failure.message)),
+        Some(Ok(portal)) => {
+            let token = own_token(&file).map(|stored| &stored.token);
+            let good = token.filter(|token| token.expires_at > now);
+            let probe = portal.probe(good.map(|token| &token.access_token)).await;
+            // Where this machine's clock is ahead, the token may be good all the same.
+            let really_good = token.filter(|token| {
+                good.is_none() && aws_time(now, probe.clock_ahead).is_some_and(|time| token.expires_at > time)
+            });
+            match really_good {
+                Some(token) => {
+                    let probe = portal.probe(Some(&token.access_token)).await;
+                    Ok(Answer { with_token: true, probe })
+                }
+                None => Ok(Answer { with_token: good.is_some(), probe }),
+            }
+        }
+    };
+    SessionFacts { known, file, portal }
+}
+
+/// AWS's time, by how far this machine's is ahead of it.
+fn aws_time(now: SystemTime, ahead: Option<i64>) -> Option<SystemTime> {
+    let ahead = ahead?;
+    let distance = Duration::from_secs(ahead.unsigned_abs());
+    if ahead < 0 { now.checked_add(distance) } else { now.checked_sub(distance) }
+}
+
+/// The region that a profile works in, where there is one.
+pub(crate) fn own_region<'a>(profile: &'a Profile, fallback: Option<&'a str>) -> Option<&'a str> {
+    profile.region.as_deref().or(fallback)
+}
+
+/// What `DescribeRegions` says of an account, asked once.
+type Enabled = OnceCell<Result<BTreeSet<String>, Failure>>;
+
+/// A place for the answer of each account that the files name.
+fn accounts(profiles: &[Arc<Profile>]) -> BTreeMap<AccountId, Enabled> {
+    profiles.iter().filter_map(|profile| Some((profile.account_id?, OnceCell::new()))).collect()
+}
+
+/// Asks for the profiles.
+struct Asker<'a> {
+    sessions: &'a [SessionFacts],
+    store: &'a CredentialStore,
+    context: &'a Arc<SsoContext>,
+    /// The region of profiles that have none.
+    fallback: Option<&'a str>,
+    enabled: BTreeMap<AccountId, Enabled>,
+    now: SystemTime,
+}
+
+impl Asker<'_> {
+    async fn access(&self, profile: &Profile) -> Access {
+        let region = own_region(profile, self.fallback);
+        match self.reach(profile).await {
+            Err(unasked) => {
+                let region = region.map(|_| Err(unasked.clone()));
+                Access { account: Err(unasked), region }
+            }
+            Ok(Err(unreached)) => {
+                let reason = || Unasked::LeftOut("the account could not be reached".to_owned());
+                let region = region.map(|_| Err(reason()));
+                Access { account: Ok(Err(unreached)), region }
+            }
+            Ok(Ok((account, partition, credentials))) => {
+                let enabled = match region {
+                    None => None,
+                    Some(region) => {
+                        let ask = || regions::enabled(self.context, &credentials, profile, partition);
+                        let enabled = match self.enabled.get(&account) {
+                            Some(once) => once.get_or_init(ask).await.clone(),
+                            None => ask().await,
+                        };
+                        Some(Ok(enabled.map(|enabled| enabled.contains(region))))
+                    }
+                };
+                Access { account: Ok(Ok(account)), region: enabled }
+            }
+        }
+    }
+
+    /// The account that a profile's credentials are for, and they.
+    async fn reach(
+        &self,
+        profile: &Profile,
+    ) -> Result<Result<(AccountId, Partition, Arc<RoleCredentials>), Unreached>, Unasked> {
+        match &profile.credentials {
+            CredentialSource::None => {
+                return Err(Unasked::LeftOut("the profile has no credentials".to_owned()));
+            }
+            _ if profile.blocker(false).is_some() => return Err(Unasked::Files),
+            _ => {}
+        }
+        let session = profile.credentials.session().and_then(|session| {
+            self.sessions.iter().find(|facts| facts.known.label() == session.cache_key())
+        });
+        if let Some(session) = session {
+            session.accepted()?;
+        }
+        let asked = async {
+            let credentials = self.store.get(profile, None, |_| ()).await?;
+            let identity = match &profile.credentials {
+                // The portal gives keys of the account that was asked for; of others only STS can say so.
+                CredentialSource::Sso(_) => self.store.identify(profile, |_| ()).await?,
+                _ => self.store.caller(profile, |_| ()).await?,
+            };
+            Ok((identity.account_id, identity.partition, credentials))
+        };
+        let failure: Failure = match asked.await {
+            Ok(reached) => return Ok(Ok(reached)),
+            Err(failure) => failure,
+        };
+        match (failure.kind, failure.code.as_deref()) {
+            (FailureKind::SignInExpired, _) if session.is_some() => {
+                let ended = session.and_then(SessionFacts::token);
+                let ended = ended.is_some_and(|stored| stored.token.expires_at <= self.now);
+                let when = if ended { "by this machine's clock" } else { "meanwhile" };
+                return Err(Unasked::LeftOut(format!("the token has ended {when}")));
+            }
+            (_, Some("CredentialProcessLeftOut" | "LoginNotSupported")) | (FailureKind::Throttled, _) => {
+                return Err(Unasked::LeftOut(failure.message));
+            }
+            _ => {}
+        }
+        let roles = match (&profile.credentials, session) {
+            (CredentialSource::Sso(role), Some(_)) if failure.kind == FailureKind::Denied => {
+                self.roles(role, profile).await
+            }
+            _ => None,
+        };
+        Ok(Err(Unreached { failure, roles }))
+    }
+
+    /// The roles that the portal lists for an account, none where it isn't assigned at all.
+    async fn roles(&self, role: &SsoRole, profile: &Profile) -> Option<Vec<String>> {
+        match self.store.account_roles(&role.session, Some(profile), role.account_id, |_| ()).await {
+            Ok(roles) => Some(roles),
+            Err(failure) if failure.kind == FailureKind::Denied => Some(Vec::new()),
+            Err(_) => None,
+        }
+    }
+}

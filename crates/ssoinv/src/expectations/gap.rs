@@ -1,0 +1,162 @@
+//! A gap that was declared: in which cells, why, and until when.
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use globset::{GlobBuilder, GlobMatcher};
+use ssoinv_aws::roles::is_glob;
+use ssoinv_aws::tables::TABLES;
+use ssoinv_core::coverage::Cell;
+use ssoinv_core::scope::{AccountId, Place};
+use ssoinv_sso::profile::nearest;
+use std::time::SystemTime;
+
+use super::{ExpectError, Wrong};
+use crate::account_file::{Line, Row, is_digits};
+use crate::settings::values;
+
+/// A gap.
+#[derive(Clone, Debug)]
+pub(crate) struct Gap {
+    /// Where it is declared.
+    pub(crate) at: Line,
+    account: Account,
+    /// Any where there is none.
+    region: Option<GlobMatcher>,
+    /// Any where there is none.
+    table: Option<GlobMatcher>,
+    pub(crate) reason: String,
+    /// The last day on which it is expected, in UTC.
+    pub(crate) until: NaiveDate,
+}
+
+/// The accounts of a gap.
+#[derive(Clone, Debug)]
+enum Account {
+    /// This one, whatever its name.
+    Id(AccountId),
+    /// Those whose ID and name fit.
+    Like { id: Option<GlobMatcher>, name: Option<GlobMatcher> },
+}
+
+impl Gap {
+    /// Reads a row that declares one.
+    pub(super) fn read(row: &Row) -> Result<Self, ExpectError> {
+        let refuse = |wrong| ExpectError::Row { at: row.at.clone(), wrong };
+        let reason = row.get("reason").ok_or_else(|| refuse(Wrong::Missing { column: "reason" }));
+        let until = row.get("until").ok_or_else(|| refuse(Wrong::Missing { column: "until" }));
+        let account = match (row.get("account_id"), row.get("name")) {
+            (None, None) => return Err(refuse(Wrong::NoAccount)),
+            // With an ID the name is for people: accounts are renamed.
+            (Some(id), _) if is_digits(id) => Account::Id(row.account_id()?),
+            (id, name) => Account::Like {
+                id: id.map(id_pattern).transpose().map_err(refuse)?,
+                name: name.map(|name| pattern(name, true)).transpose().map_err(refuse)?,
+            },
+        };
+        Ok(Self {
+            at: row.at.clone(),
+            account,
+            region: row.get("region").map(region).transpose().map_err(refuse)?.flatten(),
+            table: row.get("table").map(table).transpose().map_err(refuse)?.flatten(),
+            reason: reason?.to_owned(),
+            until: day(until?).map_err(refuse)?,
+        })
+    }
+
+    /// The account, where it is named by its ID.
+    pub(crate) fn account_id(&self) -> Option<AccountId> {
+        match &self.account {
+            Account::Id(id) => Some(*id),
+            Account::Like { .. } => None,
+        }
+    }
+
+    /// The region, as it was written; none for any.
+    pub(crate) fn region(&self) -> Option<&str> {
+        self.region.as_ref().map(|glob| glob.glob().glob())
+    }
+
+    /// Whether its last day is over. Days are UTC's, wherever the reader is.
+    pub(super) fn is_over(&self, now: SystemTime) -> bool {
+        let end = self.until.checked_add_days(Days::new(1)).and_then(|day| day.and_hms_opt(0, 0, 0));
+        end.is_some_and(|end| DateTime::<Utc>::from(now).naive_utc() >= end)
+    }
+
+    pub(super) fn is_in(&self, cell: &Cell) -> bool {
+        self.is_of_table(cell.table) && self.is_of_place(&cell.scope.place) && self.is_of_account(cell)
+    }
+
+    pub(super) fn is_of_account(&self, cell: &Cell) -> bool {
+        let id = cell.scope.account_id;
+        match &self.account {
+            Account::Id(own) => id == Some(*own),
+            Account::Like { id: like, name } => {
+                let name_fits = |glob: &GlobMatcher| {
+                    cell.scope.account_name.as_deref().is_some_and(|name| glob.is_match(name))
+                };
+                let id_fits = |glob: &GlobMatcher| id.is_some_and(|id| glob.is_match(id.as_str()));
+                like.as_ref().is_none_or(id_fits) && name.as_ref().is_none_or(name_fits)
+            }
+        }
+    }
+
+    pub(super) fn is_of_place(&self, place: &Place) -> bool {
+        self.region.as_ref().is_none_or(|glob| glob.is_match(place.as_str()))
+    }
+
+    pub(super) fn is_of_table(&self, table: &str) -> bool {
+        self.table.as_ref().is_none_or(|glob| glob.is_match(table))
+    }
+
+    /// Whether it can be about a table that is asked once an account.
+    pub(super) fn is_of_global(&self) -> bool {
+        self.is_of_place(&Place::Global)
+    }
+}
+
+fn pattern(text: &str, any_case: bool) -> Result<GlobMatcher, Wrong> {
+    let glob = GlobBuilder::new(text).case_insensitive(any_case).build();
+    glob.map(|glob| glob.compile_matcher())
+        .map_err(|error| Wrong::NoPattern { text: text.to_owned(), reason: error.kind().to_string() })
+}
+
+/// A pattern that some ID fits. One with letters would never find an account, and nobody would know.
+fn id_pattern(text: &str) -> Result<GlobMatcher, Wrong> {
+    if text.chars().any(|c| !c.is_ascii_digit() && !"*?[]{},!-".contains(c)) {
+        return Err(Wrong::NoIdPattern { text: text.to_owned() });
+    }
+    pattern(text, false)
+}
+
+/// A region by name or pattern, or `global`; none for every place.
+fn region(text: &str) -> Result<Option<GlobMatcher>, Wrong> {
+    if text == "*" || text == ssoinv_aws::regions::ALL {
+        return Ok(None);
+    }
+    if text != Place::Global.as_str() && !is_glob(text) {
+        // One that only looks like a region may be a new one.
+        values::region(text).map_err(|refused| Wrong::NoRegion {
+            text: text.to_owned(),
+            hint: refused.hint.unwrap_or_default(),
+        })?;
+    }
+    pattern(text, false).map(Some)
+}
+
+/// Tables by name or pattern, of which there is one; none for every one.
+fn table(text: &str) -> Result<Option<GlobMatcher>, Wrong> {
+    if text == "*" {
+        return Ok(None);
+    }
+    let glob = pattern(text, false)?;
+    let names = || TABLES.iter().map(|table| table.schema().name);
+    if !names().any(|name| glob.is_match(name)) {
+        return Err(Wrong::NoTable { text: text.to_owned(), nearest: nearest(text, names()) });
+    }
+    Ok(Some(glob))
+}
+
+fn day(text: &str) -> Result<NaiveDate, Wrong> {
+    // As ISO 8601 writes it; chrono would take `2027-3-1`, too.
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == "2027-03-31".len());
+    day.ok_or_else(|| Wrong::NoDay { text: text.to_owned() })
+}
