@@ -8,6 +8,7 @@ mod accounts;
 mod ambient;
 mod aws_cli;
 mod demo;
+mod discovery;
 mod doctor;
 mod expect;
 mod expiry;
@@ -98,6 +99,7 @@ fn main() -> ExitCode {
         ambient::tests(),
         aws_cli::tests(&arguments),
         demo::tests(),
+        discovery::tests(),
         doctor::tests(&arguments),
         expect::tests(),
         expiry::tests(),

@@ -325,7 +325,7 @@ fn without_a_sign_in_it_says_so() {
 
         error: nobody has signed in to sso-session `corp`
 
-        hint: `ssoinv doctor` looks at the files and the sign-in step by step
+        hint: run `ssoinv login --sso-session corp`, then the same command again
     "#]]
     .assert_eq(&shown(&world, &run));
     let run = world.run("plan buckets --all-profiles --no-input").ended(3);

@@ -42,6 +42,8 @@ fn details(failure: &Failure, session: &KnownSession, app: &App) -> Vec<String> 
 fn hint(failure: &Failure, session: &KnownSession) -> String {
     let again = format!("ssoinv login {}", session.as_argument());
     match failure.code.as_deref() {
+        // The sign-in that was there is over, or there never was one.
+        Some("NotSignedIn" | "SignInExpired") => format!("run `{again}`, then the same command again"),
         Some("SignInDeclined") => format!("run `{again}` again, and allow the access that it asks for"),
         // Codes are given in any region; only the page knows that it is the wrong one.
         Some("SignInTimedOut") => format!(
