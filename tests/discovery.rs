@@ -518,7 +518,8 @@ fn one_session_of_several_is_named() {
           `acme-2`
 
         hint: did you mean `--sso-session acme`?
-    "#]].assert_eq(&world.said_of(&run.stderr));
+    "#]]
+    .assert_eq(&world.said_of(&run.stderr));
 }
 
 fn who_is_not_signed_in_is_told() {
@@ -533,7 +534,8 @@ fn who_is_not_signed_in_is_told() {
         error: nobody has signed in to sso-session `corp`
 
         hint: run `ssoinv login --sso-session corp`, then the same command again
-    "#]].assert_eq(&world.said_of(&run.stderr));
+    "#]]
+    .assert_eq(&world.said_of(&run.stderr));
 }
 
 const OF_SIX: &str = "list aws_s3_bucket aws_ec2_instance --all-accounts --role *Admin* --region us-east-1 \
@@ -735,7 +737,7 @@ fn regions_that_cannot_be_asked_are_told_once_for_all_accounts() {
         format!("{before}…{after}")
     };
     expect![[r#"
-        warning: which regions are enabled could not be asked in 024309237701, 080037327709 and 10 more: … (UnauthorizedOperation)
+        warning: which regions are enabled could not be asked in 12 accounts: `mobile-staging-00009` (024309237701), `data-staging-00001` (080037327709) and 10 more: … (UnauthorizedOperation)
         hint: allow `ec2:DescribeRegions`; where it is not, all regions that this version knows are asked
         120 instances from 12 of the 12 accounts that this sign-in reaches, 4 regions each (from `--region`)
     "#]].assert_eq(&without_account(&run));

@@ -242,7 +242,7 @@ fn an_auth_failure_is_not_explained_where_describe_regions_is_denied() {
         data-staging-00001 aws_ec2_instance eu-west-1: denied (AuthFailure), 3 calls
         data-staging-00001 aws_lambda_function eu-west-1: denied (UnrecognizedClientException), 3 calls
 
-        warning: which regions are enabled could not be asked in 080037327709: You are not authorized to perform this operation. User: arn:aws:sts::080037327709:assumed-role/AWSReservedSSO_AdministratorAccess_69666baccdc5d99a/alex.example is not authorized to perform: ec2:DescribeRegions because no identity-based policy allows the ec2:DescribeRegions action (UnauthorizedOperation)
+        warning: which regions are enabled could not be asked in 1 account: `data-staging-00001` (080037327709): You are not authorized to perform this operation. User: arn:aws:sts::080037327709:assumed-role/AWSReservedSSO_AdministratorAccess_69666baccdc5d99a/alex.example is not authorized to perform: ec2:DescribeRegions because no identity-based policy allows the ec2:DescribeRegions action (UnauthorizedOperation)
         hint: allow `ec2:DescribeRegions`; where it is not, all regions that this version knows are asked
         warning: no access in 1 of 2 accounts with role `AdministratorAccess`: `data-staging-00001` (080037327709); 2 tasks denied (AuthFailure, UnrecognizedClientException)
         hint: see `~/coverage.json` for each of them

@@ -149,8 +149,8 @@ impl EnabledRegions {
 /// Says that an account's enabled regions can't be had.
 pub(crate) fn tell_unknown(means: &Means, reach: &Reach, failure: Failure) {
     let account = reach.account_id.map(|id| id.to_string()).unwrap_or_default();
-    let failure = Arc::new(failure);
-    means.context.events.say(Event::Notice(Notice::EnabledRegionsUnknown { account, failure }));
+    let (name, failure) = (reach.account_name.clone(), Arc::new(failure));
+    means.context.events.say(Event::Notice(Notice::EnabledRegionsUnknown { account, name, failure }));
 }
 
 /// The regions that are enabled in the account of `credentials`, which are a profile's. For who has no run.

@@ -151,6 +151,8 @@ pub enum Notice {
     EnabledRegionsUnknown {
         /// The account's ID.
         account: String,
+        /// Its name, where that is known.
+        name: Option<Arc<str>>,
         /// Why.
         failure: Arc<Failure>,
     },

@@ -28,7 +28,8 @@ pub(crate) fn session(
     profiles: &Profiles,
     app: &App,
 ) -> Result<KnownSession, CommandError> {
-    let choice = settings.sso_session.as_deref().map_or(SessionChoice::Default, SessionChoice::Named);
+    let default = SessionChoice::Default { flags: "`--sso-session NAME`" };
+    let choice = settings.sso_session.as_deref().map_or(default, SessionChoice::Named);
     let mut sessions = sessions::select(choice, profiles, FIRST_SIGN_IN, app)?;
     // A name, a profile and a default mean one each.
     sessions.pop().ok_or_else(|| CommandError::usage("there is no sign-in"))

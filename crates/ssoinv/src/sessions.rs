@@ -46,8 +46,10 @@ pub(crate) enum SessionChoice<'a> {
     All,
     Named(&'a str),
     OfProfile(&'a str),
-    /// The one of `AWS_PROFILE` or `default`, else the only one.
-    Default,
+    /// The one of `AWS_PROFILE` or `default`, else the only one; where there are more, these flags say which.
+    Default {
+        flags: &'a str,
+    },
 }
 
 /// All sign-ins: sso-sessions by name, then start URLs in the order of the profiles.
@@ -119,7 +121,7 @@ pub(crate) fn select(
                 .with_hint("name one that has, or `--sso-session NAME`; `ssoinv profiles` lists them"),
             })
         }
-        SessionChoice::Default => {
+        SessionChoice::Default { flags } => {
             let variable =
                 ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"].into_iter().find_map(|name| app.environment.get(name));
             if let Some(name) = variable {
@@ -133,7 +135,7 @@ pub(crate) fn select(
                 1 => Ok(all),
                 number => Err(CommandError::usage(format!("there are {number} sign-ins to choose from"))
                     .with_details(listed())
-                    .with_hint("say which with `--sso-session NAME` or `--profile NAME`, or `--all`")),
+                    .with_hint(format!("say which with {flags}"))),
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What people should know before and after a run, besides how its cells ended.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ssoinv_core::coverage::{Ledger, Status};
@@ -129,7 +130,7 @@ pub(crate) fn after_the_run(heard: &Heard, ledger: &Ledger, app: &App) {
 
 /// Notices, each kind as one warning.
 pub(crate) fn notices<'a>(notices: impl IntoIterator<Item = &'a Notice>, app: &App) {
-    let mut unknown: Vec<(&str, &Failure)> = Vec::new();
+    let mut unknown: BTreeMap<&str, (Option<&str>, &Failure)> = BTreeMap::new();
     for notice in notices {
         let (message, hint) = match notice {
             Notice::AccountNamesUnavailable { session, failure } => {
@@ -148,21 +149,21 @@ pub(crate) fn notices<'a>(notices: impl IntoIterator<Item = &'a Notice>, app: &A
             Notice::ForeignToken { session, reason } => {
                 (format!("a cached token for `{session}` was not used: {reason}"), None)
             }
-            Notice::EnabledRegionsUnknown { account, failure } => {
-                unknown.push((account, failure));
+            Notice::EnabledRegionsUnknown { account, name, failure } => {
+                unknown.entry(account).or_insert((name.as_deref(), failure));
                 continue;
             }
         };
         terminal::say(&app.terminal.warning(&message, hint));
     }
-    if let [(_, failure), ..] = unknown.as_slice() {
-        let mut accounts: Vec<String> = unknown.iter().map(|(account, _)| (*account).to_owned()).collect();
-        accounts.sort_unstable();
-        accounts.dedup();
-        let told = few(&accounts, &app.terminal);
+    if let Some((_, failure)) = unknown.values().next() {
+        let labels: Vec<String> = unknown.iter().map(|(id, (name, _))| account_label(id, *name)).collect();
+        let (number, told) = (count(labels.len(), "account"), few(&labels, &app.terminal));
         let code = failure.code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
-        let message =
-            format!("which regions are enabled could not be asked in {told}: {}{code}", failure.message);
+        let message = format!(
+            "which regions are enabled could not be asked in {number}: {told}: {}{code}",
+            failure.message
+        );
         let hint =
             "allow `ec2:DescribeRegions`; where it is not, all regions that this version knows are asked";
         terminal::say(&app.terminal.warning(&message, Some(hint)));

@@ -31,7 +31,9 @@ pub(crate) fn run(args: &LoginArgs, app: &App) -> Result<ExitCode, CommandError>
         _ if args.all => SessionChoice::All,
         (Some(name), _) => SessionChoice::Named(name),
         (None, Some(name)) => SessionChoice::OfProfile(name),
-        (None, None) => SessionChoice::Default,
+        (None, None) => {
+            SessionChoice::Default { flags: "`--sso-session NAME` or `--profile NAME`, or `--all`" }
+        }
     };
     let sessions = sessions::select(choice, &profiles, FIRST_SIGN_IN, app)?;
     super::runtime()?.block_on(sign_in_to(&sessions, &settings, &sign_in, app))

@@ -38,7 +38,12 @@ pub(crate) fn run(args: &LogoutArgs, app: &App) -> Result<ExitCode, CommandError
         Some(name) => sessions::select(SessionChoice::Named(name), &profiles, UNKNOWN, app)?,
         // Tokens may be there that no config knows any more.
         None if args.all => sessions::all(&profiles),
-        None => sessions::select(SessionChoice::Default, &profiles, UNKNOWN, app)?,
+        None => sessions::select(
+            SessionChoice::Default { flags: "`--sso-session NAME`, or `--all`" },
+            &profiles,
+            UNKNOWN,
+            app,
+        )?,
     };
     super::runtime()?.block_on(sign_out_of(&sessions, args, &settings, app))
 }
