@@ -500,7 +500,7 @@ fn one_session_of_several_is_named() {
           `acme`
           `acme-2`
 
-        hint: say which with `--sso-session NAME` or `--profile NAME`, or `--all`
+        hint: say which with `--sso-session NAME`
     "#]]
     .assert_eq(&world.said_of(&run.stderr));
     for session in ["acme", "acme-2"] {
