@@ -6,10 +6,10 @@
 //! are called through [`call`] in this crate, the services in `ssoinv-aws`.
 
 use std::future::Future;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ssoinv_core::failure::{Failure, Remedy};
+use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 use ssoinv_core::pace::{PaceLimits, Pacer};
 use ssoinv_core::retry::{Retry, RetryPolicy};
 use tokio::sync::Semaphore;
@@ -19,14 +19,20 @@ use tokio::sync::Semaphore;
 pub struct Turnstile {
     /// Held by whoever is next while it waits; tokio's mutex is fair.
     line: tokio::sync::Mutex<()>,
-    pacer: Mutex<Pacer>,
+    pacer: Arc<Mutex<Pacer>>,
 }
 
 impl Turnstile {
     /// A turnstile with a full bucket.
     #[must_use]
     pub fn new(limits: PaceLimits) -> Self {
-        Self { line: tokio::sync::Mutex::new(()), pacer: Mutex::new(Pacer::new(limits, now())) }
+        Self { line: tokio::sync::Mutex::default(), pacer: Arc::new(Mutex::new(Pacer::new(limits, now()))) }
+    }
+
+    /// A second line before the same pacer, for what the first one waits for.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self { line: tokio::sync::Mutex::default(), pacer: Arc::clone(&self.pacer) }
     }
 
     /// Waits for a turn. Whoever stops waiting gives its place away.
@@ -46,7 +52,7 @@ impl Turnstile {
         match answer {
             Err(Failure { remedy: Remedy::SlowDown { after }, .. }) => self.pacer().throttled(now(), *after),
             // What never arrived says nothing about the limit; neither does a call that is made again.
-            Err(Failure { remedy: Remedy::TryAgain, .. }) => {}
+            Err(Failure { remedy: Remedy::TryAgain, .. } | Failure { kind: FailureKind::NotTried, .. }) => {}
             Ok(_) | Err(_) => self.pacer().answered(now()),
         }
     }
@@ -130,10 +136,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
-
-    use ssoinv_core::failure::FailureKind;
 
     use super::*;
 
@@ -164,6 +167,29 @@ mod tests {
         assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3, 4]);
         // One at once, then four at two a second.
         assert_eq!(start.elapsed().as_secs(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_line_keeps_the_pace_and_waits_for_nobody_in_the_first() {
+        let limits = PaceLimits { burst: 1.0, initial_rate: 2.0, max_rate: 2.0, min_rate: 0.5, rise: 0.0 };
+        let turnstile = Arc::new(Turnstile::new(limits));
+        let passed = Arc::new(AtomicU32::new(0));
+        let start = tokio::time::Instant::now();
+        let in_line = (0..100).map(|_| {
+            let (turnstile, passed) = (Arc::clone(&turnstile), Arc::clone(&passed));
+            tokio::spawn(async move {
+                turnstile.turn().await;
+                passed.fetch_add(1, Ordering::Relaxed);
+            })
+        });
+        let in_line: Vec<_> = in_line.collect();
+        tokio::task::yield_now().await;
+        turnstile.beside().turn().await;
+        assert!(passed.load(Ordering::Relaxed) <= 3, "{passed:?} of 100 went before");
+        for task in in_line {
+            task.await.unwrap();
+        }
+        assert_eq!(start.elapsed().as_secs(), 50, "101 calls, the first at once, then two a second");
     }
 
     #[tokio::test(start_paused = true)]

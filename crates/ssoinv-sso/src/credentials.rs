@@ -33,7 +33,7 @@ use crate::profile::{
 };
 use crate::session::{Session, SessionKey, SsoContext, misconfigured};
 use crate::sts::Sts;
-use crate::token::{AccessToken, TokenSource};
+use crate::token::{InUse, TokenSource};
 use crate::{machine, process};
 
 /// Credentials with less than this left are renewed before they are given out.
@@ -431,8 +431,8 @@ impl CredentialStore {
                 return Ok(cached);
             }
             let portal = &signed_in.portal;
-            let given = signed_in.tokens.with_token(|token| async move {
-                portal.role_credentials(&token.secret, role.account_id, &role.role_name).await
+            let given = signed_in.tokens.with_token(|bearer| async move {
+                portal.role_credentials(&*bearer, role.account_id, &role.role_name).await
             });
             let given = given.await?;
             self.keep(role, &given).await;
@@ -607,9 +607,9 @@ impl SignedIn {
     /// All accounts, page by page.
     async fn list(&self) -> Result<Vec<Account>, Failure> {
         pages(|next| {
-            let page = move |token: Arc<AccessToken>| {
+            let page = move |bearer: Arc<InUse>| {
                 let next = next.clone();
-                async move { self.portal.accounts(&token.secret, next.as_deref()).await }
+                async move { self.portal.accounts(&*bearer, next.as_deref()).await }
             };
             self.tokens.with_token(page).boxed()
         })
@@ -619,9 +619,9 @@ impl SignedIn {
     /// All roles of an account, page by page.
     async fn list_roles(&self, account: AccountId) -> Result<Vec<String>, Failure> {
         pages(|next| {
-            let page = move |token: Arc<AccessToken>| {
+            let page = move |bearer: Arc<InUse>| {
                 let next = next.clone();
-                async move { self.portal.account_roles(&token.secret, account, next.as_deref()).await }
+                async move { self.portal.account_roles(&*bearer, account, next.as_deref()).await }
             };
             self.tokens.with_token(page).boxed()
         })

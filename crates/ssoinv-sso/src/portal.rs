@@ -48,11 +48,30 @@ pub struct Probe {
     pub clock_ahead: Option<i64>,
 }
 
+/// What a call shows the portal.
+///
+/// It is asked for when the call's turn has come: a thousand calls may stand in line, and a token end meanwhile.
+pub trait Bearer {
+    /// The token of now.
+    ///
+    /// # Errors
+    /// Where the call should not be made with any: the failure that it ends with, of the kind [`FailureKind::NotTried`].
+    fn token(&self) -> Result<Secret, Failure>;
+}
+
+impl Bearer for Secret {
+    fn token(&self) -> Result<Secret, Failure> {
+        Ok(self.clone())
+    }
+}
+
 /// The portal of one session.
 #[derive(Clone, Debug)]
 pub struct Portal {
     client: aws_sdk_sso::Client,
     turnstile: Arc<Turnstile>,
+    /// For questions about the token, which all who stand in line wait for.
+    first: Arc<Turnstile>,
     context: Arc<SsoContext>,
 }
 
@@ -61,18 +80,20 @@ impl Portal {
     #[must_use]
     pub fn new(place: &Place, turnstile: Arc<Turnstile>, context: Arc<SsoContext>) -> Self {
         let client = aws_sdk_sso::Client::new(&context.sdk.at(place).build());
-        Self { client, turnstile, context }
+        let first = Arc::new(turnstile.beside());
+        Self { client, turnstile, first, context }
     }
 
     /// GetRoleCredentials: keys for a role in an account. They live as long as the permission set says, whatever
     /// happens to the token.
     pub async fn role_credentials(
         &self,
-        token: &Secret,
+        bearer: &impl Bearer,
         account: AccountId,
         role: &str,
     ) -> Result<RoleCredentials, Failure> {
         let answer = self.ask_once_more(|| async {
+            let token = bearer.token()?;
             let call = self.client.get_role_credentials().access_token(token.reveal());
             let answer = call.account_id(account.as_str()).role_name(role).send().await.map_err(|error| {
                 let failure = self.failure(&error);
@@ -106,10 +127,11 @@ impl Portal {
     /// What the portal says; [`INVALID_ANSWER`] where the page has no list, or an account without an ID.
     pub async fn accounts(
         &self,
-        token: &Secret,
+        bearer: &impl Bearer,
         next: Option<&str>,
     ) -> Result<(Vec<Account>, Option<String>), Failure> {
         let answer = self.call(|| async {
+            let token = bearer.token()?;
             let call = self.client.list_accounts().access_token(token.reveal()).max_results(PAGE.into());
             let call = call.set_next_token(next.map(str::to_owned));
             let page = call.send().await.map_err(|error| self.failure(&error))?;
@@ -125,11 +147,12 @@ impl Portal {
     /// GetRoleCredentials refuses.
     pub async fn account_roles(
         &self,
-        token: &Secret,
+        bearer: &impl Bearer,
         account: AccountId,
         next: Option<&str>,
     ) -> Result<(Vec<String>, Option<String>), Failure> {
         let answer = self.ask_once_more(|| async {
+            let token = bearer.token()?;
             let call = self.client.list_account_roles().access_token(token.reveal()).max_results(PAGE.into());
             let call = call.account_id(account.as_str()).set_next_token(next.map(str::to_owned));
             let page = call.send().await.map_err(|error| {
@@ -160,12 +183,15 @@ impl Portal {
     /// Asks the smallest call with a token, or with none, which the portal refuses. Changes nothing.
     pub async fn probe(&self, token: Option<&Secret>) -> Probe {
         let date = DateHeader { clock: self.context.clock.clone(), ahead: Arc::default() };
-        let answer = self.call(|| async {
+        let ask = || async {
             let call =
                 self.client.list_accounts().set_access_token(token.map(|token| token.reveal().to_owned()));
             let call = call.max_results(1).customize().interceptor(date.clone());
             call.send().await.map_err(|error| self.failure(&error))
-        });
+        };
+        let answer = async {
+            attempt::call(&self.first, None, self.context.retry, self.context.retrying(), ask).await.0
+        };
         let accepts = match answer.await {
             Ok(_) => Ok(true),
             Err(Failure { remedy: Remedy::Renew, .. }) => Ok(false),
@@ -285,7 +311,8 @@ mod tests {
     fn portal(answer: Canned) -> Portal {
         let context = context(canned(answer), Timeouts::default());
         let client = aws_sdk_sso::Client::new(&context.sdk.at(&place(None)).build());
-        Portal { client, turnstile: Arc::new(Turnstile::new(PaceLimits::PORTAL)), context }
+        let turnstile = Arc::new(Turnstile::new(PaceLimits::PORTAL));
+        Portal { client, first: Arc::new(turnstile.beside()), turnstile, context }
     }
 
     /// The failure of GetRoleCredentials, and whether the portal is said to take the token.

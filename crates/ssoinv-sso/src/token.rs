@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use crate::cache_file::Lock;
 use crate::login::oidc::{Oidc, Refreshed, lasts};
 use crate::login::sign_in;
-use crate::portal::Portal;
+use crate::portal::{Bearer, Portal};
 use crate::session::{Interaction, Session, SsoContext};
 use crate::token_cache::{CachedToken, Client, Lookup, StoreError, TokenCache};
 
@@ -41,9 +41,12 @@ const PAUSE: Duration = Duration::from_mins(1);
 /// How often the token's file is looked at while a person is asked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How many tokens one call may use up, before it is the call that is refused and not the token; and how many new
-/// tokens may be refused one after the other, before no other is asked for.
+/// How often one call may be refused though the portal takes its token, before it is the call that is refused; and how
+/// many new tokens may be refused one after the other, before no other is asked for.
 const MOST_RENEWALS: u32 = 3;
+
+/// How many tokens may end under one call while other calls go well. Bad luck has an end.
+const MOST_ENDED: u32 = 8;
 
 /// An access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +59,37 @@ pub struct AccessToken {
     pub refreshes: bool,
     /// Counts the tokens of a source: a newer one has a higher number.
     pub generation: u64,
+}
+
+/// A token that a call waits in line with. Once it is the call's turn, the newest there is counts.
+#[derive(Debug)]
+pub struct InUse {
+    source: Arc<Inner>,
+    token: Mutex<Arc<AccessToken>>,
+}
+
+impl InUse {
+    fn held(&self) -> MutexGuard<'_, Arc<AccessToken>> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Bearer for InUse {
+    fn token(&self) -> Result<Secret, Failure> {
+        let state = self.source.state();
+        if state.flight.is_some() || state.gave_up.is_some() {
+            return Err(
+                Failure::new(FailureKind::NotTried, "another token is on its way").with_remedy(Remedy::Renew)
+            );
+        }
+        let mut held = self.held();
+        if let Some(current) = &state.current
+            && current.token.generation > held.generation
+        {
+            *held = Arc::clone(&current.token);
+        }
+        Ok(held.secret.clone())
+    }
 }
 
 /// The token of one session.
@@ -158,16 +192,29 @@ impl TokenSource {
 
     /// Makes a call with the token, again with another one where the token turns out to have ended.
     ///
-    /// `call` is given the token's secret; a failure with [`Remedy::Renew`] says that it was refused.
-    pub async fn with_token<T, F>(&self, mut call: impl FnMut(Arc<AccessToken>) -> F) -> Result<T, Failure>
+    /// `call` is given what bears the token; a failure with [`Remedy::Renew`] says that it was refused.
+    pub async fn with_token<T, F>(&self, mut call: impl FnMut(Arc<InUse>) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        let mut refused = None;
-        for _ in 0..=MOST_RENEWALS {
-            let token = self.get(refused).await?;
-            match call(Arc::clone(&token)).await {
-                Err(Failure { remedy: Remedy::Renew, .. }) => refused = Some(token.generation),
+        let mut refused: Option<Arc<AccessToken>> = None;
+        let (mut confirmed, mut ended) = (0, 0);
+        loop {
+            let token = self.get(refused.as_ref().map(|token| token.generation)).await?;
+            match refused.take() {
+                Some(refused) if refused.secret == token.secret => confirmed += 1,
+                Some(_) => ended += 1,
+                None => {}
+            }
+            // Either no token is taken for long, or it isn't the token.
+            if confirmed > MOST_RENEWALS || ended > MOST_ENDED {
+                break;
+            }
+            let bearer = Arc::new(InUse { source: Arc::clone(&self.0), token: Mutex::new(token) });
+            match call(Arc::clone(&bearer)).await {
+                // It waited in line for so long that another token is on its way. Nothing was asked.
+                Err(Failure { kind: FailureKind::NotTried, remedy: Remedy::Renew, .. }) => {}
+                Err(Failure { remedy: Remedy::Renew, .. }) => refused = Some(Arc::clone(&bearer.held())),
                 Err(failure) => return Err(failure),
                 Ok(answer) => {
                     let mut state = self.0.state();
@@ -176,8 +223,6 @@ impl TokenSource {
                 }
             }
         }
-        // Either no token is taken any more, or it isn't the token.
-        self.get(refused).await?;
         let message =
             format!("the portal refuses this call again and again, but takes the token of {}", self.called());
         Err(Failure::new(FailureKind::Failed, message).with_code("UnauthorizedException"))
