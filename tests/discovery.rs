@@ -340,10 +340,8 @@ fn accounts_by_id_name_and_file() {
 
 fn an_account_that_is_not_offered_is_never_just_missing() {
     let world = world();
-    let (run, ledger) = world.with_ledger(&format!(
-        "list aws_s3_bucket aws_ec2_instance --all-accounts --role AdministratorAccess --account hub,999999999999 \
-         --region eu-west-1,us-east-1 --no-input -o json"
-    ));
+    let (run, ledger) = world.with_ledger("list aws_s3_bucket aws_ec2_instance --all-accounts --role AdministratorAccess --account hub,999999999999 \
+         --region eu-west-1,us-east-1 --no-input -o json");
     let run = run.ended(4);
     expect![[r#"
         hub AdministratorAccess global: ok

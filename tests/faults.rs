@@ -84,8 +84,15 @@ fn throttle(retry_after: Option<u32>, header: RetryHeader) -> Effect {
 
 /// Lists, and checks that the rows are those which the ledger says are there, each once.
 #[track_caller]
-fn look(world: &World, arguments: &str) -> (Run, Vec<Value>) {
+pub(crate) fn look(world: &World, arguments: &str) -> (Run, Vec<Value>) {
     let (run, ledger) = world.with_ledger(arguments);
+    looked_at(world, &run, &ledger);
+    (run, ledger)
+}
+
+/// Checks that the rows are those which the ledger says are there, each once.
+#[track_caller]
+pub(crate) fn looked_at(world: &World, run: &Run, ledger: &[Value]) {
     let mut found: BTreeMap<(String, String, String), Vec<String>> = BTreeMap::new();
     for line in run.stdout.lines() {
         let row: Value = serde_json::from_str(line).expect("JSON");
@@ -99,7 +106,7 @@ fn look(world: &World, arguments: &str) -> (Run, Vec<Value>) {
         found.entry((text("account_id"), table, region)).or_default().push(name);
     }
     let organisation = world.simulator.organisation();
-    for cell in &ledger {
+    for cell in ledger {
         let text = |name: &str| cell[name].as_str().unwrap_or_default().to_owned();
         let key = (text("account_id"), text("table"), text("region"));
         let mut names = found.remove(&key).unwrap_or_default();
@@ -125,7 +132,6 @@ fn look(world: &World, arguments: &str) -> (Run, Vec<Value>) {
         assert_eq!(cell["rows"], expected.len(), "{cell}");
     }
     assert!(found.is_empty(), "rows that no cell tells of: {:?}", found.keys());
-    (run, ledger)
 }
 
 /// What isn't `ok` in a ledger, a line a cell.

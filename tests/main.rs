@@ -17,6 +17,7 @@ mod formats;
 mod independent;
 mod login;
 mod manners;
+mod many;
 mod partitions;
 mod plan;
 mod profiles;
@@ -108,6 +109,7 @@ fn main() -> ExitCode {
         independent::tests(&arguments),
         login::tests(),
         manners::tests(),
+        many::tests(),
         partitions::tests(),
         plan::tests(),
         profiles::tests(),

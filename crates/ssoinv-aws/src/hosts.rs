@@ -16,6 +16,7 @@ use ssoinv_core::retry::RetryPolicy;
 use ssoinv_sso::attempt::{self, Attempts, Turnstile};
 use ssoinv_sso::classify::{
     CERTIFICATE_REFUSED, CONNECT_FAILED, CONNECT_TIMEOUT, DNS_FAILED, REQUEST_FAILED, TIMEOUT,
+    TOO_MANY_OPEN_FILES,
 };
 use ssoinv_sso::http::Place;
 use ssoinv_sso::profile::Service;
@@ -157,7 +158,7 @@ impl Host {
                 return answer.map_err(|failure| Failure { remedy: Remedy::None, ..failure });
             }
             Some(CONNECT_TIMEOUT | CONNECT_FAILED | DNS_FAILED) => {}
-            Some(TIMEOUT | CERTIFICATE_REFUSED | REQUEST_FAILED) => {
+            Some(TIMEOUT | CERTIFICATE_REFUSED | REQUEST_FAILED | TOO_MANY_OPEN_FILES) => {
                 self.change(|standing| matches!(standing, Standing::Probed), Standing::Open);
             }
             _ => self.change(|standing| !matches!(standing, Standing::Reached), Standing::Reached),
@@ -311,6 +312,14 @@ mod tests {
             let told = at_once(50, &host(), Duration::ZERO, recovers).await;
             assert!(told.iter().all(|(_, code)| code.is_none()), "{told:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_this_machine_lacks_is_no_reason_to_leave_a_host_out() {
+        let host = host();
+        let told = at_once(3, &host, Duration::ZERO, |_| Err(failure(TOO_MANY_OPEN_FILES))).await;
+        assert!(told.iter().all(|(calls, _)| *calls == POLICY.max_attempts), "{told:?}");
+        assert_eq!(call(&host, &Semaphore::new(1), || async { Ok(()) }).await, (1, None));
     }
 
     #[tokio::test(start_paused = true)]

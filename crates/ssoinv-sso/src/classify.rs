@@ -37,6 +37,8 @@ pub const CONNECT_TIMEOUT: &str = "ConnectTimeout";
 pub const DNS_FAILED: &str = "DnsFailed";
 /// The code of a connection that could not be made.
 pub const CONNECT_FAILED: &str = "ConnectionFailed";
+/// The code of a connection for which this process has too many files open. It says nothing of the host.
+pub const TOO_MANY_OPEN_FILES: &str = "TooManyOpenFiles";
 /// The code of a server whose certificate isn't trusted.
 pub const CERTIFICATE_REFUSED: &str = "CertificateRefused";
 /// The code of a server whose certificate is not yet valid, or no more, by this machine's clock.
@@ -411,6 +413,10 @@ fn undelivered(context: &DispatchFailure) -> Failure {
         // Somebody answered, but not in HTTP.
         return invalid_answer(&text);
     }
+    if causes(error).filter_map(|cause| cause.downcast_ref()).any(is_out_of_files) {
+        let failure = Failure::new(FailureKind::Failed, text).with_code(TOO_MANY_OPEN_FILES);
+        return failure.with_remedy(Remedy::TryAgain);
+    }
     match find::<rustls::Error>(error) {
         // The next attempt would see the same certificate.
         Some(rustls::Error::InvalidCertificate(reason)) => {
@@ -437,6 +443,12 @@ fn undelivered(context: &DispatchFailure) -> Failure {
     }
     // No endpoint, no credentials, no signature: it never left, and never will.
     Failure::new(FailureKind::Failed, text).with_code(REQUEST_FAILED)
+}
+
+/// Whether the system has no room for another file: `ENFILE` and `EMFILE` on every Unix, `WSAEMFILE` on Windows.
+fn is_out_of_files(error: &std::io::Error) -> bool {
+    let codes = if cfg!(windows) { [10_024, 10_024] } else { [23, 24] };
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }
 
 /// Whether another clock would take the certificate.

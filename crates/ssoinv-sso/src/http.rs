@@ -92,18 +92,22 @@ pub enum HttpError {
 /// `bundle` replaces the system's certificates, as botocore does. Proxies come from `HTTPS_PROXY`, `ALL_PROXY` and
 /// `NO_PROXY` of `env`, in either case of letters; plain HTTP, which only goes to this machine, goes there straight.
 /// `connections` bounds the connections to one host: all accounts share `ec2.<region>`, so it should not be below the
-/// number of calls made at once.
+/// number of calls made at once. `idle` is how long one stays open that nobody uses; the client's own choice where it is
+/// none.
 pub fn client(
     env: &Env,
     bundle: Option<&CaBundle>,
     connections: NonZeroUsize,
+    idle: Option<Duration>,
 ) -> Result<SharedHttpClient, HttpError> {
     let mut tls = TlsContext::builder();
     if let Some(bundle) = bundle {
         tls = tls.with_trust_store(trusted(bundle)?);
     }
     let broken = |reason: &dyn fmt::Display| HttpError::Pool { reason: reason.to_string() };
-    let pool = ConnectionPool::builder()
+    let mut builder = ConnectionPool::builder();
+    builder.set_idle_timeout(idle.map(Some));
+    let pool = builder
         .max_connections_per_host(connections.get())
         .proxy_config(proxy(env)?)
         .sleep_impl(TokioSleep::new())
@@ -289,7 +293,7 @@ tL4ndQavEi51mI38AjEAi/V3bNTIZargCyzuFJ0nN6T5U6VR5CmD1/iQMVtCnwr1
     async fn a_bundle_is_read_and_what_tls_cannot_use_in_it_is_passed_over() {
         let connections = NonZeroUsize::new(4).unwrap();
         let (_file, good) = bundle(&format!("# a comment\n{BROKEN}\n{ROOT}"));
-        client(&Env::new(), Some(&good), connections).expect("a client");
+        client(&Env::new(), Some(&good), connections, None).expect("a client");
         let expected = TrustStore::empty().with_pem_certificate(ROOT.trim_end());
         assert_eq!(
             format!("{:?}", trusted(&good).unwrap()),
@@ -298,11 +302,11 @@ tL4ndQavEi51mI38AjEAi/V3bNTIZargCyzuFJ0nN6T5U6VR5CmD1/iQMVtCnwr1
         );
         for text in ["", "no PEM at all", BROKEN, "-----BEGIN CERTIFICATE-----\n"] {
             let (_file, bad) = bundle(text);
-            let error = client(&Env::new(), Some(&bad), connections).expect_err(text);
+            let error = client(&Env::new(), Some(&bad), connections, None).expect_err(text);
             assert!(matches!(error, HttpError::NoCertificate { .. }), "{text}: {error}");
         }
         let gone = CaBundle { path: PathBuf::from("does/not/exist.pem"), origin: "AWS_CA_BUNDLE".to_owned() };
-        let error = client(&Env::new(), Some(&gone), connections).expect_err("no file");
+        let error = client(&Env::new(), Some(&gone), connections, None).expect_err("no file");
         assert_eq!(
             error.to_string(),
             "the certificates in `does/not/exist.pem` (AWS_CA_BUNDLE) cannot be read"
@@ -325,7 +329,7 @@ tL4ndQavEi51mI38AjEAi/V3bNTIZargCyzuFJ0nN6T5U6VR5CmD1/iQMVtCnwr1
 
     #[tokio::test]
     async fn a_named_endpoint_replaces_fips_and_dual_stack() {
-        let http = client(&Env::new(), None, NonZeroUsize::MIN).unwrap();
+        let http = client(&Env::new(), None, NonZeroUsize::MIN, None).unwrap();
         let sdk = Sdk::new(http, &Clock::system(), Timeouts::default());
         let mut place =
             Place { region: "eu-west-1".into(), endpoint: None, use_fips: true, use_dual_stack: true };

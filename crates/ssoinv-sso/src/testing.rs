@@ -49,7 +49,7 @@ pub(crate) fn canned(answer: Canned) -> SharedHttpClient {
 
 /// The client that the program uses.
 pub(crate) fn over_the_wire(env: &Env) -> SharedHttpClient {
-    client(env, None, NonZeroUsize::MIN).expect("a client")
+    client(env, None, NonZeroUsize::MIN, None).expect("a client")
 }
 
 /// 1 July 2026, midnight.

@@ -21,6 +21,7 @@ mod expectations;
 mod identity;
 mod kept_run;
 mod new_session;
+mod open_files;
 mod output;
 mod selection;
 mod sessions;

@@ -13,7 +13,9 @@ use ssoinv_sso::session::SsoContext;
 
 use crate::app::App;
 use crate::command_error::CommandError;
+use crate::open_files::OpenFiles;
 use crate::settings::{Asking, StationSettings};
+use crate::terminal;
 
 /// The longest that throttled calls to the portal are tried again: its lock-outs last for minutes, and without its
 /// credentials nothing goes on.
@@ -23,6 +25,8 @@ const PORTAL_PATIENCE: Duration = Duration::from_mins(10);
 pub(crate) struct Station {
     pub(crate) context: Arc<SsoContext>,
     pub(crate) credentials: Arc<CredentialStore>,
+    /// Calls that may be made at once.
+    pub(crate) concurrency: usize,
 }
 
 /// Builds it.
@@ -36,8 +40,16 @@ pub(crate) fn build(
     let env = app.environment.vars.clone();
     let bundle = ca_bundle(profiles, app);
     // As many connections to one host as calls at once, since all accounts share `ec2.<region>`; a few for the portal.
-    let connections = NonZeroUsize::MIN.saturating_add(settings.concurrency);
-    let http = http::client(&env, bundle.as_ref(), connections).map_err(|error| no_client(&error))?;
+    let files = OpenFiles::raised();
+    if let Some(limit) = files.too_low_for(settings.concurrency) {
+        let message =
+            format!("only {limit} files may be open at once: too few for {} calls", settings.concurrency);
+        terminal::say(&app.terminal.warning(&message, Some("raise it with `ulimit -n 4096`")));
+    }
+    let concurrency = files.most_calls(settings.concurrency);
+    let connections = NonZeroUsize::MIN.saturating_add(concurrency);
+    let http = http::client(&env, bundle.as_ref(), connections, files.idle_timeout());
+    let http = http.map_err(|error| no_client(&error))?;
     let timeouts = Timeouts { connect: settings.connect_timeout, attempt: settings.attempt_timeout };
     let context = Arc::new(SsoContext {
         home: app.environment.home.clone(),
@@ -56,7 +68,7 @@ pub(crate) fn build(
         run_processes: settings.run_processes,
         credential_cache: settings.credential_cache,
     });
-    Ok(Station { credentials: Arc::new(CredentialStore::new(Arc::clone(&context))), context })
+    Ok(Station { credentials: Arc::new(CredentialStore::new(Arc::clone(&context))), context, concurrency })
 }
 
 /// The certificates to trust: the variable's, else those of the first profile that names some.

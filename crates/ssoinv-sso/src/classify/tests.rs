@@ -319,6 +319,20 @@ async fn what_cannot_be_sent_is_not_tried_again() {
 }
 
 /// As the client was seen to give them: neither can be had on loopback without a name server or a certificate.
+#[cfg(unix)]
+#[test]
+fn no_room_for_another_file_says_nothing_of_the_host() {
+    let tunnelled = std::io::Error::other(std::io::Error::from_raw_os_error(24));
+    for error in [std::io::Error::from_raw_os_error(23), tunnelled] {
+        let error = SdkError::<GetCallerIdentityError, HttpResponse>::dispatch_failure(ConnectorError::io(
+            error.into(),
+        ));
+        let failure = classify(&error, &clock());
+        assert_eq!(failure.code.as_deref(), Some(TOO_MANY_OPEN_FILES), "{failure:?}");
+        assert_eq!((failure.kind, failure.remedy), (FailureKind::Failed, Remedy::TryAgain));
+    }
+}
+
 #[test]
 fn names_and_certificates_have_their_own_codes() {
     let io = |error: &str| std::io::Error::other(error.to_owned());

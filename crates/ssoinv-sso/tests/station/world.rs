@@ -141,7 +141,8 @@ impl World {
 
     pub(crate) fn context(&self, then: impl Fn(&Event) + Send + Sync + 'static) -> Arc<SsoContext> {
         let clock = Clock::system();
-        let http = client(&self.env, None, NonZeroUsize::MIN.saturating_add(63)).expect("an HTTP client");
+        let http =
+            client(&self.env, None, NonZeroUsize::MIN.saturating_add(63), None).expect("an HTTP client");
         let timeouts = Timeouts { connect: Duration::from_secs(5), attempt: Duration::from_secs(20) };
         Arc::new(SsoContext {
             home: self.cache_home.clone().or_else(|| Some(self.home.path().to_owned())),

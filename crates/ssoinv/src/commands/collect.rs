@@ -194,7 +194,7 @@ impl Run<'_> {
             credentials: station.credentials,
             clients: Clients::new(station.context),
             policy: settings.station.policy,
-            concurrency: settings.station.concurrency,
+            concurrency: station.concurrency,
             include_secrets: settings.include_secrets,
             only_regions: settings.regions.only(),
             journal: self.name.as_ref().map(|_| Arc::clone(&queue) as Arc<dyn Journal>),
