@@ -3,7 +3,8 @@
 //! [`TokenSource::with_token`] makes a portal call with it. Where the portal answers 401, the call's token is looked at
 //! in this order: has somebody written a newer one to the file? Does the portal take it after all (it has refused good
 //! tokens under load)? Can it be refreshed? Else somebody signs in, where there is somebody. Whoever comes meanwhile
-//! waits for the same outcome. Every token has a number, so that a late 401 for an old one doesn't end the new one.
+//! waits for the same outcome. Every token has a number, so that a late 401 for an old one doesn't end the new one. A call
+//! that stands in the portal's line takes the token of the moment at which its turn comes ([`InUse`]).
 //!
 //! A refresh token serves once, so processes refresh one after the other, under the lock of the token's file, and each
 //! reads the file again first. While a person is asked, the file is looked at, too: somebody may sign in elsewhere.
