@@ -155,6 +155,12 @@ fn a_host_that_fails_takes_only_its_cells() {
 }
 
 fn dead_regions_cost_one_connection_in_all_and_are_told_once() {
+    for selection in ["--all-profiles", "--all-accounts --role AdministratorAccess"] {
+        dead_regions(selection);
+    }
+}
+
+fn dead_regions(selection: &str) {
     let world = World::through_the_proxy(seeded(20), Options::default(), Token::Good);
     let world = world.variable("AWS_MAX_ATTEMPTS", "2");
     let silent = ["ec2.us-west-2.amazonaws.com", "ec2.eu-west-1.amazonaws.com"];
@@ -165,10 +171,10 @@ fn dead_regions_cost_one_connection_in_all_and_are_told_once() {
     }
     let name = nameless.to_owned();
     world.control(Control::Host { name, fault: Some(HostFault::Unresolvable) });
-    let (run, ledger) = world.with_ledger(
-        "list aws_ec2_instance aws_lambda_function --all-profiles \
-            --region us-east-1,us-west-2,eu-west-1,eu-central-1 --connect-timeout 1s",
-    );
+    let (run, ledger) = world.with_ledger(&format!(
+        "list aws_ec2_instance aws_lambda_function {selection} \
+            --region us-east-1,us-west-2,eu-west-1,eu-central-1 --connect-timeout 1s"
+    ));
     let run = run.ended(4);
     assert_eq!(statuses(&ledger), "ok 100, unreachable 60");
     for name in silent {
