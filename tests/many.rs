@@ -94,7 +94,7 @@ fn five_of_a_hundred_of_each_kind() {
     // Five pages of accounts, then 25 accounts' keys, 5 of which are refused twice: the token ends five times on the way.
     world.control(Control::EndTokensAfter { session: None, calls: 6, times: 5 });
     let world = world.variable("AWS_MAX_ATTEMPTS", "2");
-    let (run, ledger) = look(&world, &format!("{EVERYTHING} --attempt-timeout 2s"));
+    let (run, ledger) = look(&world, &format!("{EVERYTHING} --attempt-timeout 4s"));
     run.ended(4);
     let found: BTreeMap<(String, &str), &str> = ledger
         .iter()
