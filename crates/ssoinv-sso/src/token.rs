@@ -78,7 +78,7 @@ impl InUse {
 impl Bearer for InUse {
     fn token(&self) -> Result<Secret, Failure> {
         let state = self.source.state();
-        if state.flight.is_some() || state.gave_up.is_some() {
+        if state.flight.is_some() || state.given_up().is_some() {
             return Err(
                 Failure::new(FailureKind::NotTried, "another token is on its way").with_remedy(Remedy::Renew)
             );
@@ -123,6 +123,14 @@ struct State {
     unproven: u32,
     /// Whether somebody has signed in since then.
     signed_in: bool,
+}
+
+impl State {
+    /// Why no token can be had, as long as that is the answer.
+    fn given_up(&self) -> Option<&Failure> {
+        let (failure, until) = self.gave_up.as_ref()?;
+        until.is_none_or(|until| Instant::now() < until).then_some(failure)
+    }
 }
 
 /// What is said once.
@@ -237,9 +245,7 @@ impl TokenSource {
     pub async fn get(&self, refused: Option<u64>) -> Result<Arc<AccessToken>, Failure> {
         let flight = {
             let mut state = self.0.state();
-            if let Some((failure, until)) = &state.gave_up
-                && until.is_none_or(|until| Instant::now() < until)
-            {
+            if let Some(failure) = state.given_up() {
                 return Err(failure.clone());
             }
             if state.flight.is_none()
