@@ -24,6 +24,9 @@ pub struct Turnstile {
     refusal: Arc<Mutex<Option<Failure>>>,
 }
 
+/// However short the retry time is, so long whoever was never refused waits until others are answered.
+const LEAST_PATIENCE: Duration = Duration::from_secs(5);
+
 impl Turnstile {
     /// A turnstile with a full bucket.
     #[must_use]
@@ -52,7 +55,7 @@ impl Turnstile {
                 Err(wait) => wait,
             };
             let shut_out = self.pacer().shut_out_for(now());
-            if shut_out.is_some_and(|time| time + wait > patience)
+            if shut_out.is_some_and(|time| time + wait > patience.max(LEAST_PATIENCE))
                 && let Some(refusal) = &*self.refusal()
             {
                 return Err(refusal.clone());
