@@ -40,6 +40,7 @@ tests![
     regions_by_glob_are_the_enabled_ones_of_each_account,
     a_glob_that_no_enabled_region_matches_is_skipped,
     regions_that_cannot_be_asked_are_told_once_for_all_accounts,
+    regions_that_are_not_enabled_are_never_empty_and_cost_no_new_credentials,
     a_named_region_needs_no_question,
 ];
 
@@ -748,6 +749,25 @@ fn regions_that_cannot_be_asked_are_told_once_for_all_accounts() {
             "-v names all: {warning}"
         );
     }
+}
+
+fn regions_that_are_not_enabled_are_never_empty_and_cost_no_new_credentials() {
+    let world = World::seeded(3);
+    world.simulator.fault(Fault::new(Effect::Denied).operation("DescribeRegions")).expect("a fault");
+    let arguments = "list aws_ec2_instance aws_lambda_function --all-accounts --role AdministratorAccess \
+                     --no-credential-cache --no-input -o json";
+    let (run, ledger) = world.with_ledger(arguments);
+    let run = run.ended(4);
+    // Of those that this version knows 17 need an opt-in, which no account has given.
+    assert_eq!(statuses(&ledger), format!("failed {}, ok {}", 3 * 2 * 17, 3 * 2 * 17));
+    assert_eq!(portal(&world, "GetRoleCredentials"), 3, "the credentials are good");
+    let failed = ledger.iter().filter(|cell| cell["status"] == "failed");
+    assert!(failed.clone().all(|cell| cell["calls"] == 1), "{ledger:#?}");
+    let regions: BTreeSet<&str> = failed.filter_map(|cell| cell["region"].as_str()).collect();
+    assert!(regions.contains("af-south-1") && all_but(&[]).iter().all(|region| !regions.contains(&**region)));
+    run.said("warning: which regions are enabled could not be asked in 3 accounts: ")
+        .said("51 tasks failed in ")
+        .said("`ec2:DescribeRegions`, which would tell, is denied (AuthFailure)");
 }
 
 fn a_named_region_needs_no_question() {

@@ -245,14 +245,16 @@ fn an_auth_failure_is_not_explained_where_describe_regions_is_denied() {
     let looked = look(&world, IN_TWO_REGIONS);
     expect![[r#"
         exit 4
-        data-staging-00001 aws_ec2_instance eu-west-1: denied (AuthFailure), 3 calls
-        data-staging-00001 aws_lambda_function eu-west-1: denied (UnrecognizedClientException), 3 calls
+        data-staging-00001 aws_ec2_instance eu-west-1: failed (AuthFailure), 1 calls
+        data-staging-00001 aws_lambda_function eu-west-1: failed (UnrecognizedClientException), 1 calls
 
         warning: which regions are enabled could not be asked in 1 account: `data-staging-00001` (080037327709): You are not authorized to perform this operation. User: arn:aws:sts::080037327709:assumed-role/AWSReservedSSO_AdministratorAccess_69666baccdc5d99a/alex.example is not authorized to perform: ec2:DescribeRegions because no identity-based policy allows the ec2:DescribeRegions action (UnauthorizedOperation)
         hint: allow `ec2:DescribeRegions`; where it is not, all regions that this version knows are asked
-        warning: no access in 1 of 2 accounts with role `AdministratorAccess`: `data-staging-00001` (080037327709); 2 tasks denied (AuthFailure, UnrecognizedClientException)
+        warning: 1 task failed in `data-staging-00001` (080037327709): region `eu-west-1` does not take credentials that are good elsewhere, as one does that is not enabled; `ec2:DescribeRegions`, which would tell, is denied (AuthFailure)
         hint: see `~/coverage.json` for each of them
-        15 instances, 9 functions from 2 of 2 accounts, 2 regions each (from `--region`); 2 tasks denied: partial
+        warning: 1 task failed in `data-staging-00001` (080037327709): region `eu-west-1` does not take credentials that are good elsewhere, as one does that is not enabled; `ec2:DescribeRegions`, which would tell, is denied (UnrecognizedClientException)
+        hint: see `~/coverage.json` for each of them
+        15 instances, 9 functions from 2 of 2 accounts, 2 regions each (from `--region`); 2 tasks failed: partial
     "#]].assert_eq(&told(&world, &looked));
 }
 

@@ -395,15 +395,28 @@ fn failures_of_identity_center_tell_no_secret() {
 }
 
 fn failures_of_sts_tell_no_secret() {
-    for_each_effect(|effect| {
+    const OPERATIONS: [(&str, &str); 3] =
+        [("GetCallerIdentity", "keys"), ("AssumeRole", "role"), ("AssumeRoleWithWebIdentity", "web")];
+    let look = |fault: Fault, profiles: &str, operations: &[(&str, &str)]| {
         let mut searched = every_kind();
-        searched.world.simulator.fault(Fault::new(effect).service(Service::Sts)).expect("a fault");
-        let run = searched.run(&format!("buckets --profile keys,role,web,process -vv {LITTLE_PATIENCE}"));
+        searched.world.simulator.fault(fault).expect("a fault");
+        let run = searched.run(&format!("buckets --profile {profiles} -vv {LITTLE_PATIENCE}"));
         assert_ne!(run.code, Some(0), "{run:#?}");
-        for operation in ["GetCallerIdentity", "AssumeRole", "AssumeRoleWithWebIdentity"] {
+        for (operation, _) in operations {
             assert!(searched.world.simulator.count(Service::Sts, operation) > 0, "{operation}");
         }
         searched.hold_none();
+    };
+    for_each_effect(|effect| {
+        if matches!(effect, Effect::Throttle { .. } | Effect::TooMany429) {
+            // Where all are throttled, those who come last give up before they have asked.
+            for (operation, profile) in OPERATIONS {
+                let fault = Fault::new(effect.clone()).operation(operation);
+                look(fault, profile, &[(operation, profile)]);
+            }
+        } else {
+            look(Fault::new(effect).service(Service::Sts), "keys,role,web,process", &OPERATIONS);
+        }
     });
 }
 

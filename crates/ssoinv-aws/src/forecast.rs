@@ -488,7 +488,7 @@ pub fn estimate(
         while let Err(wait) = pacer.take(clock) {
             clock += wait;
         }
-        pacer.answered(clock);
+        pacer.answered(clock, clock);
     }
     let rounds = effort.services.div_ceil(concurrency.max(1) as u64);
     let times = |number: u64| latency.saturating_mul(u32::try_from(number).unwrap_or(u32::MAX));

@@ -446,7 +446,22 @@ impl Runner {
                 };
             }
             Ok(_) => {}
-            Err(refusal) => regions::tell_unknown(&self.means, reach, refusal.failure),
+            Err(refusal) => {
+                let credentials_are_good = refusal.proves_credentials();
+                regions::tell_unknown(&self.means, reach, refusal.failure);
+                if credentials_are_good {
+                    // New ones would be refused alike, at the cost of calls to the portal.
+                    return Failure {
+                        kind: FailureKind::Failed,
+                        message: format!(
+                            "region `{region}` does not take credentials that are good elsewhere, as one does that is \
+                             not enabled; `ec2:DescribeRegions`, which would tell, is denied"
+                        ),
+                        remedy: Remedy::None,
+                        ..failure
+                    };
+                }
+            }
         }
         // Then the credentials are what it complains about.
         Failure { remedy: Remedy::Renew, ..failure }
@@ -475,6 +490,14 @@ pub(crate) struct Refusal {
     pub(crate) failure: Failure,
     /// There were no credentials to ask with: another way may have some.
     pub(crate) at_credentials: bool,
+}
+
+impl Refusal {
+    /// Whether whoever refused had found the credentials good before: it said what they may not do.
+    fn proves_credentials(&self) -> bool {
+        let denied = matches!(self.failure.kind, FailureKind::Denied | FailureKind::DeniedByScp);
+        denied && !self.at_credentials && self.failure.remedy == Remedy::None
+    }
 }
 
 impl From<Failure> for Refusal {

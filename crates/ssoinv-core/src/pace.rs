@@ -54,18 +54,49 @@ impl PaceLimits {
 }
 
 /// A learning token bucket.
+///
+/// A refusal halves the rate, and is remembered: the rate rises as before to a little less than what was too much, and
+/// stays there until a hundred calls are answered, so that refusals are few among them. Then it feels its way further,
+/// slowly at first, for a limit may have been lifted. Where a call that was made after the halving is refused, too, the
+/// service may have shut its caller out: then there is silence, each time for twice as long.
 #[derive(Clone, Debug)]
 pub struct Pacer {
     limits: PaceLimits,
     rate: f64,
+    burst: f64,
     tokens: f64,
     refilled: Instant,
     risen: Instant,
     closed_until: Option<Instant>,
+    refusal: Option<Refusal>,
 }
 
-/// The shortest time between two halvings: answers to calls that were under way together count as one.
-const HALVE_ONCE_IN: Duration = Duration::from_secs(1);
+/// The last time that the service refused.
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    /// When the first of those was heard between which nothing was answered.
+    first: Instant,
+    /// When the last was heard. Calls that had been made before say nothing new.
+    heard: Instant,
+    /// The rate that was too much.
+    rate: f64,
+    /// Calls that were made after it and answered.
+    answered: u32,
+    /// How often since the first calls were refused that were made after the last.
+    again: u32,
+}
+
+/// The part of a rate that was too much which is not.
+const SAFE: f64 = 0.85;
+/// Calls that are answered at a rate that is not too much, for one that may be refused.
+const CALLS_FOR_ONE: u32 = 100;
+/// How much more slowly the rate rises where it may be too much.
+const FEELING: f64 = 0.2;
+/// So often in a row it is nobody's own fault any more: nobody is answered.
+const SHUT_OUT: u32 = 3;
+/// The first silence, and the longest.
+const SILENCE: Duration = Duration::from_secs(1);
+const LONGEST_SILENCE: Duration = Duration::from_secs(16);
 
 impl Pacer {
     /// A pacer with a full bucket.
@@ -74,10 +105,12 @@ impl Pacer {
         Self {
             limits,
             rate: limits.initial_rate,
+            burst: limits.burst,
             tokens: limits.burst,
             refilled: now,
             risen: now,
             closed_until: None,
+            refusal: None,
         }
     }
 
@@ -96,7 +129,7 @@ impl Pacer {
             self.refilled = now;
         }
         let elapsed = now.saturating_duration_since(self.refilled).as_secs_f64();
-        self.tokens = (self.tokens + elapsed * self.rate).min(self.limits.burst);
+        self.tokens = (self.tokens + elapsed * self.rate).min(self.burst);
         self.refilled = now;
         if self.tokens >= 1.0 {
             self.tokens -= 1.0;
@@ -106,28 +139,66 @@ impl Pacer {
         Err(Duration::from_secs_f64((1.0 - self.tokens) / self.rate) + Duration::from_micros(1))
     }
 
-    /// A call was throttled: half the rate, no burst, and silence for `retry_after` where the service asked for it.
-    pub fn throttled(&mut self, now: Instant, retry_after: Option<Duration>) {
+    /// A call that was made at `sent` was throttled: half the rate, no burst, and silence for `retry_after` where the
+    /// service asked for it. Calls that were under way together count as one.
+    pub fn throttled(&mut self, sent: Instant, now: Instant, retry_after: Option<Duration>) {
         if let Some(pause) = retry_after {
-            let until = now + pause;
-            self.closed_until = Some(self.closed_until.map_or(until, |closed| closed.max(until)));
-        }
-        if now >= self.risen {
-            self.rate = (self.rate / 2.0).max(self.limits.min_rate);
-            self.risen = now + HALVE_ONCE_IN;
+            self.close(now + pause);
         }
         self.tokens = self.tokens.min(0.0);
         self.refilled = now;
+        self.risen = now;
+        let again = match &mut self.refusal {
+            Some(refusal) if sent <= refusal.heard => return,
+            Some(refusal) if refusal.answered == 0 => {
+                refusal.heard = now;
+                refusal.again += 1;
+                refusal.again
+            }
+            _ => 0,
+        };
+        if again > 0 {
+            let silence = SILENCE.saturating_mul(1 << (again - 1).min(16));
+            self.close(now + silence.min(LONGEST_SILENCE));
+        }
+        if again == 0 {
+            self.refusal = Some(Refusal { first: now, heard: now, rate: self.rate, answered: 0, again });
+        }
+        self.rate = (self.rate / 2.0).max(self.limits.min_rate);
+        self.burst = (self.burst / 2.0).max(1.0);
     }
 
-    /// A call was answered.
-    pub fn answered(&mut self, now: Instant) {
-        if let Some(quiet) = now.checked_duration_since(self.risen) {
-            // At most a second's rise for an answer: a long pause proves nothing about the limit.
-            let seconds = quiet.as_secs_f64().min(1.0);
-            self.rate = (self.rate + seconds * self.limits.rise).min(self.limits.max_rate);
-            self.risen = now;
+    /// A call that was made at `sent` was answered.
+    pub fn answered(&mut self, sent: Instant, now: Instant) {
+        let mut rise = self.limits.rise;
+        if let Some(refusal) = &mut self.refusal {
+            if sent <= refusal.heard {
+                return;
+            }
+            refusal.answered += 1;
+            refusal.again = 0;
+            if self.rate >= refusal.rate && refusal.answered > CALLS_FOR_ONE {
+                // What was too much isn't any more.
+                self.refusal = None;
+            } else if self.rate >= refusal.rate * SAFE {
+                rise = if refusal.answered > CALLS_FOR_ONE { rise * FEELING } else { 0.0 };
+            }
         }
+        // At most a second's rise for an answer: a long pause proves nothing about the limit.
+        let seconds = now.saturating_duration_since(self.risen).as_secs_f64().min(1.0);
+        self.rate = (self.rate + seconds * rise).min(self.limits.max_rate);
+        self.risen = now;
+    }
+
+    fn close(&mut self, until: Instant) {
+        self.closed_until = Some(self.closed_until.map_or(until, |closed| closed.max(until)));
+    }
+
+    /// For how long the service has answered nobody, where that is so.
+    #[must_use]
+    pub fn shut_out_for(&self, now: Instant) -> Option<Duration> {
+        let refusal = self.refusal.filter(|refusal| refusal.again >= SHUT_OUT)?;
+        Some(now.saturating_duration_since(refusal.first))
     }
 
     /// The present rate, in calls a second.
@@ -144,6 +215,11 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    /// Answers at once.
+    fn answered(pacer: &mut Pacer, now: Instant) {
+        pacer.answered(now, now);
+    }
 
     /// Takes as many turns as `span` allows, answering each with `answer`; returns how many.
     fn run(
@@ -170,11 +246,11 @@ mod tests {
     fn a_burst_then_the_rate_rising_to_its_cap() {
         let mut now = Instant::now();
         let mut pacer = Pacer::new(PaceLimits::PORTAL, now);
-        let first = run(&mut pacer, &mut now, SECOND, Pacer::answered);
+        let first = run(&mut pacer, &mut now, SECOND, answered);
         assert!((23..=25).contains(&first), "{first}: sixteen at once, then eight a second");
-        run(&mut pacer, &mut now, 60 * SECOND, Pacer::answered);
+        run(&mut pacer, &mut now, 60 * SECOND, answered);
         assert!((pacer.rate() - 20.0).abs() < f64::EPSILON, "{}", pacer.rate());
-        let capped = run(&mut pacer, &mut now, 10 * SECOND, Pacer::answered);
+        let capped = run(&mut pacer, &mut now, 10 * SECOND, answered);
         assert!((199..=201).contains(&capped), "{capped}");
     }
 
@@ -183,7 +259,7 @@ mod tests {
         let mut now = Instant::now();
         let mut pacer = Pacer::new(PaceLimits::PORTAL, now);
         for _ in 0..10 {
-            pacer.throttled(now, Some(5 * SECOND));
+            pacer.throttled(now, now, Some(5 * SECOND));
         }
         assert!((pacer.rate() - 4.0).abs() < f64::EPSILON, "{}", pacer.rate());
         assert_eq!(pacer.take(now), Err(5 * SECOND));
@@ -193,11 +269,44 @@ mod tests {
     }
 
     #[test]
-    fn it_never_stops_asking() {
+    fn it_never_stops_asking_but_less_and_less() {
         let mut now = Instant::now();
         let mut pacer = Pacer::new(PaceLimits::PORTAL, now);
-        let turns = run(&mut pacer, &mut now, 100 * SECOND, |pacer, now| pacer.throttled(now, None));
-        assert!((48..=70).contains(&turns), "{turns}: the smallest rate is one call in two seconds");
+        // Each is heard of after a while, so that the next was made after it.
+        let travel = Duration::from_millis(100);
+        let mut last = now;
+        let mut turns = 0;
+        while now.saturating_duration_since(last) < 60 * SECOND && turns < 40 {
+            match pacer.take(now) {
+                Ok(()) => {
+                    assert!(now - last <= LONGEST_SILENCE + SECOND, "it asks every now and then");
+                    last = now;
+                    turns += 1;
+                    pacer.throttled(now, now + travel, None);
+                    now += travel;
+                }
+                Err(wait) => now += wait,
+            }
+        }
+        assert_eq!(turns, 40);
+        assert!(pacer.shut_out_for(now).is_some_and(|time| time > 8 * 60 * SECOND));
+        pacer.answered(now + travel, now + 2 * travel);
+        assert_eq!(pacer.shut_out_for(now), None, "one answer is enough");
+    }
+
+    #[test]
+    fn calls_that_were_under_way_together_are_one_refusal() {
+        let start = Instant::now();
+        let mut pacer = Pacer::new(PaceLimits::PORTAL, start);
+        for millis in [100, 150, 1_500] {
+            pacer.throttled(start, start + Duration::from_millis(millis), None);
+        }
+        assert!((pacer.rate() - 4.0).abs() < f64::EPSILON, "{}", pacer.rate());
+        pacer.answered(start, start + 2 * SECOND);
+        assert!((pacer.rate() - 4.0).abs() < f64::EPSILON, "what was let in before proves nothing");
+        let after = start + 2 * SECOND;
+        pacer.throttled(after, after + SECOND, None);
+        assert!((pacer.rate() - 2.0).abs() < f64::EPSILON, "{}", pacer.rate());
     }
 
     /// A portal as users have met it: so many calls a second, and who keeps calling while it says 429 is locked out.
@@ -242,11 +351,11 @@ mod tests {
             match pacer.take(*now) {
                 Err(wait) => *now += wait,
                 Ok(()) if portal.answers(*now) => {
-                    pacer.answered(*now);
+                    pacer.answered(*now, *now);
                     answered += 1;
                 }
                 Ok(()) => {
-                    pacer.throttled(*now, None);
+                    pacer.throttled(*now, *now, None);
                     refused += 1;
                 }
             }
@@ -274,8 +383,8 @@ mod tests {
             calls(&mut pacer, &mut portal, 100, &mut now);
             let (took, refused) = calls(&mut pacer, &mut portal, 1000, &mut now);
             let share = 1000.0 / took.as_secs_f64() / rate;
-            assert!(share > 0.6, "{rate}/s: {share:.2} of it was used");
-            assert!(refused < 160, "{rate}/s: {refused} refused of 1000");
+            assert!(share > 0.95, "{rate}/s: {share:.2} of it was used");
+            assert!(refused <= 20, "{rate}/s: {refused} refused of 1000");
             assert!(portal.locked_until.is_none(), "{rate}/s: locked out");
         }
     }
@@ -294,9 +403,9 @@ mod tests {
                 } else {
                     turns.push(now);
                     match answer {
-                        0 => pacer.throttled(now, None),
-                        1 => pacer.throttled(now, Some(Duration::from_millis(millis))),
-                        _ => pacer.answered(now),
+                        0 => pacer.throttled(now, now, None),
+                        1 => pacer.throttled(now, now, Some(Duration::from_millis(millis))),
+                        _ => pacer.answered(now, now),
                     }
                 }
                 if answer == 3 && millis > 2_500 {
@@ -321,7 +430,7 @@ mod tests {
             let mut open = now;
             for pause in pauses {
                 let pause = Duration::from_millis(pause);
-                pacer.throttled(now, Some(pause));
+                pacer.throttled(now, now, Some(pause));
                 open = open.max(now + pause);
                 now += pause / 2;
             }

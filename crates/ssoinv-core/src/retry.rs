@@ -60,7 +60,10 @@ impl Retry {
     pub fn exhausted(&self, mut failure: Failure) -> Failure {
         if let Remedy::SlowDown { .. } = failure.remedy {
             failure.kind = FailureKind::Throttled;
-            failure.message = format!("{} (throttled {} times)", failure.message, self.throttled);
+            // Whoever was never throttled waited for those who were.
+            if self.throttled > 0 {
+                failure.message = format!("{} (throttled {} times)", failure.message, self.throttled);
+            }
         } else if self.attempts > 1 {
             failure.message = format!("{} ({} attempts)", failure.message, self.attempts);
         }

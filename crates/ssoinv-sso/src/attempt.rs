@@ -20,40 +20,60 @@ pub struct Turnstile {
     /// Held by whoever is next while it waits; tokio's mutex is fair.
     line: tokio::sync::Mutex<()>,
     pacer: Arc<Mutex<Pacer>>,
+    /// How the last call was refused that was throttled.
+    refusal: Arc<Mutex<Option<Failure>>>,
 }
+
+/// However short the retry time is, so long whoever was never refused waits until others are answered.
+const LEAST_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Turnstile {
     /// A turnstile with a full bucket.
     #[must_use]
     pub fn new(limits: PaceLimits) -> Self {
-        Self { line: tokio::sync::Mutex::default(), pacer: Arc::new(Mutex::new(Pacer::new(limits, now()))) }
+        let pacer = Arc::new(Mutex::new(Pacer::new(limits, now())));
+        Self { line: tokio::sync::Mutex::default(), pacer, refusal: Arc::default() }
     }
 
     /// A second line before the same pacer, for what the first one waits for.
     #[must_use]
     pub fn beside(&self) -> Self {
-        Self { line: tokio::sync::Mutex::default(), pacer: Arc::clone(&self.pacer) }
+        let (pacer, refusal) = (Arc::clone(&self.pacer), Arc::clone(&self.refusal));
+        Self { line: tokio::sync::Mutex::default(), pacer, refusal }
     }
 
     /// Waits for a turn. Whoever stops waiting gives its place away.
-    pub async fn turn(&self) {
+    ///
+    /// # Errors
+    /// Where the service answers nobody, and would have done so for longer than `patience` when the turn comes: as it
+    /// refused another. Each who waits would else have to find that out by calls of its own, one after the other.
+    pub async fn turn(&self, patience: Duration) -> Result<(), Failure> {
         let _next = self.line.lock().await;
         loop {
-            let wait = self.pacer().take(now());
-            match wait {
-                Ok(()) => return,
-                Err(wait) => tokio::time::sleep(wait).await,
+            let wait = match self.pacer().take(now()) {
+                Ok(()) => return Ok(()),
+                Err(wait) => wait,
+            };
+            let shut_out = self.pacer().shut_out_for(now());
+            if shut_out.is_some_and(|time| time + wait > patience.max(LEAST_PATIENCE))
+                && let Some(refusal) = &*self.refusal()
+            {
+                return Err(refusal.clone());
             }
+            tokio::time::sleep(wait).await;
         }
     }
 
-    /// Tells the pacer how a call was answered.
-    pub fn heard<T>(&self, answer: &Result<T, Failure>) {
+    /// Tells the pacer how a call that was made at `sent` was answered.
+    pub fn heard<T>(&self, sent: Instant, answer: &Result<T, Failure>) {
         match answer {
-            Err(Failure { remedy: Remedy::SlowDown { after }, .. }) => self.pacer().throttled(now(), *after),
+            Err(Failure { remedy: Remedy::SlowDown { after }, .. }) => {
+                self.pacer().throttled(sent, now(), *after);
+                *self.refusal() = answer.as_ref().err().cloned();
+            }
             // What never arrived says nothing about the limit; neither does a call that is made again.
             Err(Failure { remedy: Remedy::TryAgain, .. } | Failure { kind: FailureKind::NotTried, .. }) => {}
-            Ok(_) | Err(_) => self.pacer().answered(now()),
+            Ok(_) | Err(_) => self.pacer().answered(sent, now()),
         }
     }
 
@@ -61,6 +81,10 @@ impl Turnstile {
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.pacer().rate()
+    }
+
+    fn refusal(&self) -> MutexGuard<'_, Option<Failure>> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pacer(&self) -> MutexGuard<'_, Pacer> {
@@ -108,8 +132,10 @@ where
     let mut retry = Retry::new(policy);
     let mut attempts = Attempts::default();
     loop {
-        turnstile.turn().await;
-        let answer = {
+        if let Err(refusal) = turnstile.turn(policy.throttle_budget).await {
+            return (Err(retry.exhausted(refusal)), attempts);
+        }
+        let (sent, answer) = {
             let _slot = match slots {
                 // A semaphore that was closed holds nobody back.
                 Some(slots) => slots.acquire().await.ok(),
@@ -117,9 +143,9 @@ where
             };
             attempts.retries = attempts.calls;
             attempts.calls += 1;
-            op().await
+            (now(), op().await)
         };
-        turnstile.heard(&answer);
+        turnstile.heard(sent, &answer);
         let failure = match answer {
             Ok(value) => return (Ok(value), attempts),
             Err(failure) => failure,
@@ -133,6 +159,9 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod portal_tests;
 
 #[cfg(test)]
 mod tests {
@@ -156,7 +185,7 @@ mod tests {
         for number in 0..5 {
             let (turnstile, order) = (Arc::clone(&turnstile), Arc::clone(&order));
             tasks.push(tokio::spawn(async move {
-                turnstile.turn().await;
+                turnstile.turn(Duration::MAX).await.unwrap();
                 order.lock().unwrap().push(number);
             }));
             tokio::task::yield_now().await;
@@ -178,13 +207,13 @@ mod tests {
         let in_line = (0..100).map(|_| {
             let (turnstile, passed) = (Arc::clone(&turnstile), Arc::clone(&passed));
             tokio::spawn(async move {
-                turnstile.turn().await;
+                turnstile.turn(Duration::MAX).await.unwrap();
                 passed.fetch_add(1, Ordering::Relaxed);
             })
         });
         let in_line: Vec<_> = in_line.collect();
         tokio::task::yield_now().await;
-        turnstile.beside().turn().await;
+        turnstile.beside().turn(Duration::MAX).await.unwrap();
         assert!(passed.load(Ordering::Relaxed) <= 3, "{passed:?} of 100 went before");
         for task in in_line {
             task.await.unwrap();
@@ -235,7 +264,7 @@ mod tests {
         assert!(turnstile.rate() > 8.0, "{}", turnstile.rate());
         let risen = turnstile.rate();
         tokio::time::advance(Duration::from_secs(1)).await;
-        turnstile.heard::<()>(&Err(failure(Remedy::TryAgain)));
+        turnstile.heard::<()>(now(), &Err(failure(Remedy::TryAgain)));
         assert!((turnstile.rate() - risen).abs() < f64::EPSILON, "a call that never arrived proves nothing");
     }
 
