@@ -9,7 +9,7 @@ use crate::server::Totals;
 pub(crate) const ROLE: &str = "ReadOnlyAccess";
 
 /// How ssoinv is told to look into every account. All cases say it in these words.
-const EVERY_ACCOUNT: &[&str] = &["--all-profiles"];
+const EVERY_ACCOUNT: &[&str] = &["--all-accounts", "--role", ROLE];
 
 /// Regions, as many as a case needs.
 pub(crate) const REGIONS: [&str; 4] = ["us-east-1", "us-west-2", "eu-west-1", "eu-central-1"];
