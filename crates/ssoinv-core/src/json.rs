@@ -92,7 +92,9 @@ impl Object<'_> {
     /// Begins a member whose name is ours: nothing in it has to be escaped.
     fn key(&mut self, key: &'static str) -> Json<'_> {
         debug_assert!(key.bytes().all(|byte| byte.is_ascii_alphanumeric()), "key {key} must be escaped");
-        self.begin(key);
+        #[cfg(debug_assertions)]
+        self.check_order(key);
+        self.separate();
         self.out.push(b'"');
         self.out.extend_from_slice(key.as_bytes());
         self.out.extend_from_slice(b"\":");
@@ -101,18 +103,21 @@ impl Object<'_> {
 
     /// Begins a member with any name.
     fn foreign_key(&mut self, key: &str) -> Json<'_> {
-        self.begin(key);
+        #[cfg(debug_assertions)]
+        self.check_order(key);
+        self.separate();
         quote(self.out, key);
         self.out.push(b':');
         Json { out: &mut *self.out }
     }
 
-    fn begin(&mut self, key: &str) {
-        #[cfg(debug_assertions)]
-        {
-            debug_assert!(self.first || self.last.as_str() < key, "key {key} comes after {}", self.last);
-            key.clone_into(&mut self.last);
-        }
+    #[cfg(debug_assertions)]
+    fn check_order(&mut self, key: &str) {
+        debug_assert!(self.first || self.last.as_str() < key, "key {key} comes after {}", self.last);
+        key.clone_into(&mut self.last);
+    }
+
+    fn separate(&mut self) {
         if !self.first {
             self.out.push(b',');
         }
