@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) portal_lockout: Option<u32>,
     /// Whether the role credentials lie in the cache.
     pub(crate) cached: bool,
+    /// Calls that ssoinv may have under way; as many as it likes where not said.
+    pub(crate) at_once: Option<usize>,
 }
 
 /// The tables that a run asks for.
@@ -56,15 +58,15 @@ impl World {
     }
 
     /// The arguments of ssoinv, but for the format.
-    pub(crate) fn arguments(&self, tables: Tables, concurrency: usize) -> Vec<String> {
+    pub(crate) fn arguments(&self, tables: Tables) -> Vec<String> {
         let tables: &[&str] = match tables {
             Tables::All => &["list", "aws_s3_bucket", "aws_ec2_instance", "aws_lambda_function"],
             Tables::Instances => &["instances"],
         };
         let words = tables.iter().chain(EVERY_ACCOUNT).map(|word| (*word).to_owned());
-        let (regions, concurrency) = (self.regions().join(","), concurrency.to_string());
-        let more = ["--no-input", "--region", &regions, "--concurrency", &concurrency];
-        words.chain(more.map(str::to_owned)).collect()
+        let more = ["--no-input".to_owned(), "--region".to_owned(), self.regions().join(",")];
+        let at_once = self.at_once.iter().flat_map(|calls| ["--concurrency".to_owned(), calls.to_string()]);
+        words.chain(more).chain(at_once).collect()
     }
 
     /// Rows that must come back.
@@ -138,6 +140,7 @@ mod tests {
             portal_rate: Some(20),
             portal_lockout: None,
             cached: true,
+            at_once: None,
         }
     }
 
