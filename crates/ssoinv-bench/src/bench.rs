@@ -111,12 +111,14 @@ impl Bench {
             portal_rate: None,
             portal_lockout: None,
             cached: true,
+            at_once: Some(self.sizes.concurrency),
         }
     }
 
-    /// One with full pages of instances and nothing else.
+    /// One with full pages of instances and nothing else, of which ssoinv asks for as many at once as it does by itself.
     pub(crate) fn full_pages(&self, accounts: usize) -> World {
-        World { buckets: 0, functions: 0, instances: self.sizes.page, ..self.world(accounts) }
+        let small = self.world(accounts);
+        World { buckets: 0, functions: 0, instances: self.sizes.page, at_once: None, ..small }
     }
 
     pub(crate) fn start(&self, world: &World) -> Result<Server, String> {
@@ -147,7 +149,7 @@ impl Bench {
     ) -> Result<Collected, String> {
         server.reset().map_err(|error| error.to_string())?;
         let mut command = self.ssoinv(Some(server));
-        command.args(world.arguments(tables, self.sizes.concurrency)).args(["-o", format]);
+        command.args(world.arguments(tables)).args(["-o", format]);
         let ran = child::run(&mut command).map_err(|error| error.to_string())?;
         let header = u64::from(format == "csv");
         check(&ran, world.rows(tables) + header)?;

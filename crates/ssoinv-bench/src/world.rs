@@ -9,7 +9,7 @@ use crate::server::Totals;
 pub(crate) const ROLE: &str = "ReadOnlyAccess";
 
 /// How ssoinv is told to look into every account. All cases say it in these words.
-const EVERY_ACCOUNT: &[&str] = &["--all-profiles"];
+const EVERY_ACCOUNT: &[&str] = &["--all-accounts", "--role", ROLE];
 
 /// Regions, as many as a case needs.
 pub(crate) const REGIONS: [&str; 4] = ["us-east-1", "us-west-2", "eu-west-1", "eu-central-1"];
@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) portal_lockout: Option<u32>,
     /// Whether the role credentials lie in the cache.
     pub(crate) cached: bool,
+    /// Calls that ssoinv may have under way; as many as it likes where not said.
+    pub(crate) at_once: Option<usize>,
 }
 
 /// The tables that a run asks for.
@@ -56,15 +58,15 @@ impl World {
     }
 
     /// The arguments of ssoinv, but for the format.
-    pub(crate) fn arguments(&self, tables: Tables, concurrency: usize) -> Vec<String> {
+    pub(crate) fn arguments(&self, tables: Tables) -> Vec<String> {
         let tables: &[&str] = match tables {
             Tables::All => &["list", "aws_s3_bucket", "aws_ec2_instance", "aws_lambda_function"],
             Tables::Instances => &["instances"],
         };
         let words = tables.iter().chain(EVERY_ACCOUNT).map(|word| (*word).to_owned());
-        let (regions, concurrency) = (self.regions().join(","), concurrency.to_string());
-        let more = ["--no-input", "--region", &regions, "--concurrency", &concurrency];
-        words.chain(more.map(str::to_owned)).collect()
+        let more = ["--no-input".to_owned(), "--region".to_owned(), self.regions().join(",")];
+        let at_once = self.at_once.iter().flat_map(|calls| ["--concurrency".to_owned(), calls.to_string()]);
+        words.chain(more).chain(at_once).collect()
     }
 
     /// Rows that must come back.
@@ -138,6 +140,7 @@ mod tests {
             portal_rate: Some(20),
             portal_lockout: None,
             cached: true,
+            at_once: None,
         }
     }
 

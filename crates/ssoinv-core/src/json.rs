@@ -13,7 +13,8 @@ pub struct Json<'a> {
     out: &'a mut Vec<u8>,
 }
 
-/// Writes the members of one JSON object. A `None` is left out, as AWS leaves out what it doesn't have.
+/// Writes the members of one JSON object, whose names are ours: letters and digits, which need no escapes. A `None` is
+/// left out, as AWS leaves out what it doesn't have.
 #[derive(Debug)]
 pub struct Object<'a> {
     out: &'a mut Vec<u8>,
@@ -81,44 +82,64 @@ impl<'a> Json<'a> {
             .collect();
         self.object(|object| {
             for (key, value) in &sorted {
-                object.text(key, Some(value));
+                object.foreign_key(key).text(value);
             }
         });
     }
 }
 
 impl Object<'_> {
-    fn key(&mut self, key: &str) -> Json<'_> {
+    /// Begins a member whose name is ours: nothing in it has to be escaped.
+    fn key(&mut self, key: &'static str) -> Json<'_> {
+        debug_assert!(key.bytes().all(|byte| byte.is_ascii_alphanumeric()), "key {key} must be escaped");
         #[cfg(debug_assertions)]
-        {
-            debug_assert!(self.first || self.last.as_str() < key, "key {key} comes after {}", self.last);
-            key.clone_into(&mut self.last);
-        }
-        if !self.first {
-            self.out.push(b',');
-        }
-        self.first = false;
+        self.check_order(key);
+        self.separate();
+        self.out.push(b'"');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        Json { out: &mut *self.out }
+    }
+
+    /// Begins a member with any name.
+    fn foreign_key(&mut self, key: &str) -> Json<'_> {
+        #[cfg(debug_assertions)]
+        self.check_order(key);
+        self.separate();
         quote(self.out, key);
         self.out.push(b':');
         Json { out: &mut *self.out }
     }
 
+    #[cfg(debug_assertions)]
+    fn check_order(&mut self, key: &str) {
+        debug_assert!(self.first || self.last.as_str() < key, "key {key} comes after {}", self.last);
+        key.clone_into(&mut self.last);
+    }
+
+    fn separate(&mut self) {
+        if !self.first {
+            self.out.push(b',');
+        }
+        self.first = false;
+    }
+
     /// A string member.
-    pub fn text<T: AsRef<str>>(&mut self, key: &str, value: Option<T>) {
+    pub fn text<T: AsRef<str>>(&mut self, key: &'static str, value: Option<T>) {
         if let Some(value) = value {
             self.key(key).text(value.as_ref());
         }
     }
 
     /// An integer member.
-    pub fn integer(&mut self, key: &str, value: Option<impl Into<i64>>) {
+    pub fn integer(&mut self, key: &'static str, value: Option<impl Into<i64>>) {
         if let Some(value) = value {
             self.key(key).integer(value);
         }
     }
 
     /// A member that is a number, whole or not. What isn't finite is no JSON, and left out.
-    pub fn number(&mut self, key: &str, value: Option<f64>) {
+    pub fn number(&mut self, key: &'static str, value: Option<f64>) {
         // As AWS writes it: `2`, not `2.0`.
         if let Some(value) = value.filter(|value| value.is_finite()) {
             self.key(key).out.extend_from_slice(value.to_string().as_bytes());
@@ -126,21 +147,26 @@ impl Object<'_> {
     }
 
     /// A boolean member.
-    pub fn boolean(&mut self, key: &str, value: Option<bool>) {
+    pub fn boolean(&mut self, key: &'static str, value: Option<bool>) {
         if let Some(value) = value {
             self.key(key).boolean(value);
         }
     }
 
     /// A time member: RFC 3339, UTC.
-    pub fn timestamp(&mut self, key: &str, millis: Option<i64>) {
+    pub fn timestamp(&mut self, key: &'static str, millis: Option<i64>) {
         if let Some(text) = millis.and_then(rfc3339) {
             self.key(key).text(&text);
         }
     }
 
     /// A member that is an object.
-    pub fn object<T>(&mut self, key: &str, value: Option<T>, members: impl FnOnce(&mut Object<'_>, T)) {
+    pub fn object<T>(
+        &mut self,
+        key: &'static str,
+        value: Option<T>,
+        members: impl FnOnce(&mut Object<'_>, T),
+    ) {
         if let Some(value) = value {
             self.key(key).object(|object| members(object, value));
         }
@@ -149,7 +175,7 @@ impl Object<'_> {
     /// A member that is an array.
     pub fn array<T>(
         &mut self,
-        key: &str,
+        key: &'static str,
         items: Option<impl IntoIterator<Item = T>>,
         each: impl FnMut(Json<'_>, T),
     ) {
@@ -159,7 +185,7 @@ impl Object<'_> {
     }
 
     /// A member that is an array of strings.
-    pub fn texts<T: AsRef<str>>(&mut self, key: &str, items: Option<impl IntoIterator<Item = T>>) {
+    pub fn texts<T: AsRef<str>>(&mut self, key: &'static str, items: Option<impl IntoIterator<Item = T>>) {
         self.array(key, items, |json, item| json.text(item.as_ref()));
     }
 }

@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::builder::{BooleanBuilder, Int64Builder, StringBuilder, TimestampMillisecondBuilder};
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::builder::{BooleanBuilder, Int64Builder, TimestampMillisecondBuilder};
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::json::Json;
@@ -284,8 +285,9 @@ impl<R> Table<R> {
     /// # Errors
     /// When Arrow refuses the arrays, which is a bug in this module.
     pub fn batch(&self, rows: &[R], context: &RowContext<'_>) -> Result<RecordBatch, ArrowError> {
-        let arrays = self.columns.iter().map(|column| array(column.extract, rows, context)).collect();
-        RecordBatch::try_new(Arc::clone(&self.schema.schema), arrays)
+        let mut texts = Texts::new(rows.len());
+        let arrays = self.columns.iter().map(|column| array(column.extract, rows, context, &mut texts));
+        RecordBatch::try_new(Arc::clone(&self.schema.schema), arrays.collect::<Result<_, _>>()?)
     }
 }
 
@@ -311,14 +313,73 @@ impl<R: AwsRow> Table<R> {
     }
 }
 
-fn array<R>(extract: Extract<R>, rows: &[R], context: &RowContext<'_>) -> ArrayRef {
-    match extract {
+/// Collects the texts of one column after another, in memory that is used again: a page's arrays wait in their
+/// hundreds for their turn, so each takes no more than its texts do.
+struct Texts {
+    bytes: Vec<u8>,
+    /// Where each text ends, and before them 0.
+    offsets: Vec<i32>,
+    there: Vec<bool>,
+    /// The column of nothing but nulls, of which most tables have many.
+    nulls: ArrayRef,
+}
+
+impl Texts {
+    fn new(rows: usize) -> Self {
+        let (bytes, offsets, there) = (Vec::new(), Vec::with_capacity(rows + 1), Vec::with_capacity(rows));
+        Self { bytes, offsets, there, nulls: Arc::new(StringArray::new_null(rows)) }
+    }
+
+    fn begin(&mut self) {
+        self.bytes.clear();
+        self.there.clear();
+        self.offsets.clear();
+        self.offsets.push(0);
+    }
+
+    /// Ends a row, whose text has been appended to `bytes`, if there is one.
+    fn end_row(&mut self, there: bool) -> Result<(), ArrowError> {
+        self.there.push(there);
+        // As Arrow says it where an array would be larger than 2 GiB.
+        let end = i32::try_from(self.bytes.len());
+        self.offsets.push(end.map_err(|_| ArrowError::OffsetOverflowError(self.bytes.len()))?);
+        Ok(())
+    }
+
+    fn array(&self) -> Result<ArrayRef, ArrowError> {
+        if self.there.iter().all(|there| !there) {
+            return Ok(Arc::clone(&self.nulls));
+        }
+        let nulls = (!self.there.iter().all(|there| *there)).then(|| NullBuffer::from(&self.there[..]));
+        let offsets = OffsetBuffer::new(self.offsets.clone().into());
+        Ok(Arc::new(StringArray::try_new(offsets, self.bytes.clone().into(), nulls)?))
+    }
+}
+
+fn array<R>(
+    extract: Extract<R>,
+    rows: &[R],
+    context: &RowContext<'_>,
+    texts: &mut Texts,
+) -> Result<ArrayRef, ArrowError> {
+    Ok(match extract {
         Extract::Text(value) => {
-            let mut builder = StringBuilder::with_capacity(rows.len(), rows.len() * 16);
+            texts.begin();
             for row in rows {
-                builder.append_option(value(row, context));
+                let text = value(row, context);
+                texts.bytes.extend_from_slice(text.as_deref().unwrap_or_default().as_bytes());
+                texts.end_row(text.is_some())?;
             }
-            Arc::new(builder.finish())
+            texts.array()?
+        }
+        Extract::Json(value) => {
+            texts.begin();
+            for row in rows {
+                let before = texts.bytes.len();
+                value(row, context, Json::new(&mut texts.bytes));
+                texts.end_row(texts.bytes.len() > before)?;
+            }
+            texts.array()?
         }
         Extract::Integer(value) => {
             let mut builder = Int64Builder::with_capacity(rows.len());
@@ -341,17 +402,7 @@ fn array<R>(extract: Extract<R>, rows: &[R], context: &RowContext<'_>) -> ArrayR
             }
             Arc::new(builder.finish())
         }
-        Extract::Json(value) => {
-            let mut builder = StringBuilder::with_capacity(rows.len(), rows.len() * 32);
-            let mut text = Vec::new();
-            for row in rows {
-                text.clear();
-                value(row, context, Json::new(&mut text));
-                builder.append_option(std::str::from_utf8(&text).ok().filter(|text| !text.is_empty()));
-            }
-            Arc::new(builder.finish())
-        }
-    }
+    })
 }
 
 #[cfg(test)]
@@ -395,7 +446,11 @@ mod tests {
             profile: Some("dev".into()),
             place: Place::Global,
         };
-        let rows = [Thing { name: Some("x"), whole: true }, Thing { name: None, whole: false }];
+        let rows = [
+            Thing { name: Some("x"), whole: true },
+            Thing { name: None, whole: false },
+            Thing { name: Some(""), whole: true },
+        ];
         let batch =
             table.batch(&rows, &RowContext { scope: &scope, include_secrets: false }).expect("a batch");
         let names: Vec<_> = table.schema.columns.iter().map(|column| column.name).collect();
@@ -415,12 +470,14 @@ mod tests {
         let column = |name: &str| {
             batch.column_by_name(name).expect(name).as_string::<i32>().iter().collect::<Vec<_>>()
         };
-        assert_eq!(column("account_id"), [Some("001122334455"); 2]);
-        assert_eq!(column("account_name"), [None; 2]);
-        assert_eq!(column("arn"), [Some("x"), None]);
-        assert_eq!(column("tags"), [Some(r#"["a"]"#), None]);
-        assert_eq!(column("partition"), [Some("aws-cn"); 2]);
-        assert_eq!(column("_not_collected"), [None, Some(r#"["tags"]"#)]);
+        assert_eq!(column("account_id"), [Some("001122334455"); 3]);
+        assert_eq!(column("account_name"), [None; 3]);
+        assert_eq!(column("arn"), [Some("x"), None, Some("")]);
+        assert_eq!(column("tags"), [Some(r#"["a"]"#), None, Some(r#"["a"]"#)]);
+        assert_eq!(column("partition"), [Some("aws-cn"); 3]);
+        assert_eq!(column("_not_collected"), [None, Some(r#"["tags"]"#), None]);
+        let none = table.batch(&[], &RowContext { scope: &scope, include_secrets: false }).expect("a batch");
+        assert_eq!((none.num_rows(), none.num_columns()), (0, 8));
         assert_eq!(ColumnType::of_field(batch.schema().field(3)), ColumnType::Json);
         assert_eq!(ColumnType::of_field(batch.schema().field(2)), ColumnType::Text);
     }

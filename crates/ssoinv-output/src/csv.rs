@@ -94,19 +94,21 @@ impl Sink for CsvSink {
     fn end(&mut self, _out: &mut Vec<u8>) {}
 }
 
-/// Appends one field, in quotes where it needs them.
+/// Appends one field, in quotes where it needs them. Byte by byte: fields are short, and JSON is full of quotes.
 fn field_text(out: &mut Vec<u8>, text: &str) {
-    if !text.is_empty() && !text.contains([',', '"', '\n', '\r']) {
-        out.extend_from_slice(text.as_bytes());
+    let mut rest = text.as_bytes();
+    if !rest.is_empty() && !rest.iter().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r')) {
+        out.extend_from_slice(rest);
         return;
     }
     out.push(b'"');
-    for (index, part) in text.split('"').enumerate() {
-        if index > 0 {
-            out.extend_from_slice(b"\"\"");
-        }
-        out.extend_from_slice(part.as_bytes());
+    while let Some(at) = rest.iter().position(|byte| *byte == b'"') {
+        let (part, after) = rest.split_at(at + 1);
+        out.extend_from_slice(part);
+        out.push(b'"');
+        rest = after;
     }
+    out.extend_from_slice(rest);
     out.push(b'"');
 }
 

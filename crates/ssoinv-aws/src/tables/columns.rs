@@ -39,7 +39,7 @@ pub(super) fn objects<T>(json: Json<'_>, items: Option<&Vec<T>>, members: fn(&mu
 /// A member that is a list of objects.
 pub(super) fn member_objects<T>(
     object: &mut Object<'_>,
-    key: &str,
+    key: &'static str,
     items: Option<&Vec<T>>,
     members: fn(&mut Object<'_>, &T),
 ) {

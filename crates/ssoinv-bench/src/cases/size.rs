@@ -1,14 +1,14 @@
 //! Figure 5, second half: the size of what is handed out, and what makes it up.
 //!
 //! Sizes of crates are sums of the sizes that the symbol table gives to functions and constants, under the crate that
-//! their names begin with: a generic function counts for the crate that defines it, whoever needs it. They come from a
-//! build of the same profile that kept its symbols.
+//! their names begin with: a generic function counts for the crate that defines it, whoever needs it; what lets go of a
+//! value, for the value's crate. They come from a build of the same profile that kept its symbols.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
+use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 
 use crate::bench::{Bench, say};
 use crate::report::{Amount, Line};
@@ -60,9 +60,15 @@ fn sections(program: &[u8]) -> Result<BTreeMap<String, u64>, String> {
 fn crates(program: &[u8]) -> Result<Vec<(String, u64)>, String> {
     let file = object::File::parse(program).map_err(|error| error.to_string())?;
     let mut sizes = BTreeMap::<String, u64>::new();
+    // What begins as zeros takes no room in the file.
+    let in_file = |symbol: &object::Symbol<'_, '_>| {
+        let section = symbol.section_index().and_then(|index| file.section_by_index(index).ok());
+        section.is_some_and(|section| section.kind() != SectionKind::UninitializedData)
+    };
     let mut ranges: Vec<(u64, u64, &str)> = file
         .symbols()
         .filter(|symbol| matches!(symbol.kind(), SymbolKind::Text | SymbolKind::Data) && symbol.size() > 0)
+        .filter(in_file)
         .filter_map(|symbol| Some((symbol.address(), symbol.size(), symbol.name().ok()?)))
         .collect();
     if ranges.is_empty() {
@@ -88,6 +94,8 @@ fn crate_of(symbol: &str) -> String {
     }
     let Ok(name) = rustc_demangle::try_demangle(symbol) else { return "others' C and assembly".to_owned() };
     let name = format!("{name:#}");
+    let dropped = name.strip_prefix("core::ptr::drop_in_place").filter(|value| value.contains("::"));
+    let name = dropped.map_or(name.as_str(), |value| value.trim_start_matches(['<', ':']));
     // `<&mut dyn core::fmt::Write as …>::f`, `<[alloc::string::String]>::f`, `<aws_sdk_ec2::Client>::f`.
     let words = name.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
     let path = words.into_iter().find(|word| word.contains("::") && !word.starts_with("::"));
@@ -103,6 +111,10 @@ mod tests {
         for (symbol, expected) in [
             ("_ZN11aws_sdk_ec26client6Client3new17h0123456789abcdefE", "aws_sdk_ec2"),
             ("_ZN44_$LT$$RF$T$u20$as$u20$core..fmt..Display$GT$3fmt17h0123456789abcdefE", "core"),
+            (
+                "_ZN4core3ptr49drop_in_place$LT$aws_sdk_ec2..types..Instance$GT$17h0123456789abcdefE",
+                "aws_sdk_ec2",
+            ),
             ("_RNvMCs1234_7mycrateNtB2_3Foo3bar", "mycrate"),
             ("aws_lc_0_39_0_SHA256", "aws-lc (C and assembly)"),
             ("memcpy", "others' C and assembly"),
