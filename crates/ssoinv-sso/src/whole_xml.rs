@@ -6,7 +6,7 @@
 //! would silently be missing.
 //!
 //! The tokenizer takes half as long again as the SDK's decoding itself. So the plain XML that services write is looked
-//! through first, by [`is_plain_and_whole`], in a fraction of that; what is anything but plain is for the tokenizer to
+//! through first, by `is_plain_and_whole`, in a fraction of that; what is anything but plain is for the tokenizer to
 //! judge.
 
 use aws_smithy_runtime_api::box_error::BoxError;
