@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,10 @@ pub(crate) struct Heard {
 /// How often a run tells how far it is where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_mins(1);
 
+/// How often the display looks at what has been said. It isn't woken for each event: of a large run there are thousands
+/// a second, and nobody reads that quickly.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
 impl Display {
     /// Starts the display's thread.
     pub(crate) fn start(terminal: Terminal, clock: Clock, browser: Browser, demo: bool) -> Self {
@@ -90,6 +94,7 @@ impl Display {
     /// Takes the bar away and tells what was heard.
     pub(crate) fn end(self) -> Heard {
         let _ = self.sender.send(Message::End);
+        self.thread.thread().unpark();
         match self.thread.join() {
             Ok(heard) => heard,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -196,22 +201,35 @@ impl View {
     fn run(mut self, receiver: &Receiver<Message>) -> Heard {
         let mut next_line = Instant::now() + LINE_EVERY;
         let plain = !self.terminal.on_stderr && self.terminal.verbosity != Verbosity::Quiet;
-        loop {
-            match receiver.recv_timeout(next_line.saturating_duration_since(Instant::now())) {
-                Ok(Message::Event(event)) => self.event(event),
-                Ok(Message::Plan(plan)) => self.begin(&plan),
-                Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {}
-            }
+        while self.hear(receiver) {
             if Instant::now() >= next_line {
                 next_line = Instant::now() + LINE_EVERY;
                 if plain && self.progress.tasks > 0 {
                     say(&format!("{}\n", self.progress.in_words()));
                 }
             }
+            thread::park_timeout(LOOK_EVERY);
         }
         self.bar.finish_and_clear();
         self.heard
+    }
+
+    /// Hears all that has been said; whether there will be more.
+    fn hear(&mut self, receiver: &Receiver<Message>) -> bool {
+        let mut heard = false;
+        let more = loop {
+            match receiver.try_recv() {
+                Ok(Message::Event(event)) => self.event(event),
+                Ok(Message::Plan(plan)) => self.begin(&plan),
+                Err(TryRecvError::Empty) => break true,
+                Ok(Message::End) | Err(TryRecvError::Disconnected) => break false,
+            }
+            heard = true;
+        };
+        if heard {
+            self.update();
+        }
+        more
     }
 
     fn begin(&mut self, plan: &Plan) {
@@ -292,7 +310,6 @@ impl View {
                 }
             }
         }
-        self.update();
     }
 
     fn sign_in(&mut self, sign_in: SignIn) {
