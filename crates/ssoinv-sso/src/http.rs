@@ -30,6 +30,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use ssoinv_core::clock::Clock;
 
+use crate::large_answers::few_at_a_time;
 use crate::profile::Env;
 
 /// How long calls may take.
@@ -93,7 +94,7 @@ pub enum HttpError {
 /// `NO_PROXY` of `env`, in either case of letters; plain HTTP, which only goes to this machine, goes there straight.
 /// `connections` bounds the connections to one host: all accounts share `ec2.<region>`, so it should not be below the
 /// number of calls made at once. `idle` is how long one stays open that nobody uses; the client's own choice where it is
-/// none.
+/// none. Large answers are read a few at a time (`large_answers.rs`).
 pub fn client(
     env: &Env,
     bundle: Option<&CaBundle>,
@@ -115,7 +116,8 @@ pub fn client(
         .tls_context(tls.build().map_err(|error| broken(&error))?)
         .build_https()
         .map_err(|error| broken(&error))?;
-    Ok(SharedHttpClient::new(Client::new(&pool).map_err(|error| broken(&error))?))
+    let client = Client::new(&pool).map_err(|error| broken(&error))?;
+    Ok(few_at_a_time(SharedHttpClient::new(client)))
 }
 
 /// The certificates of a bundle. Those that TLS can't use are passed over, as OpenSSL does: a distribution's whole

@@ -16,6 +16,7 @@ pub mod config_edit;
 pub mod credential_cache;
 pub mod credentials;
 pub mod http;
+mod large_answers;
 mod login;
 mod machine;
 pub mod organizations;
