@@ -9,7 +9,9 @@
 //! the middle of its pages are renewed, and it goes on from its page.
 
 use std::collections::HashSet;
+use std::error::Error;
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ use ssoinv_core::event::Events;
 use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 use ssoinv_core::journal::Journal;
 use ssoinv_core::retry::RetryPolicy;
-use ssoinv_core::rows::{RowStore, TaskId, TaskRows};
+use ssoinv_core::rows::{Room, RowStore, TaskId, TaskRows};
 use ssoinv_core::scope::Place;
 use ssoinv_core::table::RowContext;
 use ssoinv_sso::classify::invalid_answer;
@@ -67,9 +69,9 @@ pub struct RunContext {
     pub clock: Clock,
 }
 
-/// Tasks and visits that have been begun for each slot. More than one, since those that wait hold no slot; bounded, since
-/// each costs memory.
-const BEGUN_PER_SLOT: usize = 16;
+/// How many tasks, and how many visits, have been begun at a time. More than there are slots, since those that wait hold
+/// none: for their turn, for a delay, for credentials. Bounded, since each costs memory, about five kilobytes.
+const BEGUN: usize = 1024;
 
 /// How often credentials are renewed for one page before the service's word counts.
 const RENEWALS_PER_PAGE: u32 = 2;
@@ -114,7 +116,7 @@ impl Runner {
     #[must_use]
     pub fn new(plan: Arc<Plan>, context: RunContext, store: Arc<dyn RowStore>) -> Self {
         let slots = Semaphore::new(context.concurrency);
-        let begun = Arc::new(Semaphore::new(context.concurrency * BEGUN_PER_SLOT));
+        let begun = Arc::new(Semaphore::new(begun(&context)));
         let (paces, enabled) = (Paces::default(), EnabledRegions::default());
         let hosts = Hosts::new(context.clients.connect_timeout());
         Self { plan, means: Means { context, slots, paces, hosts, enabled }, store, begun }
@@ -122,7 +124,7 @@ impl Runner {
 
     /// Works the plan off, until it is done or `stop` says so. Every entry ends in one [`Event::Finished`].
     pub async fn run(self: Arc<Self>, stop: Stop) {
-        let window = Arc::new(Semaphore::new(self.means.context.concurrency * BEGUN_PER_SLOT));
+        let window = Arc::new(Semaphore::new(begun(&self.means.context)));
         let mut visits = JoinSet::new();
         for visit in 0..self.plan.visits.len() {
             // Never closed; visits end when the run is stopped, so that this isn't waited for long.
@@ -143,7 +145,8 @@ impl Runner {
 
     /// Finds out what there is to be done in a visit's account, and does it.
     async fn visit(self: Arc<Self>, visit: usize, stop: &Stop) {
-        let layout = self.layout(visit, stop).await;
+        // Boxed, since the visit waits for its tasks long after.
+        let layout = Box::pin(self.layout(visit, stop)).await;
         for (table, entries) in layout.entries.iter().enumerate() {
             self.store.open(self.plan.slot(table, visit), entries.len());
         }
@@ -162,10 +165,15 @@ impl Runner {
                     self.means.context.events.say(Event::Finished { task: id, cells });
                     continue;
                 }
-                let permit = tokio::select! {
-                    biased;
-                    _ = stop.stopped() => None,
-                    permit = Arc::clone(&self.begun).acquire_owned() => permit.ok(),
+                let mut permit = pin!(Arc::clone(&self.begun).acquire_owned());
+                let permit = loop {
+                    tokio::select! {
+                        biased;
+                        _ = stop.stopped() => break None,
+                        permit = &mut permit => break permit.ok(),
+                        // What has ended meanwhile needn't be kept.
+                        Some(ended) = tasks.join_next() => resume_panic(ended),
+                    }
                 };
                 let Some(permit) = permit else {
                     let work = Work { id, task, reaches: &layout.reaches };
@@ -185,9 +193,6 @@ impl Runner {
                     runner.finish(id, outcome);
                     drop(permit);
                 });
-                while let Some(ended) = tasks.try_join_next() {
-                    resume_panic(ended);
-                }
             }
         }
         while let Some(ended) = tasks.join_next().await {
@@ -365,7 +370,6 @@ impl Runner {
             let credentials = self.credentials(id, profile, ended.take()).await?;
             cell.caller_arn.clone_from(&credentials.caller_arn);
             let pace = self.means.paces.of(reach, &region, table.service());
-            let client = context.clients.client(table.service(), &region, profile, &credentials)?;
             let host = self.means.hosts.of(context.clients.host(table.service(), &region, profile)?);
             let passage = host.passage().await?;
             first_call.get_or_insert_with(|| {
@@ -377,7 +381,11 @@ impl Runner {
                 let failure = Arc::new(failure.clone());
                 context.events.say(Event::Retrying { task: Some(id), failure, delay });
             };
-            let page = || table.page(&client, &row_context, &context.clock, token.as_deref());
+            // A client is made for each attempt, while the attempt has a slot: they are large, and most tasks wait.
+            let page = async || {
+                let client = context.clients.client(table.service(), &region, profile, &credentials)?;
+                table.page(&client, &row_context, &context.clock, token.as_deref()).await
+            };
             let (answer, attempts) =
                 passage.call(&pace, &self.means.slots, context.policy, say_retry, page).await;
             cell.calls += attempts.calls;
@@ -406,9 +414,7 @@ impl Runner {
             let batch = self.keep_selected(&task.place, page.rows)?;
             cell.rows += batch.num_rows() as u64;
             context.events.say(Event::Collected { task: id, rows: batch.num_rows() });
-            // Writing to disk, where the rows are many; the other tasks' threads go on meanwhile.
-            tokio::task::block_in_place(|| rows.push(batch))
-                .map_err(|_| StopReason::OutputFailed.failure())?;
+            rows = keep(rows, batch).await.map_err(|_| StopReason::OutputFailed.failure())?;
             let Some(next) = page.next else { return Ok(rows) };
             if !tokens.insert(next.clone()) {
                 return Err(invalid_answer("the list's pages go in a circle").into());
@@ -481,6 +487,22 @@ impl Runner {
             return Ok(batch);
         }
         filter_record_batch(&batch, &keep).map_err(|error| bug(&error))
+    }
+}
+
+fn begun(context: &RunContext) -> usize {
+    BEGUN.max(context.concurrency.saturating_mul(2))
+}
+
+/// Adds a page to a task's rows.
+async fn keep(
+    mut rows: Box<dyn TaskRows>,
+    page: RecordBatch,
+) -> Result<Box<dyn TaskRows>, Box<dyn Error + Send + Sync>> {
+    match rows.push(page)? {
+        Room::Enough => Ok(rows),
+        // Not in place: a worker that blocks has another thread stand in for it, with memory of its own.
+        Room::Wanted => tokio::task::spawn_blocking(move || rows.make_room().map(|()| rows)).await?,
     }
 }
 

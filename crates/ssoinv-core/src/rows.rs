@@ -35,13 +35,29 @@ pub trait RowStore: Send + Sync + fmt::Debug {
     fn skip(&self, task: TaskId);
 }
 
+/// Whether there is room for more rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Room {
+    /// There is.
+    Enough,
+    /// Before more are collected, [`TaskRows::make_room`] is to be called.
+    Wanted,
+}
+
 /// The rows of one task: a unit. Dropped instead of finished, they never were.
 pub trait TaskRows: Send {
-    /// Adds a page. May write to disk, and block for that time.
+    /// Adds a page. Never blocks.
     ///
     /// # Errors
     /// When rows can't be kept any more; whoever reads them gets the reason.
-    fn push(&mut self, page: RecordBatch) -> Result<(), Box<dyn Error + Send + Sync>>;
+    fn push(&mut self, page: RecordBatch) -> Result<Room, Box<dyn Error + Send + Sync>>;
+
+    /// Writes rows to disk, of this task or of others, and blocks for that time.
+    ///
+    /// # Errors
+    /// As [`TaskRows::push`].
+    fn make_room(&mut self) -> Result<(), Box<dyn Error + Send + Sync>>;
 
     /// The task has ended well: its rows may leave. Never blocks.
     fn finish(self: Box<Self>);

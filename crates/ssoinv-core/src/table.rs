@@ -5,6 +5,7 @@
 //! every table has (`account_id`, `profile`, …) are added here.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -261,6 +262,8 @@ pub struct TableSchema {
 #[derive(Debug)]
 pub struct Table<R> {
     columns: Vec<Column<R>>,
+    /// Where [`KEY_COLUMN`] stands, in tables of AWS's.
+    key: Option<usize>,
     /// Names, types and schema.
     pub schema: Arc<TableSchema>,
 }
@@ -268,6 +271,12 @@ pub struct Table<R> {
 /// The column by which the rows of a task are sorted, and by which a row that AWS gave twice is known. Every table has
 /// it.
 pub const KEY_COLUMN: &str = "arn";
+
+/// The order of [`KEY_COLUMN`]'s values: by their bytes, none at the end.
+#[must_use]
+pub fn key_order(one: Option<&str>, other: Option<&str>) -> Ordering {
+    (one.is_none(), one).cmp(&(other.is_none(), other))
+}
 
 impl<R> Table<R> {
     /// A table with nothing but `columns`: for what isn't AWS's, like the ledger.
@@ -277,17 +286,28 @@ impl<R> Table<R> {
         let schema = Arc::new(Schema::new(infos.iter().map(ColumnInfo::field).collect::<Vec<_>>()));
         let default_columns = infos.iter().map(|column| column.name).collect();
         let schema = TableSchema { name, description, columns: infos, default_columns, schema };
-        Self { columns, schema: Arc::new(schema) }
+        Self { columns, key: None, schema: Arc::new(schema) }
     }
 
-    /// Makes one record batch of `rows`.
+    /// Makes one record batch of `rows`; those of AWS's tables in the order of their keys, so that whoever sorts the rows
+    /// of several pages has little to do, and those of one page nothing.
     ///
     /// # Errors
     /// When Arrow refuses the arrays, which is a bug in this module.
     pub fn batch(&self, rows: &[R], context: &RowContext<'_>) -> Result<RecordBatch, ArrowError> {
         let mut texts = Texts::new(rows.len());
-        let arrays = self.columns.iter().map(|column| array(column.extract, rows, context, &mut texts));
+        let rows = self.in_order(rows, context);
+        let arrays = self.columns.iter().map(|column| array(column.extract, &rows, context, &mut texts));
         RecordBatch::try_new(Arc::clone(&self.schema.schema), arrays.collect::<Result<_, _>>()?)
+    }
+
+    /// Of rows with the same key, the one that came first stays in front.
+    fn in_order<'a>(&self, rows: &'a [R], context: &RowContext<'_>) -> Vec<&'a R> {
+        let key = self.key.map(|key| self.columns[key].extract);
+        let Some(Extract::Text(key)) = key else { return rows.iter().collect() };
+        let mut keyed: Vec<_> = rows.iter().map(|row| (key(row, context), row)).collect();
+        keyed.sort_by(|(one, _), (other, _)| key_order(one.as_deref(), other.as_deref()));
+        keyed.into_iter().map(|(_, row)| row).collect()
     }
 }
 
@@ -302,6 +322,7 @@ impl<R: AwsRow> Table<R> {
     ) -> Self {
         let columns = leading().into_iter().chain(own).chain(trailing()).collect();
         let mut table = Self::plain(name, description, columns);
+        table.key = table.columns.iter().position(|column| column.info.name == KEY_COLUMN);
         let schema = Arc::make_mut(&mut table.schema);
         schema.default_columns = default_columns.to_vec();
         debug_assert!(schema.schema.field_with_name(KEY_COLUMN).is_ok(), "{name} has no {KEY_COLUMN}");
@@ -358,7 +379,7 @@ impl Texts {
 
 fn array<R>(
     extract: Extract<R>,
-    rows: &[R],
+    rows: &[&R],
     context: &RowContext<'_>,
     texts: &mut Texts,
 ) -> Result<ArrayRef, ArrowError> {
@@ -450,6 +471,7 @@ mod tests {
             Thing { name: Some("x"), whole: true },
             Thing { name: None, whole: false },
             Thing { name: Some(""), whole: true },
+            Thing { name: Some(""), whole: false },
         ];
         let batch =
             table.batch(&rows, &RowContext { scope: &scope, include_secrets: false }).expect("a batch");
@@ -470,12 +492,13 @@ mod tests {
         let column = |name: &str| {
             batch.column_by_name(name).expect(name).as_string::<i32>().iter().collect::<Vec<_>>()
         };
-        assert_eq!(column("account_id"), [Some("001122334455"); 3]);
-        assert_eq!(column("account_name"), [None; 3]);
-        assert_eq!(column("arn"), [Some("x"), None, Some("")]);
-        assert_eq!(column("tags"), [Some(r#"["a"]"#), None, Some(r#"["a"]"#)]);
-        assert_eq!(column("partition"), [Some("aws-cn"); 3]);
-        assert_eq!(column("_not_collected"), [None, Some(r#"["tags"]"#), None]);
+        assert_eq!(column("account_id"), [Some("001122334455"); 4]);
+        assert_eq!(column("account_name"), [None; 4]);
+        assert_eq!(column("arn"), [Some(""), Some(""), Some("x"), None]);
+        // Of the two without a name the one that came first is in front.
+        assert_eq!(column("tags"), [Some(r#"["a"]"#), None, Some(r#"["a"]"#), None]);
+        assert_eq!(column("partition"), [Some("aws-cn"); 4]);
+        assert_eq!(column("_not_collected"), [None, Some(r#"["tags"]"#), None, Some(r#"["tags"]"#)]);
         let none = table.batch(&[], &RowContext { scope: &scope, include_secrets: false }).expect("a batch");
         assert_eq!((none.num_rows(), none.num_columns()), (0, 8));
         assert_eq!(ColumnType::of_field(batch.schema().field(3)), ColumnType::Json);

@@ -370,7 +370,7 @@ impl Shared {
     /// Brings all rows of a buffer to disk, and tells where they lie; none where they have been let go.
     fn write_rows(&self, id: u64) -> Result<Option<StoredRows>, StoreError> {
         let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
-        self.spill(id, &mut disk)?;
+        self.spill(&[id], &mut disk)?;
         let state = self.state();
         let stored = |held: &Held| StoredRows {
             runs: held.runs.iter().map(Run::stored).collect(),
@@ -389,7 +389,8 @@ impl Shared {
     }
 
     /// The rows of a task are there already.
-    fn restored(&self, task: TaskId, held: Held) {
+    fn restored(&self, task: TaskId, mut held: Held) {
+        held.task = task;
         let mut state = self.state();
         let id = state.next_buffer;
         state.next_buffer += 1;

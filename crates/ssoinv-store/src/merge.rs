@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch, StringArray};
 use arrow_select::interleave::interleave_record_batch;
-use ssoinv_core::table::KEY_COLUMN;
+use ssoinv_core::table::{KEY_COLUMN, key_order};
 
 use crate::error::StoreError;
 use crate::segment::{BLOCK_BYTES, Run, RunReader};
@@ -32,11 +32,6 @@ impl Keys {
     fn get(&self, row: usize) -> Option<&str> {
         self.0.as_ref().filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row))
     }
-}
-
-/// The order of keys: by their bytes, none at the end.
-fn compare(one: Option<&str>, other: Option<&str>) -> Ordering {
-    (one.is_none(), one).cmp(&(other.is_none(), other))
 }
 
 /// How many rows of this size make `bytes`.
@@ -66,7 +61,7 @@ impl Sorted {
         }
         let key = |&(batch, row): &(usize, usize)| keys[batch].get(row);
         // Stable: of equal keys the first that came in stays in front.
-        order.sort_by(|one, other| compare(key(one), key(other)));
+        order.sort_by(|one, other| key_order(key(one), key(other)));
         let all = order.len();
         order.dedup_by(|next, kept| key(next).is_some() && key(next) == key(kept));
         let duplicates = (all - order.len()) as u64;
@@ -76,8 +71,13 @@ impl Sorted {
 
     /// The next rows, about `bytes` of them.
     fn next(&mut self, bytes: usize) -> Result<Option<RecordBatch>, StoreError> {
+        self.take(rows_in(bytes, self.bytes, self.order.len()))
+    }
+
+    /// The next `rows` rows, or those that are left.
+    fn take(&mut self, rows: usize) -> Result<Option<RecordBatch>, StoreError> {
         let rest = &self.order[self.at..];
-        let rows = rows_in(bytes, self.bytes, self.order.len()).min(rest.len());
+        let rows = rows.min(rest.len());
         let Some(&(first_batch, first_row)) = rest.first() else { return Ok(None) };
         let picked = &rest[..rows];
         self.at += rows;
@@ -89,6 +89,11 @@ impl Sorted {
         }
         let batches: Vec<&RecordBatch> = self.batches.iter().collect();
         Ok(Some(interleave_record_batch(&batches, picked)?))
+    }
+
+    /// All rows at once.
+    pub(crate) fn whole(mut self) -> Result<Option<RecordBatch>, StoreError> {
+        self.take(self.order.len())
     }
 
     /// All rows in blocks as they lie on disk.
@@ -126,7 +131,7 @@ impl Head {
 
 impl Ord for Head {
     fn cmp(&self, other: &Self) -> Ordering {
-        compare(self.key(), other.key()).then(self.source.cmp(&other.source))
+        key_order(self.key(), other.key()).then(self.source.cmp(&other.source))
     }
 }
 
@@ -162,10 +167,7 @@ impl Merge {
     /// Merges `runs`, and `memory`, which is younger than they are.
     pub(crate) fn new(runs: Vec<Run>, memory: Option<Sorted>) -> Result<Self, StoreError> {
         let duplicates = memory.as_ref().map_or(0, |memory| memory.duplicates);
-        let mut sources = runs
-            .into_iter()
-            .map(|run| RunReader::new(run).map(Source::Disk))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut sources: Vec<_> = runs.into_iter().map(|run| Source::Disk(RunReader::new(run))).collect();
         sources.extend(memory.map(Source::Memory));
         let mut merge =
             Self { sources, current: Vec::new(), heads: BinaryHeap::new(), last: None, rows: 1, duplicates };

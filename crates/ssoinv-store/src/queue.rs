@@ -2,7 +2,7 @@
 //! the task has ended well and it is its turn in the plan's order.
 //!
 //! The runner's side never waits for the reader's. Rows that wait are kept in memory up to a budget; beyond it the
-//! largest of them go to disk, sorted. Half of the budget is for rows that wait, the other half for the task that is
+//! largest of them go to disk, sorted, then those that leave last, those of many small tasks in one block. Half of the budget is for rows that wait, the other half for the task that is
 //! being read. Whoever pushes the rows that are too many writes to disk itself, one thread at a time: no thread of our
 //! own is needed, errors come back to where a task can be ended, and a full memory slows down only those that fill it.
 //!
@@ -10,21 +10,24 @@
 //!
 //! Memory is what Arrow says that its arrays take. It may be exceeded by a page for each thread that pushes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::error::Error;
 use std::fmt;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
-use ssoinv_core::rows::{RowStore, TaskId, TaskRows};
+use arrow_schema::SchemaRef;
+use ssoinv_core::rows::{Room, RowStore, TaskId, TaskRows};
 
 use crate::error::StoreError;
 use crate::journal::{Place, Writer};
 use crate::keeper::{Kept, Note, Order};
 use crate::merge::{Merge, Sorted};
 use crate::run::RunFolder;
-use crate::segment::{Run, Segments};
+use crate::segment::{BLOCK_BYTES, Run, Segments};
 
 /// How many runs of a task are merged into one. When a task is read, each run has a block in memory.
 const FAN_IN: usize = 32;
@@ -32,6 +35,7 @@ const FAN_IN: usize = 32;
 /// The rows of one task that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
+    pub(crate) task: TaskId,
     /// In memory, as they came.
     batches: Vec<RecordBatch>,
     /// What they take.
@@ -52,6 +56,8 @@ pub(crate) struct State {
     parts: HashMap<usize, usize>,
     /// The buffers, by a number of their own: a task may begin anew.
     pub(crate) held: HashMap<u64, Held>,
+    /// Those with rows in memory, in the order in which they leave.
+    in_memory: BTreeSet<(TaskId, u64)>,
     pub(crate) next_buffer: u64,
     /// Memory of all rows that wait, in bytes.
     waiting: usize,
@@ -152,7 +158,7 @@ impl RowQueue {
         let id = state.next_buffer;
         state.next_buffer += 1;
         if !state.unread {
-            state.held.insert(id, Held::default());
+            state.held.insert(id, Held { task, ..Held::default() });
         }
         TaskBuffer { shared: Arc::clone(&self.shared), task, id, finished: false }
     }
@@ -213,31 +219,33 @@ impl TaskBuffer {
 
     /// Adds a page. All batches of a task have one schema.
     ///
-    /// Where more rows wait than the memory may hold, this writes to disk and blocks for that time: async callers wrap
-    /// it in `block_in_place`.
+    /// # Errors
+    /// When rows couldn't be written. No rows leave the queue from then on, and the reader gets the same error.
+    pub fn push(&mut self, batch: RecordBatch) -> Result<Room, StoreError> {
+        let bytes = batch.get_array_memory_size();
+        let mut guard = self.shared.state();
+        let state = &mut *guard;
+        if let Some(error) = &state.failed {
+            return Err(error.clone());
+        }
+        // Nobody reads any more: the rows are let go.
+        let Some(held) = state.held.get_mut(&self.id) else { return Ok(Room::Enough) };
+        if batch.num_rows() == 0 {
+            return Ok(Room::Enough);
+        }
+        held.batches.push(batch);
+        held.bytes += bytes;
+        state.waiting += bytes;
+        state.in_memory.insert((self.task, self.id));
+        Ok(if state.waiting <= self.shared.limit { Room::Enough } else { Room::Wanted })
+    }
+
+    /// Where more rows wait than the memory may hold, brings some to disk, and blocks for that time: async callers wrap it
+    /// in `block_in_place`.
     ///
     /// # Errors
-    /// When rows can't be written. No rows leave the queue from then on, and the reader gets the same error.
-    pub fn push(&mut self, batch: RecordBatch) -> Result<(), StoreError> {
-        let bytes = batch.get_array_memory_size();
-        {
-            let mut guard = self.shared.state();
-            let state = &mut *guard;
-            if let Some(error) = &state.failed {
-                return Err(error.clone());
-            }
-            // Nobody reads any more: the rows are let go.
-            let Some(held) = state.held.get_mut(&self.id) else { return Ok(()) };
-            if batch.num_rows() == 0 {
-                return Ok(());
-            }
-            held.batches.push(batch);
-            held.bytes += bytes;
-            state.waiting += bytes;
-            if state.waiting <= self.shared.limit {
-                return Ok(());
-            }
-        }
+    /// As [`TaskBuffer::push`].
+    pub fn make_room(&self) -> Result<(), StoreError> {
         self.shared.make_room()
     }
 
@@ -250,8 +258,12 @@ impl TaskBuffer {
 }
 
 impl TaskRows for TaskBuffer {
-    fn push(&mut self, page: RecordBatch) -> Result<(), Box<dyn Error + Send + Sync>> {
+    fn push(&mut self, page: RecordBatch) -> Result<Room, Box<dyn Error + Send + Sync>> {
         Ok(self.push(page)?)
+    }
+
+    fn make_room(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        Ok(Self::make_room(self)?)
     }
 
     fn finish(self: Box<Self>) {
@@ -265,8 +277,7 @@ impl Drop for TaskBuffer {
             return;
         }
         let mut state = self.shared.state();
-        if let Some(held) = state.held.remove(&self.id) {
-            state.waiting -= held.bytes;
+        if let Some(held) = state.take(self.id) {
             // Files are removed without holding up others.
             drop(state);
             drop(held);
@@ -305,20 +316,20 @@ impl Shared {
                 return Err(error.clone());
             }
             // Others may have made room while this one waited for the disk.
-            if state.waiting <= self.limit { Vec::new() } else { state.largest(self.limit / 4) }
+            if state.waiting <= self.limit { Vec::new() } else { state.victims(self.limit / 4) }
         };
-        victims.into_iter().try_for_each(|id| self.spill(id, &mut disk))
+        victims.into_iter().try_for_each(|ids| self.spill(&ids, &mut disk))
     }
 
-    /// Brings what a buffer has in memory to disk.
-    pub(crate) fn spill(&self, id: u64, disk: &mut Segments) -> Result<(), StoreError> {
-        let Some(mut held) = self.borrow(id) else { return Ok(()) };
+    /// Brings what buffers of one table have in memory to disk.
+    pub(crate) fn spill(&self, ids: &[u64], disk: &mut Segments) -> Result<(), StoreError> {
+        let mut borrowed = self.borrow(ids);
         // Where this thread dies on the way, the reader must not wait for it.
         let guard = Unwritten { shared: self };
-        let spilled = held.spill(disk);
+        let spilled = spill(&mut borrowed, disk);
         std::mem::forget(guard);
         match spilled {
-            Ok(()) => self.give_back(id, held),
+            Ok(()) => self.give_back(borrowed),
             Err(error) => {
                 self.fail(error.clone());
                 return Err(error);
@@ -327,24 +338,31 @@ impl Shared {
         Ok(())
     }
 
-    /// Takes what a buffer holds out of it for a while; its bytes still count as waiting.
-    fn borrow(&self, id: u64) -> Option<Held> {
-        let mut state = self.state();
-        let held = state.held.get_mut(&id).filter(|held| !held.batches.is_empty())?;
-        let left = Held { busy: true, ..Held::default() };
-        Some(std::mem::replace(held, left))
+    /// Takes what buffers hold out of them for a while; its bytes still count as waiting.
+    fn borrow(&self, ids: &[u64]) -> Vec<(u64, Held)> {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let borrow = |&id: &u64| {
+            let held = state.held.get_mut(&id).filter(|held| !held.batches.is_empty())?;
+            state.in_memory.remove(&(held.task, id));
+            let left = Held { task: held.task, busy: true, ..Held::default() };
+            Some((id, std::mem::replace(held, left)))
+        };
+        ids.iter().filter_map(borrow).collect()
     }
 
     /// Puts back what is on disk now, unless nobody wants it any more.
-    fn give_back(&self, id: u64, spilled: Held) {
+    fn give_back(&self, spilled: Vec<(u64, Held)>) {
         let mut guard = self.state();
         let state = &mut *guard;
-        state.waiting -= spilled.bytes;
-        let Some(held) = state.held.get_mut(&id) else { return };
-        // Meanwhile the task may have pushed more.
-        held.runs = spilled.runs;
-        held.duplicates = spilled.duplicates;
-        held.busy = false;
+        for (id, spilled) in spilled {
+            state.waiting -= spilled.bytes;
+            let Some(held) = state.held.get_mut(&id) else { continue };
+            // Meanwhile the task may have pushed more.
+            held.runs = spilled.runs;
+            held.duplicates = spilled.duplicates;
+            held.busy = false;
+        }
         drop(guard);
         self.changed.notify_all();
     }
@@ -381,20 +399,42 @@ impl State {
         }
     }
 
-    /// The buffers with the most rows in memory, without which at most `rest` bytes are left. Large ones first: a run on
-    /// disk should be long.
-    fn largest(&self, rest: usize) -> Vec<u64> {
-        let mut candidates: Vec<(usize, u64)> =
-            self.held.iter().filter(|(_, held)| held.bytes > 0).map(|(&id, held)| (held.bytes, id)).collect();
-        candidates.sort_unstable_by(|one, other| other.cmp(one));
-        let mut waiting = self.waiting;
-        let enough = candidates.iter().position(|(bytes, _)| {
-            let enough = waiting <= rest;
-            waiting = waiting.saturating_sub(*bytes);
-            enough
-        });
-        candidates.truncate(enough.unwrap_or(candidates.len()));
-        candidates.into_iter().map(|(_, id)| id).collect()
+    /// Takes a buffer out, with what it has in memory.
+    fn take(&mut self, id: u64) -> Option<Held> {
+        let held = self.held.remove(&id)?;
+        self.in_memory.remove(&(held.task, id));
+        self.waiting -= held.bytes;
+        Some(held)
+    }
+
+    /// The buffers to bring to disk so that at most `rest` bytes are left in memory, in groups that one block holds.
+    ///
+    /// Large ones first, each alone: a run on disk should be long. Then those that leave last.
+    fn victims(&self, rest: usize) -> Vec<Vec<u64>> {
+        let too_much = Cell::new(self.waiting.saturating_sub(rest));
+        let wanted = |held: &Held| {
+            let wanted = too_much.get() > 0;
+            too_much.set(too_much.get().saturating_sub(held.bytes));
+            wanted
+        };
+        let waiting = || self.in_memory.iter().rev().filter_map(|&(_, id)| Some((id, self.held.get(&id)?)));
+        let (mut large, small): (Vec<_>, Vec<_>) = waiting().partition(|(_, held)| held.bytes >= BLOCK_BYTES);
+        large.sort_by_key(|(_, held)| Reverse(held.bytes));
+        let large = large.into_iter().take_while(|(_, held)| wanted(held));
+        let mut groups: Vec<Vec<u64>> = large.map(|(id, _)| vec![id]).collect();
+        let (mut bytes, mut schema) = (BLOCK_BYTES, None);
+        for (id, held) in small.into_iter().take_while(|(_, held)| wanted(held)) {
+            let same = held.schema().is_some_and(|own| schema.replace(own).is_some_and(|last| last == own));
+            bytes += held.bytes;
+            match groups.last_mut() {
+                Some(group) if same && bytes < BLOCK_BYTES => group.push(id),
+                _ => {
+                    groups.push(vec![id]);
+                    bytes = held.bytes;
+                }
+            }
+        }
+        groups
     }
 }
 
@@ -404,13 +444,19 @@ impl Held {
         Self { runs, duplicates, ..Self::default() }
     }
 
-    /// Writes what is in memory as one run. `bytes` stays, for the account.
-    fn spill(&mut self, segments: &mut Segments) -> Result<(), StoreError> {
-        let Some(schema) = self.batches.first().map(RecordBatch::schema) else { return Ok(()) };
+    fn schema(&self) -> Option<&SchemaRef> {
+        self.batches.first().map(RecordBatch::schema_ref)
+    }
+
+    /// Takes what is in memory. `bytes` stays, for the account.
+    fn sorted(&mut self) -> Sorted {
         let sorted = Sorted::new(std::mem::take(&mut self.batches));
         self.duplicates += sorted.duplicates;
-        self.runs.extend(segments.write(&schema, 0, sorted.blocks())?);
-        // Many runs of one level become one of the next, so that no task has more than some dozens of them.
+        sorted
+    }
+
+    /// Many runs of one level become one of the next, so that no task has more than some dozens of them.
+    fn merge_levels(&mut self, segments: &mut Segments, schema: &SchemaRef) -> Result<(), StoreError> {
         loop {
             let level = self.runs.last().map_or(0, |run| run.level);
             let same = self.runs.iter().rev().take_while(|run| run.level == level).count();
@@ -418,10 +464,29 @@ impl Held {
                 return Ok(());
             }
             let mut merge = Merge::new(self.runs.split_off(self.runs.len() - same), None)?;
-            self.runs.extend(segments.write(&schema, level + 1, merge.blocks())?);
+            self.runs.extend(segments.write(schema, level + 1, merge.blocks())?);
             self.duplicates += merge.duplicates;
         }
     }
+}
+
+/// Writes what buffers of one table have in memory, as one run each.
+fn spill(buffers: &mut [(u64, Held)], segments: &mut Segments) -> Result<(), StoreError> {
+    let Some(schema) = buffers.iter().find_map(|(_, held)| held.schema()).cloned() else { return Ok(()) };
+    if let [(_, held)] = buffers {
+        let sorted = held.sorted();
+        held.runs.extend(segments.write(&schema, 0, sorted.blocks())?);
+    } else {
+        let all = |(_, held): &mut (u64, Held)| {
+            let all = held.sorted().whole()?;
+            Ok(all.unwrap_or_else(|| RecordBatch::new_empty(Arc::clone(&schema))))
+        };
+        let tasks: Vec<RecordBatch> = buffers.iter_mut().map(all).collect::<Result<_, StoreError>>()?;
+        for ((_, held), run) in buffers.iter_mut().zip(segments.write_together(&schema, &tasks)?) {
+            held.runs.push(run);
+        }
+    }
+    buffers.iter_mut().try_for_each(|(_, held)| held.merge_levels(segments, &schema))
 }
 
 impl Rows {
@@ -450,8 +515,7 @@ impl Rows {
             match state.ended.get(&self.next).copied().filter(|_| parts.is_some()) {
                 Some(Some(id)) if !state.held.get(&id).is_some_and(|held| held.busy) => {
                     state.ended.remove(&self.next);
-                    let held = state.held.remove(&id).unwrap_or_default();
-                    state.waiting -= held.bytes;
+                    let held = state.take(id).unwrap_or_default();
                     let task = self.next;
                     self.next.part += 1;
                     break (task, held);
@@ -520,6 +584,7 @@ impl Shared {
         let rows = std::mem::take(&mut state.held);
         // What is being written just now counts until it is.
         state.waiting -= rows.values().map(|held| held.bytes).sum::<usize>();
+        state.in_memory.clear();
         state.ended.clear();
         drop(state);
         drop(rows);

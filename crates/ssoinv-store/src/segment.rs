@@ -2,7 +2,7 @@
 //!
 //! A *segment* is an append-only file in Arrow's IPC stream format: the schema, then record batches; any Arrow reader
 //! reads it. Each table has its own, shared by all its tasks. A *run* is what one task wrote at one time: rows sorted by
-//! their key, as blocks at known places of one segment. A segment that is long enough is closed and another begun; its
+//! their key, as blocks at known places of one segment; runs of a few rows share a block. A segment that is long enough is closed and another begun; its
 //! file is removed when its last run is. Those of a kept run stay, and each of their blocks has a sum: another process
 //! opens them again, after whatever ended this one.
 
@@ -14,9 +14,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_ipc::MetadataVersion;
-use arrow_ipc::reader::{StreamDecoder, StreamReader};
+use arrow_ipc::reader::FileDecoder;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow_schema::{ArrowError, SchemaRef};
+use arrow_select::concat::concat_batches;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
@@ -35,37 +36,59 @@ pub(crate) struct Segment {
     path: PathBuf,
     kept: bool,
     schema: SchemaRef,
-    /// The schema's message, which a decoder reads first.
-    head: Buffer,
     file: Mutex<File>,
+    /// Shared blocks of which some rows have been read, the last one at the end. Those whose runs share one leave one soon
+    /// after the other.
+    shared: Mutex<Vec<Shared>>,
+}
+
+/// A block that several runs share, in memory.
+#[derive(Debug)]
+struct Shared {
+    offset: u64,
+    batch: RecordBatch,
+    /// Rows that haven't been read.
+    unread: usize,
+}
+
+/// The most shared blocks of a segment that are in memory at once. Each has a part of [`BLOCK_BYTES`], and tasks that were
+/// under way at the same time come to lie in some dozens of them.
+const MOST_SHARED: usize = 64;
+
+/// What stands before a message: a mark that more follows, then its length, four bytes each. (Arrow, "IPC Encapsulated
+/// Message Format".)
+const PREFIX: usize = 8;
+
+/// The length of a message with what stands before it: of all but a record batch's values.
+fn message_length(start: &[u8]) -> Option<usize> {
+    let length = start.get(4..PREFIX)?.try_into().ok()?;
+    usize::try_from(i32::from_le_bytes(length)).ok()?.checked_add(PREFIX)
+}
+
+/// What a segment begins with: the schema's message.
+fn head(schema: &SchemaRef) -> Result<Vec<u8>, StoreError> {
+    Ok(StreamWriter::try_new_with_options(Vec::new(), schema, ipc_options()?)?.get_ref().clone())
+}
+
+fn ipc_options() -> Result<IpcWriteOptions, StoreError> {
+    // Blocks are read into memory of their own, so there is no need to align the parts more than for an `i64`.
+    Ok(IpcWriteOptions::try_new(8, false, MetadataVersion::V5)?)
 }
 
 impl Segment {
+    fn new(number: u32, path: PathBuf, kept: bool, schema: &SchemaRef, file: File) -> Self {
+        let (schema, file) = (Arc::clone(schema), Mutex::new(file));
+        Self { number, path, kept, schema, file, shared: Mutex::default() }
+    }
+
     /// Opens a segment of an earlier process, if it is one of rows of this schema.
     pub(crate) fn reopen(folder: &Path, number: u32, schema: &SchemaRef) -> Result<Self, StoreError> {
         let path = folder.join(name_of(number));
         let file = File::open(&path).map_err(StoreError::disk("open", &path))?;
-        let length = file.metadata().map_err(StoreError::disk("read", &path))?.len();
-        let mut segment = Self {
-            number,
-            path,
-            kept: true,
-            schema: Arc::clone(schema),
-            head: Buffer::default(),
-            file: Mutex::new(file),
-        };
-        let not_one = || StoreError::from(ArrowError::IpcError("a segment has no schema".to_owned()));
-        // A mark that more follows, then the length of the schema's message.
-        let start = segment.read(0, 8)?;
-        let message: [u8; 4] = start[4..].try_into().map_err(|_| not_one())?;
-        let head = usize::try_from(i32::from_le_bytes(message)).map_err(|_| not_one())? + 8;
-        if head as u64 > length {
-            return Err(not_one());
-        }
-        segment.head = segment.read(0, head)?;
-        // The decoder would tell the schema only when more than it has come.
-        let found = StreamReader::try_new(segment.head.as_slice(), None)?.schema();
-        if same(&found, schema) {
+        let segment = Self::new(number, path, true, schema, file);
+        // Byte by byte, so that what has been spoiled is never decoded.
+        let own = head(schema)?;
+        if *segment.read(0, own.len())? == *own {
             Ok(segment)
         } else {
             Err(ArrowError::SchemaError("a segment has rows of another table".to_owned()).into())
@@ -83,6 +106,38 @@ impl Segment {
             .and_then(|_| file.read_exact(&mut bytes))
             .map_err(StoreError::disk("read", &self.path))?;
         Ok(Buffer::from(bytes))
+    }
+
+    /// The rows of a block.
+    fn rows(&self, block: &Block) -> Result<RecordBatch, StoreError> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = shared.iter().position(|known| known.offset == block.offset);
+        let mut whole = if let Some(known) = known {
+            shared.remove(known)
+        } else {
+            let batch = self.decode(block)?;
+            Shared { offset: block.offset, unread: batch.num_rows(), batch }
+        };
+        let rows = block.of(&whole.batch)?;
+        whole.unread = whole.unread.saturating_sub(block.rows);
+        if whole.unread > 0 {
+            if shared.len() == MOST_SHARED {
+                shared.remove(0);
+            }
+            shared.push(whole);
+        }
+        Ok(rows)
+    }
+
+    fn decode(&self, block: &Block) -> Result<RecordBatch, StoreError> {
+        let not_one = || StoreError::from(ArrowError::IpcError("a block is not one record batch".to_owned()));
+        let bytes = self.read(block.offset, block.length)?;
+        let message = message_length(&bytes).filter(|length| *length <= bytes.len()).ok_or_else(not_one)?;
+        let size = |size: usize| i32::try_from(size).map_err(|_| not_one());
+        let place = arrow_ipc::Block::new(0, size(message)?, size(bytes.len() - message)?.into());
+        // With the very schema that went in, so that nobody behind compares long ones, and none is read.
+        let decoder = FileDecoder::new(Arc::clone(&self.schema), MetadataVersion::V5);
+        decoder.read_record_batch(&place, &bytes)?.ok_or_else(not_one)
     }
 }
 
@@ -152,13 +207,27 @@ pub(crate) struct Segments {
     folder: RunFolder,
 }
 
-/// A record batch on disk.
+/// Rows of a record batch on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Block {
     offset: u64,
     length: usize,
     /// The CRC-32 of its bytes, in kept segments.
     sum: u32,
+    /// The first row that is meant.
+    first: usize,
+    /// How many are.
+    rows: usize,
+}
+
+impl Block {
+    /// The rows that are meant of the batch that lies there.
+    fn of(&self, batch: &RecordBatch) -> Result<RecordBatch, StoreError> {
+        if self.first.checked_add(self.rows).is_none_or(|end| end > batch.num_rows()) {
+            return Err(ArrowError::IpcError("a block has fewer rows than were written".to_owned()).into());
+        }
+        Ok(batch.slice(self.first, self.rows))
+    }
 }
 
 /// Where a run of a kept segment lies.
@@ -246,8 +315,9 @@ impl Segments {
             // A block fits in memory, so its length fits in `usize`.
             let length = usize::try_from(counted.written - offset).unwrap_or(usize::MAX);
             let sum = counted.sum.take().map_or(0, crc32fast::Hasher::finalize);
-            run.blocks.push(Block { offset, length, sum });
-            run.rows += block.num_rows();
+            let rows = block.num_rows();
+            run.blocks.push(Block { offset, length, sum, first: 0, rows });
+            run.rows += rows;
         }
         // The reader may want it at once.
         writer.flush().map_err(StoreError::arrow_disk("write", &segment.path))?;
@@ -258,24 +328,37 @@ impl Segments {
         Ok((run.rows > 0).then_some(run))
     }
 
+    /// Writes the rows of several tasks as one block, and gives the run of each. None of them is empty.
+    pub(crate) fn write_together(
+        &mut self,
+        schema: &SchemaRef,
+        tasks: &[RecordBatch],
+    ) -> Result<Vec<Run>, StoreError> {
+        let Some(all) = self.write(schema, 0, std::iter::once(Ok(concat_batches(schema, tasks)?)))? else {
+            return Ok(Vec::new());
+        };
+        let mut first = 0;
+        let mut run = |task: &RecordBatch| {
+            let rows = task.num_rows();
+            let blocks = all.blocks.iter().map(|block| Block { first, rows, ..*block }).collect();
+            first += rows;
+            Run { segment: Arc::clone(&all.segment), blocks, level: 0, rows }
+        };
+        Ok(tasks.iter().map(&mut run).collect())
+    }
+
     fn open_segment(&mut self, schema: &SchemaRef) -> Result<usize, StoreError> {
         self.made += 1;
         let path = self.folder.made()?.join(name_of(self.made));
         let file = new_file(&path)?;
         let again = file.try_clone().map_err(StoreError::disk("open", &path))?;
         let unsynced = Arc::new(Unsynced { file: again, path: path.clone() });
-        // Blocks are read into memory of their own, so there is no need to align the parts more than for an `i64`.
-        let options = IpcWriteOptions::try_new(8, false, MetadataVersion::V5)?;
         let writer = Counted { inner: BufWriter::with_capacity(BLOCK_BYTES, file), written: 0, sum: None };
-        let mut writer = StreamWriter::try_new_with_options(writer, schema, options)
+        let mut writer = StreamWriter::try_new_with_options(writer, schema, ipc_options()?)
             .map_err(StoreError::arrow_disk("write", &path))?;
         writer.flush().map_err(StoreError::arrow_disk("write", &path))?;
-        let head = usize::try_from(writer.get_ref().written).unwrap_or(usize::MAX);
-        let file = Mutex::new(File::open(&path).map_err(StoreError::disk("open", &path))?);
-        let (number, kept) = (self.made, self.folder.is_kept());
-        let mut segment =
-            Segment { number, path, kept, schema: Arc::clone(schema), head: Buffer::default(), file };
-        segment.head = segment.read(0, head)?;
+        let file = File::open(&path).map_err(StoreError::disk("open", &path))?;
+        let segment = Segment::new(self.made, path, self.folder.is_kept(), schema, file);
         self.open.push(Open { segment: Arc::new(segment), writer, file: unsynced });
         Ok(self.open.len() - 1)
     }
@@ -298,38 +381,29 @@ impl std::fmt::Debug for Segments {
 pub(crate) struct RunReader {
     run: Run,
     next: usize,
-    decoder: StreamDecoder,
 }
 
 impl RunReader {
-    pub(crate) fn new(run: Run) -> Result<Self, StoreError> {
-        let mut decoder = StreamDecoder::new();
-        decoder.decode(&mut run.segment.head.clone())?;
-        Ok(Self { run, next: 0, decoder })
+    pub(crate) fn new(run: Run) -> Self {
+        Self { run, next: 0 }
     }
 
     pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>, StoreError> {
-        let Some(&Block { offset, length, .. }) = self.run.blocks.get(self.next) else { return Ok(None) };
+        let Some(block) = self.run.blocks.get(self.next) else { return Ok(None) };
         self.next += 1;
-        let mut bytes = self.run.segment.read(offset, length)?;
-        match self.decoder.decode(&mut bytes)? {
-            Some(batch) if bytes.is_empty() => {
-                // The very schema that went in, so that nobody behind compares long ones.
-                let schema = Arc::clone(&self.run.segment.schema);
-                Ok(Some(RecordBatch::try_new(schema, batch.columns().to_vec())?))
-            }
-            _ => Err(ArrowError::IpcError("a block is not one record batch".to_owned()).into()),
-        }
+        self.run.segment.rows(block).map(Some)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use arrow_ipc::reader::StreamReader;
+
     use super::*;
     use crate::testing::{batch, rows_of};
 
     fn read(run: Run) -> Vec<(Option<String>, i64)> {
-        let mut reader = RunReader::new(run).unwrap();
+        let mut reader = RunReader::new(run);
         let mut rows = Vec::new();
         while let Some(batch) = reader.next().unwrap() {
             rows.extend(rows_of(&batch));
@@ -363,6 +437,59 @@ mod tests {
         let run = segments.write(&one.schema(), 0, [Ok(one.clone())].into_iter()).unwrap().unwrap();
         let reader = StreamReader::try_new(File::open(&run.segment.path).unwrap(), None).unwrap();
         assert_eq!(reader.collect::<Result<Vec<_>, _>>().unwrap(), [one]);
+    }
+
+    #[test]
+    fn tasks_that_share_a_block_have_each_their_own_rows() {
+        let state = tempfile::tempdir().unwrap();
+        let mut segments = Segments::new(RunFolder::new(state.path(), "r1"), 0);
+        let tasks = [
+            batch(&[(Some("a"), 1), (None, 2)]),
+            batch(&[(Some("ü"), 3)]),
+            RecordBatch::new_empty(batch(&[]).schema()),
+            batch(&[(None, 4), (Some("b"), 5)]),
+        ];
+        let mut runs = segments.write_together(&tasks[0].schema(), &tasks).unwrap();
+        assert!(
+            runs.iter().all(|run| run.blocks.len() == 1 && run.blocks[0].offset == runs[0].blocks[0].offset)
+        );
+        // In any order, and with other blocks between them.
+        for index in [3, 1, 0] {
+            segments.write(&tasks[0].schema(), 0, [Ok(tasks[1].clone())].into_iter()).unwrap();
+            assert_eq!(read(runs.remove(index.min(runs.len() - 1))), rows_of(&tasks[index]));
+        }
+        assert_eq!(read(runs.remove(0)), []);
+    }
+
+    #[test]
+    fn a_block_with_fewer_rows_than_were_written_is_an_error() {
+        let state = tempfile::tempdir().unwrap();
+        let mut segments = Segments::new(RunFolder::new(state.path(), "r1"), 0);
+        let rows = batch(&[(Some("a"), 1), (None, 2)]);
+        let mut run = segments.write(&rows.schema(), 0, [Ok(rows.clone())].into_iter()).unwrap().unwrap();
+        run.blocks[0].first = usize::MAX;
+        assert!(RunReader::new(run).next().is_err());
+    }
+
+    #[test]
+    fn a_segment_whose_beginning_is_spoiled_is_not_opened_again() {
+        let state = tempfile::tempdir().unwrap();
+        let mut segments = Segments::new(RunFolder::new(state.path(), "r1"), 0);
+        let schema = batch(&[]).schema();
+        segments.write(&schema, 0, [Ok(batch(&[(Some("a"), 1)]))].into_iter()).unwrap();
+        let folder = state.path().join("runs/r1");
+        let file = folder.join(name_of(1));
+        let good = fs::read(&file).unwrap();
+        let open = || Segment::reopen(&folder, 1, &schema).is_ok();
+        assert!(open());
+        for at in 0..head(&schema).unwrap().len() {
+            let mut bytes = good.clone();
+            bytes[at] ^= 0x40;
+            fs::write(&file, bytes).unwrap();
+            assert!(!open(), "byte {at}");
+        }
+        fs::write(&file, &good[..head(&schema).unwrap().len() - 1]).unwrap();
+        assert!(!open());
     }
 
     #[test]

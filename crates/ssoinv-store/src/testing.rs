@@ -6,7 +6,11 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use ssoinv_core::rows::Room;
 use ssoinv_core::table::KEY_COLUMN;
+
+use crate::error::StoreError;
+use crate::queue::TaskBuffer;
 
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     Arc::new(Schema::new(vec![
@@ -27,4 +31,12 @@ pub(crate) fn rows_of(batch: &RecordBatch) -> Vec<(Option<String>, i64)> {
     (0..batch.num_rows())
         .map(|row| (keys.is_valid(row).then(|| keys.value(row).to_owned()), numbers.value(row)))
         .collect()
+}
+
+/// Adds a page as the runner does.
+pub(crate) fn push(buffer: &mut TaskBuffer, page: RecordBatch) -> Result<(), StoreError> {
+    match buffer.push(page)? {
+        Room::Enough => Ok(()),
+        Room::Wanted => buffer.make_room(),
+    }
 }

@@ -23,7 +23,7 @@ use crate::kept_run::Kept;
 use crate::settings::OutputSettings;
 
 /// Memory for rows that wait for their turn, in bytes.
-const ROW_BUDGET: usize = 64 << 20;
+const ROW_BUDGET: usize = 8 << 20;
 
 /// Rows on their way out.
 pub(crate) struct RowWriter {

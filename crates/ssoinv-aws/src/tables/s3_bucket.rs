@@ -122,12 +122,12 @@ mod tests {
         expect![[r#"
             account_id `001122334455`
             account_name `audit`
-            region `eu-west-1`
-            name `logs`
-            creation_date 2019-12-11T23:32:47Z
-            title `logs`
-            arn `arn:aws:s3:::logs`
-            akas `["arn:aws:s3:::logs"]`
+            region
+            name `bare`
+            creation_date
+            title `bare`
+            arn `arn:aws:s3:::bare`
+            akas `["arn:aws:s3:::bare"]`
             owner_id `79a5`
             partition `aws`
             profile `dev`
@@ -138,12 +138,12 @@ mod tests {
         expect![[r#"
             account_id `001122334455`
             account_name `audit`
-            region
-            name `bare`
-            creation_date
-            title `bare`
-            arn `arn:aws:s3:::bare`
-            akas `["arn:aws:s3:::bare"]`
+            region `eu-west-1`
+            name `logs`
+            creation_date 2019-12-11T23:32:47Z
+            title `logs`
+            arn `arn:aws:s3:::logs`
+            akas `["arn:aws:s3:::logs"]`
             owner_id `79a5`
             partition `aws`
             profile `dev`

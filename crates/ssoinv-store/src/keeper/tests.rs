@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::kept::{KeptRuns, Manifest};
-use crate::testing::{batch, rows_of};
+use crate::testing::{batch, push, rows_of};
 
 type Row = (Option<String>, i64);
 
@@ -87,12 +87,12 @@ impl World {
             let mut ended = cell(slot, Status::NotTried);
             if slot >= until {
                 // Some of it was there already.
-                buffer.push(batch(&[(Some("half"), 0)])).unwrap();
+                push(&mut buffer, batch(&[(Some("half"), 0)])).unwrap();
             } else if let Some(pages) = pages {
                 asked.insert(slot);
                 let mut number = 0;
                 for keys in pages {
-                    buffer.push(page(keys, &mut number)).unwrap();
+                    push(&mut buffer, page(keys, &mut number)).unwrap();
                 }
                 ended = cell(slot, Status::Ok);
                 ended.rows = number.unsigned_abs();
@@ -279,7 +279,7 @@ fn rows_that_nobody_reads_are_not_said_to_be_kept() {
     let world = World::new();
     let (queue, rows) = RowQueue::kept(2, 1 << 20, world.open(), None, clock(1), 2).unwrap();
     let mut buffer = queue.task_buffer(TaskId::default());
-    buffer.push(batch(&[(Some("a"), 1)])).unwrap();
+    push(&mut buffer, batch(&[(Some("a"), 1)])).unwrap();
     drop(rows);
     let ended = [cell(0, Status::Ok)];
     queue.note(TaskId::default(), "0", &ended);
@@ -299,7 +299,7 @@ fn a_disk_that_says_no_reaches_the_reader() {
     fs::create_dir(&path).unwrap();
     queue.open(0, 1);
     let mut buffer = queue.task_buffer(TaskId::default());
-    buffer.push(batch(&[(Some("a"), 1)])).unwrap();
+    push(&mut buffer, batch(&[(Some("a"), 1)])).unwrap();
     queue.note(TaskId::default(), "0", &[cell(0, Status::Ok)]);
     buffer.finish();
     let error = rows.next().unwrap().unwrap_err();

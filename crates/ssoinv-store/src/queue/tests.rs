@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::testing::{batch, rows_of};
+use crate::testing::{batch, push, rows_of};
 
 type Row = (Option<String>, i64);
 
@@ -61,12 +61,12 @@ fn rows_leave_sorted_in_the_order_of_the_plan() {
     let (queue, mut rows, state) = queue(4, 1 << 20);
     let mut second = queue.task_buffer(only(1));
     let mut last = queue.task_buffer(only(3));
-    last.push(batch(&[(Some("z"), 1), (None, 2), (Some("b"), 3)])).unwrap();
+    push(&mut last, batch(&[(Some("z"), 1), (None, 2), (Some("b"), 3)])).unwrap();
     last.finish();
     queue.skip(only(2));
-    second.push(batch(&[(Some("y"), 4)])).unwrap();
-    second.push(batch(&[])).unwrap();
-    second.push(batch(&[(None, 5), (Some("x"), 6)])).unwrap();
+    push(&mut second, batch(&[(Some("y"), 4)])).unwrap();
+    push(&mut second, batch(&[])).unwrap();
+    push(&mut second, batch(&[(None, 5), (Some("x"), 6)])).unwrap();
     second.finish();
     queue.task_buffer(only(0)).finish();
     assert_eq!(
@@ -84,8 +84,8 @@ fn a_row_that_aws_gave_twice_leaves_once() {
         let (queue, mut rows, _state) = queue(2, budget);
         for task in 0..2 {
             let mut buffer = queue.task_buffer(only(task));
-            buffer.push(batch(&[(Some("b"), 1), (Some("a"), 2), (Some("b"), 3)])).unwrap();
-            buffer.push(batch(&[(Some("b"), 4), (None, 5), (None, 5), (Some("c"), 6)])).unwrap();
+            push(&mut buffer, batch(&[(Some("b"), 1), (Some("a"), 2), (Some("b"), 3)])).unwrap();
+            push(&mut buffer, batch(&[(Some("b"), 4), (None, 5), (None, 5), (Some("c"), 6)])).unwrap();
             buffer.finish();
         }
         let once = vec![row("a", 2), row("b", 1), row("c", 6), (None, 5), (None, 5)];
@@ -106,12 +106,12 @@ fn what_is_too_much_goes_to_disk_and_the_disk_is_given_back() {
             (0..100).map(|row| format!("{:06}", (page * 99 + row) * 7919 % 100_003)).collect();
         let page: Vec<_> = keys.iter().map(|key| (Some(key.as_str()), key.parse().unwrap())).collect();
         expected.extend(page.iter().map(|&(key, number)| row(key.unwrap(), number)));
-        big.push(batch(&page)).unwrap();
+        push(&mut big, batch(&page)).unwrap();
     }
     expected.sort();
     expected.dedup();
     big.finish();
-    late.push(batch(&[(Some("only"), 1)])).unwrap();
+    push(&mut late, batch(&[(Some("only"), 1)])).unwrap();
     late.finish();
     assert_eq!(on_disk(state.path()), 2, "the lock and one segment");
     assert!(queue.shared.state().waiting <= 32 << 10);
@@ -132,8 +132,7 @@ fn a_task_never_has_more_than_some_dozens_of_runs() {
     let pages = FAN_IN * FAN_IN + FAN_IN + 1;
     for page in 0..pages {
         let number = i64::try_from(page).unwrap();
-        buffer
-            .push(batch(&[(Some(&format!("{:05}", pages - page)), number), (Some("same"), number)]))
+        push(&mut buffer, batch(&[(Some(&format!("{:05}", pages - page)), number), (Some("same"), number)]))
             .unwrap();
     }
     let levels: Vec<u32> =
@@ -153,10 +152,10 @@ fn a_task_never_has_more_than_some_dozens_of_runs() {
 fn after_an_interrupt_what_has_ended_leaves_and_the_rest_is_passed_over() {
     let (queue, mut rows, _state) = queue(4, 1 << 20);
     let mut unfinished = queue.task_buffer(only(0));
-    unfinished.push(batch(&[(Some("half"), 1)])).unwrap();
+    push(&mut unfinished, batch(&[(Some("half"), 1)])).unwrap();
     for task in [1, 3] {
         let mut buffer = queue.task_buffer(only(task));
-        buffer.push(batch(&[(Some("whole"), 2)])).unwrap();
+        push(&mut buffer, batch(&[(Some("whole"), 2)])).unwrap();
         buffer.finish();
     }
     queue.close();
@@ -168,7 +167,7 @@ fn a_reader_that_waits_is_woken_by_the_end() {
     let (queue, mut rows, _state) = queue(2, 1 << 20);
     let reader = thread::spawn(move || read(&mut rows));
     let mut buffer = queue.task_buffer(only(1));
-    buffer.push(batch(&[(Some("a"), 1)])).unwrap();
+    push(&mut buffer, batch(&[(Some("a"), 1)])).unwrap();
     buffer.finish();
     queue.skip(only(0));
     assert_eq!(reader.join().unwrap(), [(1, vec![row("a", 1)])]);
@@ -184,7 +183,7 @@ fn a_slot_waits_until_it_is_known_how_many_parts_it_has() {
     let (queue, mut rows, _state) = closed_queue(4, 1 << 20);
     let push = |slot: usize, part: usize, key: &str| {
         let mut buffer = queue.task_buffer(TaskId { slot, part });
-        buffer.push(batch(&[(Some(key), 1)])).unwrap();
+        push(&mut buffer, batch(&[(Some(key), 1)])).unwrap();
         buffer.finish();
     };
     queue.open(2, 0);
@@ -213,7 +212,7 @@ fn slots_that_nobody_opened_are_passed_over_at_the_end() {
     let (queue, mut rows, _state) = closed_queue(3, 1 << 20);
     queue.open(1, 3);
     let mut buffer = queue.task_buffer(TaskId { slot: 1, part: 2 });
-    buffer.push(batch(&[(Some("a"), 1)])).unwrap();
+    push(&mut buffer, batch(&[(Some("a"), 1)])).unwrap();
     buffer.finish();
     queue.close();
     assert_eq!(read_parts(&mut rows), [(TaskId { slot: 1, part: 2 }, vec![row("a", 1)])]);
@@ -224,11 +223,11 @@ fn a_task_that_begins_anew_has_only_its_new_rows() {
     for budget in [1 << 20, 0] {
         let (queue, mut rows, _state) = queue(1, budget);
         let mut first = queue.task_buffer(only(0));
-        first.push(batch(&[(Some("refused later"), 1)])).unwrap();
+        push(&mut first, batch(&[(Some("refused later"), 1)])).unwrap();
         drop(first);
         assert_eq!(queue.shared.state().waiting, 0);
         let mut second = queue.task_buffer(only(0));
-        second.push(batch(&[(Some("answered"), 2)])).unwrap();
+        push(&mut second, batch(&[(Some("answered"), 2)])).unwrap();
         second.finish();
         assert_eq!(read(&mut rows), [(0, vec![row("answered", 2)])]);
     }
@@ -238,12 +237,12 @@ fn a_task_that_begins_anew_has_only_its_new_rows() {
 fn rows_that_nobody_reads_are_let_go() {
     let (queue, rows, state) = queue(2, 0);
     let mut buffer = queue.task_buffer(only(0));
-    buffer.push(batch(&[(Some("a"), 1)])).unwrap();
+    push(&mut buffer, batch(&[(Some("a"), 1)])).unwrap();
     drop(rows);
-    buffer.push(batch(&[(Some("b"), 2)])).unwrap();
+    push(&mut buffer, batch(&[(Some("b"), 2)])).unwrap();
     buffer.finish();
     let mut other = queue.task_buffer(only(1));
-    other.push(batch(&[(Some("c"), 3)])).unwrap();
+    push(&mut other, batch(&[(Some("c"), 3)])).unwrap();
     let shared = queue.shared.state();
     assert_eq!((shared.waiting, shared.held.len(), shared.ended.len()), (0, 0, 0));
     drop(shared);
@@ -258,10 +257,10 @@ fn a_disk_that_says_no_reaches_both_sides() {
     let (queue, mut rows) = RowQueue::new(3, 0, RunFolder::new(&file, "r1"));
     (0..3).for_each(|slot| queue.open(slot, 1));
     let mut buffer = queue.task_buffer(only(0));
-    let error = buffer.push(batch(&[(Some("a"), 1)])).unwrap_err();
+    let error = push(&mut buffer, batch(&[(Some("a"), 1)])).unwrap_err();
     assert!(matches!(&error, StoreError::Disk { path, .. } if path.starts_with(&file)), "{error:?}");
     let mut other = queue.task_buffer(only(1));
-    assert_eq!(other.push(batch(&[(Some("a"), 1)])).unwrap_err().to_string(), error.to_string());
+    assert_eq!(push(&mut other, batch(&[(Some("a"), 1)])).unwrap_err().to_string(), error.to_string());
     // Not even what was finished without an error leaves: rows would be missing between.
     other.finish();
     queue.skip(only(0));
@@ -273,21 +272,21 @@ fn a_disk_that_says_no_reaches_both_sides() {
 fn rows_that_are_gone_from_the_disk_are_an_error_on_both_sides() {
     let (queue, mut rows, state) = queue(2, 0);
     let mut buffer = queue.task_buffer(only(0));
-    buffer.push(batch(&[(Some("a"), 1)])).unwrap();
+    push(&mut buffer, batch(&[(Some("a"), 1)])).unwrap();
     buffer.finish();
     let segment = state.path().join("runs/r1/segment-000001.arrows");
     fs::OpenOptions::new().write(true).open(&segment).unwrap().set_len(10).unwrap();
     let error = rows.next().unwrap().unwrap_err();
     assert!(matches!(&error, StoreError::Disk { path, .. } if *path == segment), "{error:?}");
     assert!(rows.next().is_none());
-    queue.task_buffer(only(1)).push(batch(&[(Some("b"), 2)])).unwrap_err();
+    push(&mut queue.task_buffer(only(1)), batch(&[(Some("b"), 2)])).unwrap_err();
 }
 
 #[test]
 fn a_thread_that_dies_while_it_writes_leaves_no_reader_waiting() {
     let (queue, mut rows, _state) = queue(1, 0);
     let mut buffer = queue.task_buffer(only(0));
-    buffer.push(batch(&[(Some("a"), 1)])).unwrap();
+    push(&mut buffer, batch(&[(Some("a"), 1)])).unwrap();
     buffer.finish();
     queue.shared.state().held.values_mut().for_each(|held| held.busy = true);
     let reader = thread::spawn(move || rows.next().unwrap().unwrap_err());
@@ -300,7 +299,8 @@ fn the_runner_uses_it_by_the_shared_words() {
     let (queue, mut rows, _state) = queue(2, 0);
     let store: &dyn RowStore = &queue;
     let mut task = store.begin(only(1));
-    task.push(batch(&[(Some("a"), 1)])).unwrap();
+    assert_eq!(task.push(batch(&[(Some("a"), 1)])).unwrap(), Room::Wanted);
+    task.make_room().unwrap();
     task.finish();
     store.skip(only(0));
     assert_eq!(read(&mut rows), [(1, vec![row("a", 1)])]);
@@ -374,7 +374,7 @@ proptest! {
                         let mut buffer = queue.task_buffer(only(task));
                         let mut number = 0;
                         for keys in pages {
-                            buffer.push(page(keys, &mut number)).unwrap();
+                            push(&mut buffer, page(keys, &mut number)).unwrap();
                         }
                         buffer.finish();
                     }
