@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 use sha1::{Digest, Sha1};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// How long a file that doesn't parse, and that nobody changes, is read again and again.
@@ -96,7 +97,7 @@ pub(crate) async fn read<T>(path: &Path, parse: impl Fn(&File) -> Option<T>) -> 
     let (mut before, mut changed) = (None, start);
     loop {
         let path = path.to_owned();
-        let half = match tokio::task::spawn_blocking(move || look(&path)).await.ok()?.ok()? {
+        let half = match on_disk(move || look(&path)).await.ok()? {
             Look::Whole(file) => return parse(&file),
             Look::Half(bytes, since) => (bytes, since),
         };
@@ -139,8 +140,16 @@ fn look(path: &Path) -> io::Result<Look> {
 pub(crate) async fn write(path: &Path, file: &Value) -> Result<(), StoreError> {
     let failed = |source| StoreError::Io { path: path.to_owned(), source };
     let (to, text) = (path.to_owned(), file.to_string());
-    let written = tokio::task::spawn_blocking(move || write_whole(&to, text.as_bytes()));
-    written.await.map_err(|error| failed(io::Error::other(error)))?.map_err(failed)
+    on_disk(move || write_whole(&to, text.as_bytes())).await.map_err(failed)
+}
+
+/// Does something with a file on a thread that may wait for the disk, a few at a time: a thousand accounts' files would
+/// else have hundreds of threads, each with memory of its own.
+async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    static AT_ONCE: Semaphore = Semaphore::const_new(4);
+    // It is never closed.
+    let _turn = AT_ONCE.acquire().await.ok();
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 /// Writes a file whole: beside its place, for its owner alone, then renamed. Its folder is made where it is missing.
