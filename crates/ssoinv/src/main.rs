@@ -35,6 +35,11 @@ mod warnings;
 
 use std::process;
 
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
 fn main() -> process::ExitCode {
     let (cli, typed) = arguments::parse();
     commands::run(&cli, typed, &env_vars::Environment::of_process()).into()
