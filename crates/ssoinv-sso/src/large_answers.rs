@@ -1,9 +1,9 @@
 //! Large answers are read a few at a time, so that memory doesn't grow with the calls that are under way.
 //!
 //! A page of a thousand instances is 5 MB of XML, and the SDK parses it when all of it has come. Where answers come in
-//! faster than they are parsed, every call under way would hold one. So whoever has read the beginning of a large answer
-//! takes one of a few places before it reads on, and keeps it until the answer is read; meanwhile the rest stays with
-//! the sender (TCP's flow control).
+//! faster than they are parsed, every call under way would hold one. So whoever reads a large answer takes one of a few
+//! places: before its first byte where its length is told, and where it isn't, when the beginning has been read. It keeps
+//! the place until the answer is read; meanwhile the rest stays with the sender (TCP's flow control).
 //!
 //! Nobody waits for long: an attempt's time runs on, and so does the SDK's protection against streams that stall. On a
 //! line so slow that a place isn't had in time, answers hardly come in faster than they are parsed.
@@ -28,19 +28,21 @@ use aws_smithy_types::config_bag::ConfigBag;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many large answers are read at once: more than there are processors to parse them, as a rule, and enough to fill
-/// a line.
-const PLACES: usize = 8;
+/// How many large answers are read at once: one more than there are processors to parse them, so that the next has come
+/// when one is done; and never so few that a slow one holds up all.
+fn places() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).max(2) + 1
+}
 
 /// An answer is large when it is longer than this, in bytes.
-const LARGE: usize = 256 << 10;
+const LARGE: u64 = 64 << 10;
 
 /// The longest that is waited for a place; far below the 20 seconds after which the SDK takes a stream for stalled.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The same client, with few large answers at a time.
 pub(crate) fn few_at_a_time(client: SharedHttpClient) -> SharedHttpClient {
-    SharedHttpClient::new(FewAtATime { client, places: Arc::new(Semaphore::new(PLACES)) })
+    SharedHttpClient::new(FewAtATime { client, places: Arc::new(Semaphore::new(places())) })
 }
 
 #[derive(Debug)]
@@ -91,7 +93,7 @@ impl HttpConnector for Connector {
         let (answer, places) = (self.connector.call(request), Arc::clone(&self.places));
         HttpConnectorFuture::new(async move {
             Ok(answer.await?.map(|body| {
-                let small = body.content_length().is_some_and(|length| length <= LARGE as u64);
+                let small = body.content_length().is_some_and(|length| length <= LARGE);
                 if small { body } else { SdkBody::from_body_1_x(Answer::new(body, Arc::clone(&places))) }
             }))
         })
@@ -101,8 +103,8 @@ impl HttpConnector for Connector {
 /// The body of an answer that may be large.
 struct Answer {
     body: Pin<Box<SdkBody>>,
-    /// Bytes that have been read.
-    read: usize,
+    /// Bytes that have been read, or that are known to come.
+    known: u64,
     place: Place,
 }
 
@@ -117,7 +119,8 @@ enum Place {
 
 impl Answer {
     fn new(body: SdkBody, places: Arc<Semaphore>) -> Self {
-        Self { body: Box::pin(body), read: 0, place: Place::NotNeeded(places) }
+        let known = body.content_length().unwrap_or_default();
+        Self { body: Box::pin(body), known, place: Place::NotNeeded(places) }
     }
 }
 
@@ -127,7 +130,7 @@ async fn wait_for_place(places: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> 
 
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").field("read", &self.read).finish_non_exhaustive()
+        f.debug_struct("Answer").field("known", &self.known).finish_non_exhaustive()
     }
 }
 
@@ -140,7 +143,7 @@ impl Body for Answer {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        if this.read > LARGE
+        if this.known > LARGE
             && let Place::NotNeeded(places) = &this.place
         {
             this.place = Place::Awaited(Box::pin(wait_for_place(Arc::clone(places))));
@@ -150,7 +153,7 @@ impl Body for Answer {
         }
         let frame = ready!(this.body.as_mut().poll_frame(context));
         if let Some(Ok(frame)) = &frame {
-            this.read += frame.data_ref().map_or(0, Bytes::len);
+            this.known = this.known.saturating_add(frame.data_ref().map_or(0, |data| data.len() as u64));
         }
         Poll::Ready(frame)
     }
@@ -175,7 +178,11 @@ mod tests {
 
     use super::*;
 
-    /// A body of so many pieces, each a quarter of what is large.
+    /// What is large, four pieces of it.
+    const PIECE: usize = 16 << 10;
+    const BEGINNING: usize = 4 * PIECE;
+
+    /// A body that doesn't tell its length.
     struct Pieces(VecDeque<Bytes>);
 
     impl Body for Pieces {
@@ -191,7 +198,7 @@ mod tests {
     }
 
     fn answer(pieces: usize, places: &Arc<Semaphore>) -> Answer {
-        let pieces = Pieces(vec![Bytes::from(vec![b'x'; LARGE / 4]); pieces].into());
+        let pieces = Pieces(vec![Bytes::from(vec![b'x'; PIECE]); pieces].into());
         Answer::new(SdkBody::from_body_1_x(pieces), Arc::clone(places))
     }
 
@@ -206,11 +213,25 @@ mod tests {
         let mut large = Box::pin(length(answer(40, &places)));
         assert!(poll!(&mut large).is_pending());
         let start = Instant::now();
-        assert_eq!(length(answer(4, &places)).await, LARGE);
+        assert_eq!(length(answer(4, &places)).await, BEGINNING);
         drop(held);
-        assert_eq!(large.await, 10 * LARGE, "nothing is lost");
+        assert_eq!(large.await, 10 * BEGINNING, "nothing is lost");
         assert_eq!(start.elapsed(), Duration::ZERO);
         assert_eq!(places.available_permits(), 1, "the place is given back");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_tells_that_it_is_large_waits_before_its_first_byte() {
+        assert_eq!(BEGINNING as u64, LARGE);
+        let places = Arc::new(Semaphore::new(1));
+        let held = Arc::clone(&places).acquire_owned().await.expect("a place");
+        let told = SdkBody::from(vec![b'x'; BEGINNING + 1]);
+        let mut told = Answer::new(told, Arc::clone(&places));
+        let mut untold = answer(40, &places);
+        assert!(poll!(told.frame()).is_pending());
+        assert!(poll!(untold.frame()).is_ready());
+        drop(held);
+        assert_eq!(length(told).await, BEGINNING + 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -229,7 +250,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_for_long() {
         let (places, start) = (Arc::new(Semaphore::new(0)), Instant::now());
-        assert_eq!(length(answer(40, &places)).await, 10 * LARGE);
+        assert_eq!(length(answer(40, &places)).await, 10 * BEGINNING);
         assert_eq!(start.elapsed(), PATIENCE);
     }
 }
