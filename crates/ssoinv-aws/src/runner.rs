@@ -499,10 +499,15 @@ async fn keep(
     mut rows: Box<dyn TaskRows>,
     page: RecordBatch,
 ) -> Result<Box<dyn TaskRows>, Box<dyn Error + Send + Sync>> {
-    match rows.push(page)? {
-        Room::Enough => Ok(rows),
-        // Not in place: a worker that blocks has another thread stand in for it, with memory of its own.
-        Room::Wanted => tokio::task::spawn_blocking(move || rows.make_room().map(|()| rows)).await?,
+    if rows.push(page)? == Room::Enough {
+        return Ok(rows);
+    }
+    // Not in place: a worker that blocks has another thread stand in for it, with memory of its own.
+    let made = tokio::task::spawn_blocking(move || rows.make_room().map(|()| rows)).await;
+    match made.map_err(tokio::task::JoinError::try_into_panic) {
+        Ok(made) => made,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(gone)) => Err(gone.into()),
     }
 }
 

@@ -2,9 +2,10 @@
 //! the task has ended well and it is its turn in the plan's order.
 //!
 //! The runner's side never waits for the reader's. Rows that wait are kept in memory up to a budget; beyond it the
-//! largest of them go to disk, sorted, then those that leave last, those of many small tasks in one block. Half of the budget is for rows that wait, the other half for the task that is
-//! being read. Whoever pushes the rows that are too many writes to disk itself, one thread at a time: no thread of our
-//! own is needed, errors come back to where a task can be ended, and a full memory slows down only those that fill it.
+//! largest of them go to disk, sorted, then those that leave last, many small tasks' in one block. Half of the budget is
+//! for rows that wait, the other half for the task that is being read. Whoever pushes the rows that are too many writes
+//! to disk itself, one thread at a time: no thread of our own is needed, errors come back to where a task can be ended,
+//! and a full memory slows down only those that fill it.
 //!
 //! The rows of a run that is kept all go to disk, when their task has ended: `keeper.rs`.
 //!
@@ -240,8 +241,8 @@ impl TaskBuffer {
         Ok(if state.waiting <= self.shared.limit { Room::Enough } else { Room::Wanted })
     }
 
-    /// Where more rows wait than the memory may hold, brings some to disk, and blocks for that time: async callers wrap it
-    /// in `block_in_place`.
+    /// Where more rows wait than the memory may hold, brings some to disk, and blocks for that time: async callers leave it
+    /// to `spawn_blocking`.
     ///
     /// # Errors
     /// As [`TaskBuffer::push`].

@@ -2,9 +2,9 @@
 //!
 //! A *segment* is an append-only file in Arrow's IPC stream format: the schema, then record batches; any Arrow reader
 //! reads it. Each table has its own, shared by all its tasks. A *run* is what one task wrote at one time: rows sorted by
-//! their key, as blocks at known places of one segment; runs of a few rows share a block. A segment that is long enough is closed and another begun; its
-//! file is removed when its last run is. Those of a kept run stay, and each of their blocks has a sum: another process
-//! opens them again, after whatever ended this one.
+//! their key, as blocks at known places of one segment; runs of a few rows share a block. A segment that is long enough
+//! is closed and another begun; its file is removed when its last run is. Those of a kept run stay, and each of their
+//! blocks has a sum: another process opens them again, after whatever ended this one.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
@@ -39,12 +39,12 @@ pub(crate) struct Segment {
     file: Mutex<File>,
     /// Shared blocks of which some rows have been read, the last one at the end. Those whose runs share one leave one soon
     /// after the other.
-    shared: Mutex<Vec<Shared>>,
+    shared: Mutex<Vec<SharedBlock>>,
 }
 
 /// A block that several runs share, in memory.
 #[derive(Debug)]
-struct Shared {
+struct SharedBlock {
     offset: u64,
     batch: RecordBatch,
     /// Rows that haven't been read.
@@ -116,7 +116,7 @@ impl Segment {
             shared.remove(known)
         } else {
             let batch = self.decode(block)?;
-            Shared { offset: block.offset, unread: batch.num_rows(), batch }
+            SharedBlock { offset: block.offset, unread: batch.num_rows(), batch }
         };
         let rows = block.of(&whole.batch)?;
         whole.unread = whole.unread.saturating_sub(block.rows);
@@ -328,7 +328,7 @@ impl Segments {
         Ok((run.rows > 0).then_some(run))
     }
 
-    /// Writes the rows of several tasks as one block, and gives the run of each. None of them is empty.
+    /// Writes the rows of several tasks as one block, and gives the run of each.
     pub(crate) fn write_together(
         &mut self,
         schema: &SchemaRef,
