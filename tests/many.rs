@@ -6,7 +6,9 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::Value;
-use ssoinv_sim::{Control, Effect, Fault, Options, Organisation, RetryHeader, Seeded, Service, Token};
+use ssoinv_sim::{
+    Control, Effect, Fault, Limits, Lockout, Options, Organisation, Rate, RetryHeader, Seeded, Service, Token,
+};
 
 use crate::faults::{look, looked_at};
 use crate::support::{Run, World, rows_of, run, seeded, statuses};
@@ -15,6 +17,7 @@ use crate::tests;
 tests![
     five_of_a_hundred_of_each_kind,
     a_token_that_ends_costs_those_in_line_no_call,
+    a_portal_that_shuts_out_whoever_is_too_quick,
     more_hosts_than_files_may_be_open,
     more_calls_at_once_than_files_may_be_open,
 ];
@@ -124,6 +127,20 @@ fn a_token_that_ends_costs_those_in_line_no_call() {
     let refused = calls.iter().filter(|call| call.service == Service::Portal && call.status == 401).count();
     assert!((1..=16).contains(&refused), "{refused} of the 41 calls that had yet to be made were refused");
     assert_eq!(world.simulator.count(Service::Oidc, "CreateToken"), 1);
+}
+
+fn a_portal_that_shuts_out_whoever_is_too_quick() {
+    let limits = Limits {
+        portal: Some(Rate { burst: 10.0, per_second: 10.0 }),
+        // The first sixteen calls come at once: six are too many.
+        portal_lockout: Some(Lockout { refusals: 5, within: 10.0, seconds: 3.0 }),
+        ..Limits::off()
+    };
+    let world = World::with(seeded(60), Options { limits, ..Options::default() }, Token::Good);
+    let (run, ledger) = look(&world, &format!("{EVERYTHING} --no-credential-cache"));
+    run.ended(0);
+    assert_eq!(statuses(&ledger), "ok 180");
+    assert_eq!(world.simulator.lockouts(), 1, "once is enough to learn from");
 }
 
 /// Runs where only so many files may be open at once, and checks the rows as [`look`] does.

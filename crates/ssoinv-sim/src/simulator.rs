@@ -188,6 +188,12 @@ impl Simulator {
         crate::lock(&self.state.oidc).reuses()
     }
 
+    /// How often the portal has shut its caller out.
+    #[must_use]
+    pub fn lockouts(&self) -> u64 {
+        self.state.lockouts()
+    }
+
     /// What waits for a person: user codes of device authorisations, and the `state` of authorization pages.
     #[must_use]
     pub fn pending(&self) -> Vec<String> {
