@@ -737,7 +737,7 @@ fn regions_that_cannot_be_asked_are_told_once_for_all_accounts() {
     };
     expect![[r#"
         warning: which regions are enabled could not be asked in 12 accounts: `mobile-staging-00009` (024309237701), `data-staging-00001` (080037327709) and 10 more: … (UnauthorizedOperation)
-        hint: allow `ec2:DescribeRegions`; where it is not, all regions that this version knows are asked
+        hint: allow `ec2:DescribeRegions`; where it is denied, every region that may be meant is asked, enabled or not
         120 instances from 12 of the 12 accounts that this sign-in reaches, 4 regions each (from `--region`)
     "#]].assert_eq(&without_account(&run));
     let run = world.run(&format!("{arguments} -v")).ended(0);

@@ -249,7 +249,7 @@ fn an_auth_failure_is_not_explained_where_describe_regions_is_denied() {
         data-staging-00001 aws_lambda_function eu-west-1: failed (UnrecognizedClientException), 1 calls
 
         warning: which regions are enabled could not be asked in 1 account: `data-staging-00001` (080037327709): You are not authorized to perform this operation. User: arn:aws:sts::080037327709:assumed-role/AWSReservedSSO_AdministratorAccess_69666baccdc5d99a/alex.example is not authorized to perform: ec2:DescribeRegions because no identity-based policy allows the ec2:DescribeRegions action (UnauthorizedOperation)
-        hint: allow `ec2:DescribeRegions`; where it is not, all regions that this version knows are asked
+        hint: allow `ec2:DescribeRegions`; where it is denied, every region that may be meant is asked, enabled or not
         warning: 1 task failed in `data-staging-00001` (080037327709): region `eu-west-1` does not take credentials that are good elsewhere, as one does that is not enabled; `ec2:DescribeRegions`, which would tell, is denied (AuthFailure)
         hint: see `~/coverage.json` for each of them
         warning: 1 task failed in `data-staging-00001` (080037327709): region `eu-west-1` does not take credentials that are good elsewhere, as one does that is not enabled; `ec2:DescribeRegions`, which would tell, is denied (UnrecognizedClientException)

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use expect_test::expect;
 use rustix::process::Signal;
@@ -63,8 +64,11 @@ fn tasks_done(folder: &Path) -> usize {
     records(folder).iter().filter(|record| record["task"]["done"] == true).count()
 }
 
+/// Waits for what the program is about to do. It is far from this long; but a test must end.
 fn until(condition: impl Fn() -> bool) {
+    let start = Instant::now();
     while !condition() {
+        assert!(start.elapsed() < Duration::from_mins(1), "it never came to that");
         thread::yield_now();
     }
 }

@@ -164,8 +164,7 @@ pub(crate) fn notices<'a>(notices: impl IntoIterator<Item = &'a Notice>, app: &A
             "which regions are enabled could not be asked in {number}: {told}: {}{code}",
             failure.message
         );
-        let hint =
-            "allow `ec2:DescribeRegions`; where it is not, all regions that this version knows are asked";
+        let hint = "allow `ec2:DescribeRegions`; where it is denied, every region that may be meant is asked, enabled or not";
         terminal::say(&app.terminal.warning(&message, Some(hint)));
     }
 }
