@@ -33,8 +33,13 @@ use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::retry::RetryConfig;
+use mimalloc::MiMalloc;
 use serde_json::Value;
 use tokio::task::JoinSet;
+
+/// As in ssoinv, so that the two differ in their work alone.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 type AnyError = Box<dyn Error + Send + Sync>;
 

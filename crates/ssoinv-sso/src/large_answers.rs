@@ -37,8 +37,8 @@ fn places() -> usize {
 /// An answer is large when it is longer than this, in bytes.
 const LARGE: u64 = 64 << 10;
 
-/// The longest that is waited for a place; far below the 20 seconds after which the SDK takes a stream for stalled.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest that is waited for a place; below the 20 seconds after which the SDK takes a stream for stalled.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The same client, with few large answers at a time.
 pub(crate) fn few_at_a_time(client: SharedHttpClient) -> SharedHttpClient {
