@@ -6,6 +6,7 @@
 
 pub mod clients;
 pub mod forecast;
+mod handover;
 mod hosts;
 mod pace;
 pub mod plan;

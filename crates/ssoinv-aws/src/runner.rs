@@ -9,7 +9,6 @@
 //! the middle of its pages are renewed, and it goes on from its page.
 
 use std::collections::HashSet;
-use std::error::Error;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
@@ -25,7 +24,7 @@ use ssoinv_core::event::Events;
 use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 use ssoinv_core::journal::Journal;
 use ssoinv_core::retry::RetryPolicy;
-use ssoinv_core::rows::{Room, RowStore, TaskId, TaskRows};
+use ssoinv_core::rows::{RowStore, TaskId, TaskRows};
 use ssoinv_core::scope::Place;
 use ssoinv_core::table::RowContext;
 use ssoinv_sso::classify::invalid_answer;
@@ -36,6 +35,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::clients::Clients;
+use crate::handover::Handover;
 use crate::hosts::Hosts;
 use crate::pace::Paces;
 use crate::plan::{Entry, Layout, Plan, Reach, Task, Way, skipped};
@@ -95,6 +95,7 @@ pub struct Runner {
     store: Arc<dyn RowStore>,
     /// Tasks that have been begun.
     begun: Arc<Semaphore>,
+    handover: Handover,
 }
 
 /// How a task ended: its cells, the task's own first, and the rows, where it was answered.
@@ -119,7 +120,8 @@ impl Runner {
         let begun = Arc::new(Semaphore::new(begun(&context)));
         let (paces, enabled) = (Paces::default(), EnabledRegions::default());
         let hosts = Hosts::new(context.clients.connect_timeout());
-        Self { plan, means: Means { context, slots, paces, hosts, enabled }, store, begun }
+        let (means, handover) = (Means { context, slots, paces, hosts, enabled }, Handover::default());
+        Self { plan, means, store, begun, handover }
     }
 
     /// Works the plan off, until it is done or `stop` says so. Every entry ends in one [`Event::Finished`].
@@ -141,6 +143,7 @@ impl Runner {
         while let Some(ended) = visits.join_next().await {
             resume_panic(ended);
         }
+        self.handover.at_rest().await;
     }
 
     /// Finds out what there is to be done in a visit's account, and does it.
@@ -414,7 +417,8 @@ impl Runner {
             let batch = self.keep_selected(&task.place, page.rows)?;
             cell.rows += batch.num_rows() as u64;
             context.events.say(Event::Collected { task: id, rows: batch.num_rows() });
-            rows = keep(rows, batch).await.map_err(|_| StopReason::OutputFailed.failure())?;
+            let handed = self.handover.push(rows, batch).await;
+            rows = handed.map_err(|_| StopReason::OutputFailed.failure())?;
             let Some(next) = page.next else { return Ok(rows) };
             if !tokens.insert(next.clone()) {
                 return Err(invalid_answer("the list's pages go in a circle").into());
@@ -492,23 +496,6 @@ impl Runner {
 
 fn begun(context: &RunContext) -> usize {
     BEGUN.max(context.concurrency.saturating_mul(2))
-}
-
-/// Adds a page to a task's rows.
-async fn keep(
-    mut rows: Box<dyn TaskRows>,
-    page: RecordBatch,
-) -> Result<Box<dyn TaskRows>, Box<dyn Error + Send + Sync>> {
-    if rows.push(page)? == Room::Enough {
-        return Ok(rows);
-    }
-    // Not in place: a worker that blocks has another thread stand in for it, with memory of its own.
-    let made = tokio::task::spawn_blocking(move || rows.make_room().map(|()| rows)).await;
-    match made.map_err(tokio::task::JoinError::try_into_panic) {
-        Ok(made) => made,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        Err(Err(gone)) => Err(gone.into()),
-    }
 }
 
 /// Why a way didn't answer.

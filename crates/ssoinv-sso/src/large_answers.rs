@@ -169,11 +169,10 @@ impl Body for Answer {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
     use std::convert::Infallible;
 
-    use futures::poll;
-    use http_body_util::BodyExt;
+    use futures::{poll, stream};
+    use http_body_util::{BodyExt, StreamBody};
     use tokio::time::Instant;
 
     use super::*;
@@ -182,24 +181,11 @@ mod tests {
     const PIECE: usize = 16 << 10;
     const BEGINNING: usize = 4 * PIECE;
 
-    /// A body that doesn't tell its length.
-    struct Pieces(VecDeque<Bytes>);
-
-    impl Body for Pieces {
-        type Data = Bytes;
-        type Error = Infallible;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-            Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
-        }
-    }
-
+    /// An answer of so many pieces that doesn't tell its length.
     fn answer(pieces: usize, places: &Arc<Semaphore>) -> Answer {
-        let pieces = Pieces(vec![Bytes::from(vec![b'x'; PIECE]); pieces].into());
-        Answer::new(SdkBody::from_body_1_x(pieces), Arc::clone(places))
+        let piece = || Ok::<_, Infallible>(Frame::data(Bytes::from(vec![b'x'; PIECE])));
+        let pieces: Vec<_> = std::iter::repeat_with(piece).take(pieces).collect();
+        Answer::new(SdkBody::from_body_1_x(StreamBody::new(stream::iter(pieces))), Arc::clone(places))
     }
 
     async fn length(answer: Answer) -> usize {
