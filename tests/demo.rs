@@ -37,9 +37,7 @@ fn faults_show_what_failures_look_like() {
         demo: a simulated person signs in to `tidewater` in a browser
         signed in to `tidewater`
         warning: no access in 2 of 12 accounts with role `ReadOnlyAccess`: `log-archive` (048213977512), `security-audit` (619027348855); 3 tasks denied (AccessDenied, ForbiddenException)
-        hint: `--coverage FILE` writes down each of them
         warning: a service control policy denies access in 1 of 12 accounts: `payments-prod` (451920087364); 1 task denied
-        hint: `--coverage FILE` writes down each of them
         warning: could not reach region `ap-southeast-2` in 1 of 12 accounts: `sandbox` (127735590846); 1 task unreachable: tcp connect error: Connection refused (os error 111) (5 attempts)
         hint: `--coverage FILE` writes down each of them
         42 buckets, 42 instances from 11 of 12 accounts, in 2 regions (from the profiles); 3 tasks denied, 1 task denied by scp, 1 task unreachable: partial

@@ -251,7 +251,6 @@ fn an_auth_failure_is_not_explained_where_describe_regions_is_denied() {
         warning: which regions are enabled could not be asked in 1 account: `data-staging-00001` (080037327709): You are not authorized to perform this operation. User: arn:aws:sts::080037327709:assumed-role/AWSReservedSSO_AdministratorAccess_69666baccdc5d99a/alex.example is not authorized to perform: ec2:DescribeRegions because no identity-based policy allows the ec2:DescribeRegions action (UnauthorizedOperation)
         hint: allow `ec2:DescribeRegions`; where it is denied, every region that may be meant is asked, enabled or not
         warning: 1 task failed in `data-staging-00001` (080037327709): region `eu-west-1` does not take credentials that are good elsewhere, as one does that is not enabled; `ec2:DescribeRegions`, which would tell, is denied (AuthFailure)
-        hint: see `~/coverage.json` for each of them
         warning: 1 task failed in `data-staging-00001` (080037327709): region `eu-west-1` does not take credentials that are good elsewhere, as one does that is not enabled; `ec2:DescribeRegions`, which would tell, is denied (UnrecognizedClientException)
         hint: see `~/coverage.json` for each of them
         15 instances, 9 functions from 2 of 2 accounts, 2 regions each (from `--region`); 2 tasks failed: partial
@@ -369,9 +368,7 @@ fn server_errors_that_do_not_end() {
         mobile-dev-00003 aws_lambda_function us-east-1: failed (ServiceUnavailableException), 0 calls
 
         warning: 1 task failed in `fraud-staging-00000` (462003338960): The service is unavailable. Please try again shortly. (2 attempts) (ServiceUnavailable)
-        hint: see `~/coverage.json` for each of them
         warning: 4 tasks failed in `mobile-dev-00003` (316105305207), `fraud-dev-00002` (698071316458): The service is unavailable. Please try again shortly. (2 attempts) (ServiceUnavailableException)
-        hint: see `~/coverage.json` for each of them
         warning: 1 task failed in `data-staging-00001` (080037327709): The service is unavailable. Please try again shortly. (2 attempts) (Unavailable)
         hint: see `~/coverage.json` for each of them
         9 buckets, 15 instances, 9 functions from 4 of 5 accounts, 1 region each (from the profiles); 6 tasks failed: partial
@@ -553,7 +550,6 @@ fn a_hung_endpoint_is_unreachable() {
         mobile-dev-00003 aws_lambda_function us-east-1: unreachable (Timeout), 0 calls
 
         warning: could not reach AWS in 2 of 5 accounts: `fraud-staging-00000` (462003338960), `mobile-dev-00003` (316105305207); 2 tasks unreachable: no answer in time (2 attempts)
-        hint: see `~/coverage.json` for each of them
         warning: could not reach region `us-east-1` in 3 of 5 accounts: `data-staging-00001` (080037327709), `mobile-dev-00003` (316105305207) and 1 more; 4 tasks unreachable: no answer in time (2 attempts)
         hint: see `~/coverage.json` for each of them
         9 buckets, 15 instances, 9 functions from 4 of 5 accounts, 1 region each (from the profiles); 6 tasks unreachable: partial
@@ -571,7 +567,6 @@ fn a_closed_port_is_unreachable() {
         mobile-dev-00003 aws_lambda_function us-east-1: unreachable (ConnectionFailed), 2 calls
 
         warning: could not reach AWS in 1 of 4 accounts: `mobile-dev-00003` (316105305207); 1 task unreachable: tcp connect error: Connection refused (os error 111) (2 attempts)
-        hint: see `~/coverage.json` for each of them
         warning: could not reach region `us-east-1` in 1 of 4 accounts: `mobile-dev-00003` (316105305207); 2 tasks unreachable: tcp connect error: Connection refused (os error 111) (2 attempts)
         hint: see `~/coverage.json` for each of them
         9 buckets, 15 instances, 9 functions from 3 of 4 accounts, 1 region each (from the profiles); 3 tasks unreachable: partial
@@ -653,9 +648,7 @@ fn a_clock_that_is_off_is_told_as_such() {
         data-staging-00001 aws_lambda_function us-east-1: failed (InvalidSignatureException), 1 calls
 
         warning: 2 tasks failed in `fraud-staging-00000` (462003338960), `data-staging-00001` (080037327709): this machine's clock is 33 minutes behind AWS's, so requests are refused (RequestTimeTooSkewed)
-        hint: see `~/coverage.json` for each of them
         warning: 2 tasks failed in `fraud-staging-00000` (462003338960), `data-staging-00001` (080037327709): this machine's clock is 33 minutes behind AWS's, so requests are refused (RequestExpired)
-        hint: see `~/coverage.json` for each of them
         warning: 2 tasks failed in `fraud-staging-00000` (462003338960), `data-staging-00001` (080037327709): this machine's clock is 33 minutes behind AWS's, so requests are refused (InvalidSignatureException)
         hint: see `~/coverage.json` for each of them
         0 buckets, 0 instances, 0 functions from 0 of 2 accounts, 1 region each (from the profiles); 6 tasks failed: partial

@@ -48,9 +48,13 @@ impl Summary<'_> {
         let groups = self.groups();
         let quiet = self.terminal.verbosity == Verbosity::Quiet;
         let mut text = String::new();
-        for group in groups.iter().filter(|group| !group.status.is_complete()) {
-            let (message, hint) = self.warning(group);
-            text += &self.terminal.warning(&message, hint.as_deref());
+        let incomplete = groups.iter().filter(|group| !group.status.is_complete());
+        let warnings: Vec<_> = incomplete.map(|group| self.warning(group)).collect();
+        for (index, (message, hint)) in warnings.iter().enumerate() {
+            // Where several share a hint, the last of them gives it.
+            let again = warnings[index + 1..].iter().any(|(_, later)| later == hint);
+            let hint = hint.as_deref().filter(|_| !again);
+            text += &self.terminal.warning(message, hint);
         }
         let complete = self.ledger.cells.iter().all(Cell::is_complete);
         if !quiet {
