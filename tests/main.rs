@@ -22,6 +22,7 @@ mod partitions;
 mod plan;
 mod profiles;
 mod resume;
+mod runs;
 mod secrets;
 mod settings;
 mod sharing;
@@ -114,6 +115,7 @@ fn main() -> ExitCode {
         plan::tests(),
         profiles::tests(),
         resume::tests(),
+        runs::tests(),
         secrets::tests(),
         settings::tests(),
         sharing::tests(),
