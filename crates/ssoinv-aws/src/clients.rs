@@ -10,12 +10,14 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::SdkConfig;
 use ssoinv_core::failure::Failure;
 use ssoinv_core::scope::{Place, is_region_name, partition_of_region};
+use ssoinv_core::service::ServiceInfo;
+use ssoinv_http::circuit_breaker::HostKey;
 use ssoinv_sso::credentials::RoleCredentials;
-use ssoinv_sso::profile::{self, Profile};
+use ssoinv_sso::profile::Profile;
 use ssoinv_sso::session::SsoContext;
 
-use crate::hosts::HostKey;
 use crate::plan::Reach;
+use crate::tables::services::EC2;
 use crate::tables::{Service, ServiceClient};
 
 /// Makes clients.
@@ -58,13 +60,11 @@ impl Clients {
         profile: &Profile,
         credentials: &RoleCredentials,
     ) -> Result<ServiceClient, Failure> {
-        let config = |service| self.config(service, region, profile, credentials);
+        let config = self.config(service.info(), region, profile, credentials)?;
         Ok(match service {
-            Service::S3 => ServiceClient::S3(aws_sdk_s3::Client::new(&config(profile::Service::S3)?)),
-            Service::Ec2 => ServiceClient::Ec2(self.ec2(region, profile, credentials)?),
-            Service::Lambda => {
-                ServiceClient::Lambda(aws_sdk_lambda::Client::new(&config(profile::Service::Lambda)?))
-            }
+            Service::S3 => ServiceClient::S3(aws_sdk_s3::Client::new(&config)),
+            Service::Ec2 => ServiceClient::Ec2(aws_sdk_ec2::Client::new(&config)),
+            Service::Lambda => ServiceClient::Lambda(aws_sdk_lambda::Client::new(&config)),
         })
     }
 
@@ -73,12 +73,8 @@ impl Clients {
     /// # Errors
     /// As there.
     pub(crate) fn host(&self, service: Service, region: &str, profile: &Profile) -> Result<HostKey, Failure> {
-        let service = match service {
-            Service::S3 => profile::Service::S3,
-            Service::Ec2 => profile::Service::Ec2,
-            Service::Lambda => profile::Service::Lambda,
-        };
-        Ok(HostKey::new(service, self.context.place(service, Some(profile), region)?))
+        let service = service.info();
+        Ok(HostKey::new(service, self.context.service_endpoint(service, Some(profile), region)?))
     }
 
     /// How long a connection may take.
@@ -96,18 +92,18 @@ impl Clients {
         profile: &Profile,
         credentials: &RoleCredentials,
     ) -> Result<aws_sdk_ec2::Client, Failure> {
-        Ok(aws_sdk_ec2::Client::new(&self.config(profile::Service::Ec2, region, profile, credentials)?))
+        Ok(aws_sdk_ec2::Client::new(&self.config(&EC2, region, profile, credentials)?))
     }
 
     fn config(
         &self,
-        service: profile::Service,
+        service: &ServiceInfo,
         region: &str,
         profile: &Profile,
         credentials: &RoleCredentials,
     ) -> Result<SdkConfig, Failure> {
-        let place = self.context.place(service, Some(profile), region)?;
+        let endpoint = self.context.service_endpoint(service, Some(profile), region)?;
         let provider = SharedCredentialsProvider::new(credentials.to_sdk());
-        Ok(self.context.sdk.at(&place).credentials_provider(provider).build())
+        Ok(self.context.sdk.at(&endpoint).credentials_provider(provider).build())
     }
 }

@@ -7,7 +7,6 @@
 pub mod clients;
 pub mod forecast;
 mod handover;
-mod hosts;
 mod pace;
 pub mod plan;
 pub mod reach;

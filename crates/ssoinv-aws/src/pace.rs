@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ssoinv_core::scope::AccountId;
-use ssoinv_sso::attempt::Turnstile;
+use ssoinv_http::rate_limiter::RateLimiter;
 
 use crate::plan::Reach;
 use crate::tables::Service;
@@ -15,17 +15,17 @@ type Key = (Option<AccountId>, Box<str>, Service);
 /// The pacers of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Paces {
-    turnstiles: Mutex<HashMap<Key, Arc<Turnstile>>>,
+    limiters: Mutex<HashMap<Key, Arc<RateLimiter>>>,
 }
 
 impl Paces {
     /// The pacer of one service in one account and region.
-    pub(crate) fn of(&self, reach: &Reach, region: &str, service: Service) -> Arc<Turnstile> {
-        let mut turnstiles = self.turnstiles.lock().unwrap_or_else(PoisonError::into_inner);
-        let turnstile = turnstiles
+    pub(crate) fn of(&self, reach: &Reach, region: &str, service: Service) -> Arc<RateLimiter> {
+        let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
+        let limiter = limiters
             .entry((reach.account_id, region.into(), service))
-            .or_insert_with(|| Arc::new(Turnstile::new(service.pace())));
-        Arc::clone(turnstile)
+            .or_insert_with(|| Arc::new(RateLimiter::new(service.info().limits)));
+        Arc::clone(limiter)
     }
 }
 
@@ -63,7 +63,7 @@ mod tests {
         let after = Some(Duration::from_mins(5));
         let refusal =
             Failure::new(FailureKind::Throttled, "slow down").with_remedy(Remedy::SlowDown { after });
-        throttled.heard::<()>(Instant::now().into_std(), &Err(refusal));
+        throttled.record::<()>(Instant::now().into_std(), &Err(refusal));
         let start = Instant::now();
         for (reach, region, service) in [
             (&other, "us-east-1", Service::Ec2),
@@ -71,11 +71,11 @@ mod tests {
             (&slow, "us-east-1", Service::Lambda),
         ] {
             for _ in 0..10 {
-                paces.of(reach, region, service).turn(Duration::MAX).await.expect("a turn");
+                paces.of(reach, region, service).acquire(Duration::MAX).await.expect("a turn");
             }
         }
         assert_eq!(start.elapsed(), Duration::ZERO, "nobody else waits");
-        paces.of(&slow, "us-east-1", Service::Ec2).turn(Duration::MAX).await.expect("a turn");
+        paces.of(&slow, "us-east-1", Service::Ec2).acquire(Duration::MAX).await.expect("a turn");
         assert_eq!(start.elapsed(), Duration::from_mins(5), "it does, whoever asks next");
     }
 }

@@ -12,12 +12,13 @@ use ssoinv_core::event::{Event, Notice};
 use ssoinv_core::failure::Failure;
 use ssoinv_core::pace::PaceLimits;
 use ssoinv_core::scope::{AccountId, Partition};
-use ssoinv_sso::attempt::{self, Turnstile};
-use ssoinv_sso::classify::{classify, invalid_answer};
+use ssoinv_http::classify::{classify, invalid_response};
+use ssoinv_http::complete_xml::CompleteXml;
+use ssoinv_http::rate_limiter::RateLimiter;
+use ssoinv_http::retry_loop;
 use ssoinv_sso::credentials::RoleCredentials;
 use ssoinv_sso::profile::Profile;
 use ssoinv_sso::session::SsoContext;
-use ssoinv_sso::whole_xml::WholeXml;
 use tokio::sync::OnceCell;
 
 use crate::clients::Clients;
@@ -164,9 +165,9 @@ pub async fn enabled(
     partition: Partition,
 ) -> Result<BTreeSet<String>, Failure> {
     let client = Clients::new(Arc::clone(context)).ec2(partition.default_region(), profile, credentials)?;
-    let turnstile = Turnstile::new(PaceLimits::EC2);
+    let limiter = RateLimiter::new(PaceLimits::EC2);
     let call = async || describe(&client, &context.clock).await;
-    attempt::call(&turnstile, None, context.retry, |_, _| (), call).await.0
+    retry_loop::call(&limiter, None, context.retry, |_, _| (), call).await.0
 }
 
 /// Asks the partition's own region, which is always enabled.
@@ -179,9 +180,9 @@ async fn ask(
     let client = means.context.clients.ec2(region, &reach.access, credentials)?;
     let pace = means.paces.of(reach, region, Service::Ec2);
     let call = async || describe(&client, &means.context.clock).await;
-    let host = means.hosts.of(means.context.clients.host(Service::Ec2, region, &reach.access)?);
-    let passage = host.passage().await?;
-    passage.call(&pace, &means.slots, means.context.policy, |_, _| (), call).await.0
+    let breaker = means.breakers.of(means.context.clients.host(Service::Ec2, region, &reach.access)?);
+    let probe = breaker.admit().await?;
+    probe.call(&pace, &means.slots, means.context.policy, |_, _| (), call).await.0
 }
 
 /// One attempt at the call.
@@ -191,13 +192,13 @@ async fn describe(client: &aws_sdk_ec2::Client, clock: &Clock) -> Result<BTreeSe
     let filter =
         Filter::builder().name("opt-in-status").values("opt-in-not-required").values("opted-in").build();
     // Half an answer would call regions disabled that aren't.
-    let request = client.describe_regions().filters(filter).customize().interceptor(WholeXml);
+    let request = client.describe_regions().filters(filter).customize().interceptor(CompleteXml);
     let answer = request.send().await.map_err(|error| classify(&error, clock))?;
     let enabled: BTreeSet<String> =
         answer.regions().iter().filter_map(|region| region.region_name.clone()).collect();
     // The region that answered is enabled at least.
     if enabled.is_empty() {
-        return Err(invalid_answer("the answer of DescribeRegions has no region"));
+        return Err(invalid_response("the answer of DescribeRegions has no region"));
     }
     Ok(enabled)
 }

@@ -27,7 +27,8 @@ use ssoinv_core::retry::RetryPolicy;
 use ssoinv_core::rows::{RowStore, TaskId, TaskRows};
 use ssoinv_core::scope::Place;
 use ssoinv_core::table::RowContext;
-use ssoinv_sso::classify::invalid_answer;
+use ssoinv_http::circuit_breaker::CircuitBreakers;
+use ssoinv_http::classify::invalid_response;
 use ssoinv_sso::credentials::{CredentialStore, RoleCredentials};
 use ssoinv_sso::profile::Profile;
 use tokio::sync::Semaphore;
@@ -36,7 +37,6 @@ use tokio::time::Instant;
 
 use crate::clients::Clients;
 use crate::handover::Handover;
-use crate::hosts::Hosts;
 use crate::pace::Paces;
 use crate::plan::{Entry, Layout, Plan, Reach, Task, Way, skipped};
 use crate::regions::{self, EnabledRegions, RegionPatterns};
@@ -83,7 +83,7 @@ pub(crate) struct Means {
     /// Calls under way.
     pub(crate) slots: Semaphore,
     pub(crate) paces: Paces,
-    pub(crate) hosts: Hosts,
+    pub(crate) breakers: CircuitBreakers,
     pub(crate) enabled: EnabledRegions,
 }
 
@@ -119,8 +119,8 @@ impl Runner {
         let slots = Semaphore::new(context.concurrency);
         let begun = Arc::new(Semaphore::new(begun(&context)));
         let (paces, enabled) = (Paces::default(), EnabledRegions::default());
-        let hosts = Hosts::new(context.clients.connect_timeout());
-        let (means, handover) = (Means { context, slots, paces, hosts, enabled }, Handover::default());
+        let breakers = CircuitBreakers::new(context.clients.connect_timeout());
+        let (means, handover) = (Means { context, slots, paces, breakers, enabled }, Handover::default());
         Self { plan, means, store, begun, handover }
     }
 
@@ -373,8 +373,8 @@ impl Runner {
             let credentials = self.credentials(id, profile, ended.take()).await?;
             cell.caller_arn.clone_from(&credentials.caller_arn);
             let pace = self.means.paces.of(reach, &region, table.service());
-            let host = self.means.hosts.of(context.clients.host(table.service(), &region, profile)?);
-            let passage = host.passage().await?;
+            let breaker = self.means.breakers.of(context.clients.host(table.service(), &region, profile)?);
+            let probe = breaker.admit().await?;
             first_call.get_or_insert_with(|| {
                 context.events.say(Event::Started { task: id });
                 cell.started_at = Some(context.clock.now());
@@ -390,7 +390,7 @@ impl Runner {
                 table.page(&client, &row_context, &context.clock, token.as_deref()).await
             };
             let (answer, attempts) =
-                passage.call(&pace, &self.means.slots, context.policy, say_retry, page).await;
+                probe.call(&pace, &self.means.slots, context.policy, say_retry, page).await;
             cell.calls += attempts.calls;
             cell.retries += attempts.retries;
             cell.duration = first_call.map_or(Duration::ZERO, |first| first.elapsed());
@@ -421,7 +421,7 @@ impl Runner {
             rows = handed.map_err(|_| StopReason::OutputFailed.failure())?;
             let Some(next) = page.next else { return Ok(rows) };
             if !tokens.insert(next.clone()) {
-                return Err(invalid_answer("the list's pages go in a circle").into());
+                return Err(invalid_response("the list's pages go in a circle").into());
             }
             token = Some(next);
         }

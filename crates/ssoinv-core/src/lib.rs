@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod coverage;
+pub mod env;
 pub mod event;
 pub mod failure;
 pub mod journal;
@@ -15,4 +16,5 @@ pub mod retry;
 pub mod rows;
 pub mod scope;
 pub mod secret;
+pub mod service;
 pub mod table;

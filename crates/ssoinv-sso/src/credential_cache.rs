@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use ssoinv_core::secret::Secret;
+use ssoinv_profile::{SsoRole, SsoSession};
 
 use crate::cache_file::{self, File, StoreError, file_name, python_json, read, timestamp};
 use crate::credentials::RoleCredentials;
-use crate::profile::{SsoRole, SsoSession};
 
 /// `ProviderType` of what single sign-on gave.
 const SSO: &str = "sso";
@@ -94,8 +94,9 @@ mod tests {
     use std::sync::Arc;
     use std::time::{Duration, UNIX_EPOCH};
 
+    use ssoinv_profile::Location;
+
     use super::*;
-    use crate::profile::Location;
 
     fn role(session_name: Option<&str>) -> SsoRole {
         let at = Location { file: Path::new("config").into(), line: 1 };

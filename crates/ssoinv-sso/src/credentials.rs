@@ -18,19 +18,20 @@ use ssoinv_core::event::{Event, Notice};
 use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 use ssoinv_core::scope::{AccountId, Partition, is_region_name, partition_of_region};
 use ssoinv_core::secret::Secret;
+use ssoinv_http::classify::invalid_response;
+use ssoinv_http::rate_limiter::RateLimiter;
+use ssoinv_http::service_endpoint::ServiceEndpoint;
+use ssoinv_profile::{
+    AssumeRole, Base, CredentialSource, Machine, Profile, RoleArn, RoleSource, SsoRole, SsoSession,
+};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use crate::attempt::Turnstile;
-use crate::classify::invalid_answer;
 use crate::credential_cache::CredentialCache;
-use crate::http::Place;
 use crate::login::oidc::lasts;
 use crate::organizations::{self, Member};
 use crate::portal::{Account, Portal};
-use crate::profile::{
-    AssumeRole, Base, CredentialSource, Machine, Profile, RoleArn, RoleSource, Service, SsoRole, SsoSession,
-};
+use crate::services::{ORGANIZATIONS, STS};
 use crate::session::{Session, SessionKey, SsoContext, misconfigured};
 use crate::sts::Sts;
 use crate::token::{InUse, TokenSource};
@@ -100,7 +101,7 @@ pub struct CredentialStore {
     context: Arc<SsoContext>,
     sessions: Mutex<BTreeMap<SessionKey, Arc<SignedIn>>>,
     /// One for each portal, whoever signs in there.
-    turnstiles: Mutex<BTreeMap<Place, Arc<Turnstile>>>,
+    limiters: Mutex<BTreeMap<ServiceEndpoint, Arc<RateLimiter>>>,
     slots: Mutex<BTreeMap<Key, Arc<tokio::sync::Mutex<Slot>>>>,
     sts: Sts,
     /// None where it isn't to be used.
@@ -123,8 +124,8 @@ struct SignedIn {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Sso { session: SessionKey, account: AccountId, role: String },
-    Role { profile: String, role: String, place: Place },
-    WebIdentity { role: String, file: PathBuf, session: Option<String>, place: Place },
+    Role { profile: String, role: String, endpoint: ServiceEndpoint },
+    WebIdentity { role: String, file: PathBuf, session: Option<String>, endpoint: ServiceEndpoint },
     Process { command: String },
     Instance,
     Container,
@@ -163,7 +164,7 @@ impl CredentialStore {
             cache,
             told_not_stored: AtomicBool::new(false),
             sessions: Mutex::default(),
-            turnstiles: Mutex::default(),
+            limiters: Mutex::default(),
             slots: Mutex::default(),
             sts,
         }
@@ -233,12 +234,12 @@ impl CredentialStore {
         profile: &Profile,
         on_park: impl Fn(bool) + Send + Sync,
     ) -> Result<Identity, Failure> {
-        let place = self.sts_place(profile, None)?;
+        let endpoint = self.sts_endpoint(profile, None)?;
         let credentials = self.get(profile, None, &on_park).await?;
-        match self.sts.caller(&credentials, &place).await {
+        match self.sts.caller(&credentials, &endpoint).await {
             Err(Failure { remedy: Remedy::Renew, .. }) => {
                 let renewed = self.get(profile, Some(&credentials), &on_park).await?;
-                self.sts.caller(&renewed, &place).await
+                self.sts.caller(&renewed, &endpoint).await
             }
             answer => answer,
         }
@@ -312,12 +313,12 @@ impl CredentialStore {
         on_park: impl Fn(bool) + Send + Sync,
     ) -> Result<Vec<Member>, Failure> {
         let region = partition.default_region();
-        let place = self.context.place(Service::Organizations, Some(profile), region)?;
+        let endpoint = self.context.service_endpoint(&ORGANIZATIONS, Some(profile), region)?;
         let credentials = self.get(profile, None, &on_park).await?;
-        match organizations::members(&credentials, &place, &self.context).await {
+        match organizations::members(&credentials, &endpoint, &self.context).await {
             Err(Failure { remedy: Remedy::Renew, .. }) => {
                 let renewed = self.get(profile, Some(&credentials), &on_park).await?;
-                organizations::members(&renewed, &place, &self.context).await
+                organizations::members(&renewed, &endpoint, &self.context).await
             }
             answer => answer,
         }
@@ -338,11 +339,11 @@ impl CredentialStore {
         let session = Session::new(sso, profile, &self.context)?;
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let signed_in = sessions.entry(session.key()).or_insert_with(|| {
-            let mut turnstiles = self.turnstiles.lock().unwrap_or_else(PoisonError::into_inner);
-            let turnstile = turnstiles
+            let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
+            let limiter = limiters
                 .entry(session.portal.clone())
-                .or_insert_with(|| Arc::new(Turnstile::new(self.context.portal_pace)));
-            let portal = Portal::new(&session.portal, Arc::clone(turnstile), Arc::clone(&self.context));
+                .or_insert_with(|| Arc::new(RateLimiter::new(self.context.portal_pace)));
+            let portal = Portal::new(&session.portal, Arc::clone(limiter), Arc::clone(&self.context));
             let session = Arc::new(session);
             let tokens = TokenSource::new(Arc::clone(&session), portal.clone(), Arc::clone(&self.context));
             Arc::new(SignedIn {
@@ -368,14 +369,14 @@ impl CredentialStore {
                 CredentialSource::Sso(role) => self.of_sso(role, profile, refused).await,
                 CredentialSource::AssumeRole(role) => self.of_role(role, profile, refused).await,
                 CredentialSource::WebIdentity(identity) => {
-                    let place = self.sts_place(profile, Some(&identity.role))?;
+                    let endpoint = self.sts_endpoint(profile, Some(&identity.role))?;
                     let key = Key::WebIdentity {
                         role: identity.role.arn.clone(),
                         file: identity.token_file.clone(),
                         session: identity.role_session_name.clone(),
-                        place: place.clone(),
+                        endpoint: endpoint.clone(),
                     };
-                    self.once(key, refused, self.sts.assume_role_with_web_identity(identity, &place)).await
+                    self.once(key, refused, self.sts.assume_role_with_web_identity(identity, &endpoint)).await
                 }
                 CredentialSource::Static(keys) => unrenewable(
                     RoleCredentials {
@@ -479,15 +480,18 @@ impl CredentialStore {
             let message = format!("profile `{}` needs an MFA code, and ssoinv asks for none", role.profile);
             return Err(misconfigured("MfaRequired", message));
         }
-        let place = self.sts_place(profile, Some(&role.role))?;
-        let key =
-            Key::Role { profile: role.profile.clone(), role: role.role.arn.clone(), place: place.clone() };
+        let endpoint = self.sts_endpoint(profile, Some(&role.role))?;
+        let key = Key::Role {
+            profile: role.profile.clone(),
+            role: role.role.arn.clone(),
+            endpoint: endpoint.clone(),
+        };
         let fetch = async {
             let source = self.of_role_source(&role.source, profile, None).await?;
-            match self.sts.assume_role(role, &source, &place).await {
+            match self.sts.assume_role(role, &source, &endpoint).await {
                 Err(Failure { remedy: Remedy::Renew, .. }) => {
                     let source = self.of_role_source(&role.source, profile, Some(&source)).await?;
-                    self.sts.assume_role(role, &source, &place).await
+                    self.sts.assume_role(role, &source, &endpoint).await
                 }
                 answer => answer,
             }
@@ -580,7 +584,7 @@ impl CredentialStore {
 
     /// Where STS is called for a profile: in its region, where that is in the role's partition, else in the region that
     /// every account of the partition has.
-    fn sts_place(&self, profile: &Profile, role: Option<&RoleArn>) -> Result<Place, Failure> {
+    fn sts_endpoint(&self, profile: &Profile, role: Option<&RoleArn>) -> Result<ServiceEndpoint, Failure> {
         let partition = role.and_then(|role| Partition::from_name(&role.partition));
         let variables =
             ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().filter_map(|name| self.context.env.get(name));
@@ -589,7 +593,7 @@ impl CredentialStore {
                 && partition.is_none_or(|partition| partition_of_region(region) == partition)
         });
         let region = region.map_or(partition.unwrap_or_default().default_region(), String::as_str);
-        self.context.place(Service::Sts, Some(profile), region)
+        self.context.service_endpoint(&STS, Some(profile), region)
     }
 }
 
@@ -644,7 +648,7 @@ async fn pages<'a, T>(
         all.extend(items);
         let Some(following) = following else { return Ok(all) };
         if !seen.insert(following.clone()) {
-            return Err(invalid_answer("the list's pages go in a circle"));
+            return Err(invalid_response("the list's pages go in a circle"));
         }
         next = Some(following);
     }
@@ -672,10 +676,12 @@ fn usable(profile: &Profile) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use ssoinv_http::classify::INVALID_RESPONSE;
+    use ssoinv_http::sdk_settings::Timeouts;
+    use ssoinv_http::test_util::{canned, clock};
+
     use super::*;
-    use crate::classify::INVALID_ANSWER;
-    use crate::http::Timeouts;
-    use crate::testing::{canned, clock, context, session};
+    use crate::testing::{context, session};
     use crate::token_cache::{CachedToken, TokenCache};
 
     /// Its first page would be taken for the whole list.
@@ -696,8 +702,8 @@ mod tests {
         let context = context(canned((200, &[], body.to_owned())), Timeouts::default());
         let context = SsoContext { home: Some(home.path().to_owned()), ..(*context).clone() };
         let store = CredentialStore::new(Arc::new(context));
-        let signed_in = store.signed_in(&sso, None).expect("a place");
+        let signed_in = store.signed_in(&sso, None).expect("an endpoint");
         let failure = signed_in.list().await.expect_err("not the whole list");
-        assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{failure:?}");
+        assert_eq!(failure.code.as_deref(), Some(INVALID_RESPONSE), "{failure:?}");
     }
 }

@@ -10,12 +10,12 @@ use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
+use ssoinv_core::env::Env;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::secret::Secret;
 
 use crate::cache_file::parse_time;
 use crate::credentials::RoleCredentials;
-use crate::profile::Env;
 use crate::session::{SsoContext, misconfigured};
 
 /// How long the instance's metadata service may take to connect, and to answer.

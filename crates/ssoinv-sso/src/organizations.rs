@@ -13,11 +13,12 @@ use aws_sdk_organizations::types::{Account, AccountState, AccountStatus};
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::pace::PaceLimits;
 use ssoinv_core::scope::AccountId;
+use ssoinv_http::classify::{classify, invalid_response};
+use ssoinv_http::rate_limiter::RateLimiter;
+use ssoinv_http::retry_loop;
+use ssoinv_http::service_endpoint::ServiceEndpoint;
 
-use crate::attempt::{self, Turnstile};
-use crate::classify::{classify, invalid_answer};
 use crate::credentials::RoleCredentials;
-use crate::http::Place;
 use crate::session::SsoContext;
 
 /// ListAccounts' own limits.
@@ -38,22 +39,22 @@ pub struct Member {
 /// All accounts, in the order of the service.
 pub(crate) async fn members(
     credentials: &RoleCredentials,
-    place: &Place,
+    endpoint: &ServiceEndpoint,
     context: &SsoContext,
 ) -> Result<Vec<Member>, Failure> {
-    let config = context.sdk.at(place).identity_cache(IdentityCache::no_cache());
+    let config = context.sdk.at(endpoint).identity_cache(IdentityCache::no_cache());
     let config = config.credentials_provider(SharedCredentialsProvider::new(credentials.to_sdk()));
     let client = aws_sdk_organizations::Client::new(&config.build());
-    let turnstile = Turnstile::new(PACE);
+    let limiter = RateLimiter::new(PACE);
     let mut members = Vec::new();
     let (mut next, mut seen) = (None::<String>, HashSet::new());
     loop {
         let from = next.as_deref();
-        let page = attempt::call(&turnstile, None, context.retry, context.retrying(), || async {
+        let page = retry_loop::call(&limiter, None, context.retry, context.retrying(), || async {
             let call = client.list_accounts().set_next_token(from.map(str::to_owned));
             let page = call.send().await.map_err(|error| told(classify(&error, &context.clock)))?;
             let accounts =
-                page.accounts.ok_or_else(|| invalid_answer("the answer of ListAccounts has no list"))?;
+                page.accounts.ok_or_else(|| invalid_response("the answer of ListAccounts has no list"))?;
             let accounts = accounts.iter().map(member).collect::<Result<Vec<_>, _>>()?;
             Ok((accounts, page.next_token.filter(|token| !token.is_empty())))
         });
@@ -61,7 +62,7 @@ pub(crate) async fn members(
         members.extend(accounts);
         let Some(following) = following else { return Ok(members) };
         if !seen.insert(following.clone()) {
-            return Err(invalid_answer("the pages of ListAccounts go in a circle"));
+            return Err(invalid_response("the pages of ListAccounts go in a circle"));
         }
         next = Some(following);
     }
@@ -77,7 +78,7 @@ fn told(mut failure: Failure) -> Failure {
 
 fn member(account: &Account) -> Result<Member, Failure> {
     let id = account.id().and_then(|id| id.parse().ok());
-    let id = id.ok_or_else(|| invalid_answer("an account of ListAccounts has no ID of twelve digits"))?;
+    let id = id.ok_or_else(|| invalid_response("an account of ListAccounts has no ID of twelve digits"))?;
     // `State` takes the place of `Status`, which the service stops giving.
     let active = match (account.state(), account.status()) {
         (Some(state), _) => *state == AccountState::Active,
@@ -90,11 +91,12 @@ fn member(account: &Account) -> Result<Member, Failure> {
 #[cfg(test)]
 mod tests {
     use ssoinv_core::secret::Secret;
+    use ssoinv_http::classify::INVALID_RESPONSE;
+    use ssoinv_http::sdk_settings::Timeouts;
+    use ssoinv_http::test_util::{canned, endpoint_at};
 
     use super::*;
-    use crate::classify::INVALID_ANSWER;
-    use crate::http::Timeouts;
-    use crate::testing::{canned, context, place};
+    use crate::testing::context;
 
     async fn listed(body: &str) -> Result<Vec<Member>, Failure> {
         let keys = RoleCredentials {
@@ -105,7 +107,7 @@ mod tests {
             caller_arn: None,
         };
         let context = context(canned((200, &[], body.to_owned())), Timeouts::default());
-        members(&keys, &place(None), &context).await
+        members(&keys, &endpoint_at(None), &context).await
     }
 
     #[tokio::test]
@@ -136,7 +138,7 @@ mod tests {
             r#"{"Accounts":[{"Id":"011111111111"}],"NextToken":"again"}"#,
         ] {
             let failure = listed(body).await.expect_err(body);
-            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{body}: {failure:?}");
+            assert_eq!(failure.code.as_deref(), Some(INVALID_RESPONSE), "{body}: {failure:?}");
         }
     }
 }

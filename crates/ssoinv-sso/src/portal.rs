@@ -1,6 +1,6 @@
 //! The portal of IAM Identity Center (Portal API Reference): which accounts there are, and role credentials.
 //!
-//! One turnstile serves all calls to the portal of a region, since AWS counts them together. A 401 comes back with
+//! One limiter serves all calls to the portal of a region, since AWS counts them together. A 401 comes back with
 //! [`Remedy::Renew`]: [`crate::token`] finds out whether the token has ended. A 429 never means that.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,11 +18,12 @@ use ssoinv_core::clock::Clock;
 use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 use ssoinv_core::scope::AccountId;
 use ssoinv_core::secret::Secret;
+use ssoinv_http::classify::{INVALID_RESPONSE, classify, http_date, invalid_response, seconds_ahead};
+use ssoinv_http::rate_limiter::RateLimiter;
+use ssoinv_http::retry_loop;
+use ssoinv_http::service_endpoint::ServiceEndpoint;
 
-use crate::attempt::{self, Turnstile};
-use crate::classify::{INVALID_ANSWER, classify, http_date, invalid_answer, seconds_ahead};
 use crate::credentials::RoleCredentials;
-use crate::http::Place;
 use crate::session::SsoContext;
 
 /// The most accounts, or roles, that a page may have; more is refused.
@@ -69,19 +70,19 @@ impl Bearer for Secret {
 #[derive(Clone, Debug)]
 pub struct Portal {
     client: aws_sdk_sso::Client,
-    turnstile: Arc<Turnstile>,
+    limiter: Arc<RateLimiter>,
     /// For questions about the token, which all who stand in line wait for.
-    first: Arc<Turnstile>,
+    first: Arc<RateLimiter>,
     context: Arc<SsoContext>,
 }
 
 impl Portal {
-    /// The portal at a place, behind the turnstile of its region.
+    /// The portal at an endpoint, behind the limiter of its region.
     #[must_use]
-    pub fn new(place: &Place, turnstile: Arc<Turnstile>, context: Arc<SsoContext>) -> Self {
-        let client = aws_sdk_sso::Client::new(&context.sdk.at(place).build());
-        let first = Arc::new(turnstile.beside());
-        Self { client, turnstile, first, context }
+    pub fn new(endpoint: &ServiceEndpoint, limiter: Arc<RateLimiter>, context: Arc<SsoContext>) -> Self {
+        let client = aws_sdk_sso::Client::new(&context.sdk.at(endpoint).build());
+        let first = Arc::new(limiter.with_own_queue());
+        Self { client, limiter, first, context }
     }
 
     /// GetRoleCredentials: keys for a role in an account. They live as long as the permission set says, whatever
@@ -106,7 +107,7 @@ impl Portal {
                 failure
             })?;
             answer.role_credentials.and_then(whole).ok_or_else(|| {
-                invalid_answer("the answer of GetRoleCredentials holds no credentials, or not all of them")
+                invalid_response("the answer of GetRoleCredentials holds no credentials, or not all of them")
             })
         });
         answer.await
@@ -124,7 +125,7 @@ impl Portal {
     /// ListAccounts, one page: the accounts, and the token of the next page.
     ///
     /// # Errors
-    /// What the portal says; [`INVALID_ANSWER`] where the page has no list, or an account without an ID.
+    /// What the portal says; [`INVALID_RESPONSE`] where the page has no list, or an account without an ID.
     pub async fn accounts(
         &self,
         bearer: &impl Bearer,
@@ -135,8 +136,9 @@ impl Portal {
             let call = self.client.list_accounts().access_token(token.reveal()).max_results(PAGE.into());
             let call = call.set_next_token(next.map(str::to_owned));
             let page = call.send().await.map_err(|error| self.failure(&error))?;
-            let accounts =
-                page.account_list.ok_or_else(|| invalid_answer("the answer of ListAccounts has no list"))?;
+            let accounts = page
+                .account_list
+                .ok_or_else(|| invalid_response("the answer of ListAccounts has no list"))?;
             let accounts = accounts.into_iter().map(account).collect::<Result<Vec<_>, _>>()?;
             Ok((accounts, page.next_token.filter(|token| !token.is_empty())))
         });
@@ -162,11 +164,12 @@ impl Portal {
                 }
                 failure
             })?;
-            let roles =
-                page.role_list.ok_or_else(|| invalid_answer("the answer of ListAccountRoles has no list"))?;
+            let roles = page
+                .role_list
+                .ok_or_else(|| invalid_response("the answer of ListAccountRoles has no list"))?;
             let name = |role: aws_sdk_sso::types::RoleInfo| role.role_name.filter(|name| !name.is_empty());
             let roles = roles.into_iter().map(name).collect::<Option<Vec<_>>>();
-            let roles = roles.ok_or_else(|| invalid_answer("a role of ListAccountRoles has no name"))?;
+            let roles = roles.ok_or_else(|| invalid_response("a role of ListAccountRoles has no name"))?;
             Ok((roles, page.next_token.filter(|token| !token.is_empty())))
         });
         answer.await
@@ -190,7 +193,7 @@ impl Portal {
             call.send().await.map_err(|error| self.failure(&error))
         };
         let answer = async {
-            attempt::call(&self.first, None, self.context.retry, self.context.retrying(), ask).await.0
+            retry_loop::call(&self.first, None, self.context.retry, self.context.retrying(), ask).await.0
         };
         let accepts = match answer.await {
             Ok(_) => Ok(true),
@@ -218,7 +221,7 @@ impl Portal {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        attempt::call(&self.turnstile, None, self.context.retry, self.context.retrying(), op).await.0
+        retry_loop::call(&self.limiter, None, self.context.retry, self.context.retrying(), op).await.0
     }
 
     fn failure<E>(&self, error: &SdkError<E, HttpResponse>) -> Failure
@@ -232,7 +235,7 @@ impl Portal {
         };
         let code = failure.code.as_deref();
         // A 401 that isn't the portal's own says nothing of the token.
-        if code == Some("UnauthorizedException") || (status == Some(401) && code != Some(INVALID_ANSWER)) {
+        if code == Some("UnauthorizedException") || (status == Some(401) && code != Some(INVALID_RESPONSE)) {
             failure.kind = FailureKind::SignInExpired;
             failure.remedy = Remedy::Renew;
         }
@@ -275,7 +278,7 @@ fn is_forbidden(failure: &Failure) -> bool {
 /// An account of a list. One whose ID can't be read must not be left out: it would be taken for one that isn't there.
 fn account(listed: aws_sdk_sso::types::AccountInfo) -> Result<Account, Failure> {
     let id = listed.account_id.and_then(|id| id.parse().ok());
-    let id = id.ok_or_else(|| invalid_answer("an account of ListAccounts has no ID of twelve digits"))?;
+    let id = id.ok_or_else(|| invalid_response("an account of ListAccounts has no ID of twelve digits"))?;
     let text = |text: Option<String>| text.filter(|text| !text.is_empty()).map(Arc::from);
     Ok(Account { id, name: text(listed.account_name), email: text(listed.email_address) })
 }
@@ -303,16 +306,17 @@ fn of_millis(millis: i64) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use ssoinv_core::pace::PaceLimits;
+    use ssoinv_http::sdk_settings::Timeouts;
+    use ssoinv_http::test_util::{Canned, canned, endpoint_at};
 
     use super::*;
-    use crate::http::Timeouts;
-    use crate::testing::{Canned, canned, context, place};
+    use crate::testing::context;
 
     fn portal(answer: Canned) -> Portal {
         let context = context(canned(answer), Timeouts::default());
-        let client = aws_sdk_sso::Client::new(&context.sdk.at(&place(None)).build());
-        let turnstile = Arc::new(Turnstile::new(PaceLimits::PORTAL));
-        Portal { client, first: Arc::new(turnstile.beside()), turnstile, context }
+        let client = aws_sdk_sso::Client::new(&context.sdk.at(&endpoint_at(None)).build());
+        let limiter = Arc::new(RateLimiter::new(PaceLimits::PORTAL));
+        Portal { client, first: Arc::new(limiter.with_own_queue()), limiter, context }
     }
 
     /// The failure of GetRoleCredentials, and whether the portal is said to take the token.
@@ -376,7 +380,7 @@ mod tests {
             r#"{"accountList":[{"accountId":"111122223333"},{"accountName":"prod"}]}"#,
         ] {
             let failure = listed(body).await.expect_err(body);
-            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{body}: {failure:?}");
+            assert_eq!(failure.code.as_deref(), Some(INVALID_RESPONSE), "{body}: {failure:?}");
         }
     }
 
@@ -401,7 +405,7 @@ mod tests {
             ("1782864000000", "-1"),
         ] {
             let failure = given(KEYS.replace(part, other)).await.expect_err(part);
-            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{part}: {failure:?}");
+            assert_eq!(failure.code.as_deref(), Some(INVALID_RESPONSE), "{part}: {failure:?}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
+use ssoinv_core::env::Env;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::secret::Secret;
 use tokio::io::AsyncReadExt;
@@ -12,7 +13,6 @@ use tokio::process::Command;
 
 use crate::cache_file::parse_time;
 use crate::credentials::RoleCredentials;
-use crate::profile::Env;
 use crate::session::misconfigured;
 
 /// How long the program may take.

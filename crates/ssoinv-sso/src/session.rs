@@ -9,14 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ssoinv_core::clock::Clock;
+use ssoinv_core::env::Env;
 use ssoinv_core::event::{Event, Events};
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::pace::PaceLimits;
 use ssoinv_core::retry::RetryPolicy;
 use ssoinv_core::scope::is_region_name;
+use ssoinv_core::service::ServiceInfo;
+use ssoinv_http::sdk_settings::SdkSettings;
+use ssoinv_http::service_endpoint::ServiceEndpoint;
+use ssoinv_profile::{Endpoint, Origin, Profile, SsoSession, endpoint_for, host};
 
-use crate::http::{Place, Sdk};
-use crate::profile::{Endpoint, Env, Origin, Profile, Service, SsoSession, endpoint_for, host};
+use crate::services::{SSO, SSO_OIDC};
 
 /// Whether there is somebody to ask.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,7 +63,7 @@ pub struct SsoContext {
     /// How fast a portal may be called.
     pub portal_pace: PaceLimits,
     /// What all clients have in common.
-    pub sdk: Sdk,
+    pub sdk: SdkSettings,
     /// Whether a token may be refreshed, which ends the refresh token in the shared cache. Without it the tokens that
     /// are there are used as they are, and no file is written.
     pub refresh_tokens: bool,
@@ -70,7 +74,7 @@ pub struct SsoContext {
 }
 
 impl SsoContext {
-    /// For [`crate::attempt::call`]: says that a call of the sign-in is tried again.
+    /// For [`ssoinv_http::retry_loop::call`]: says that a call of the sign-in is tried again.
     pub(crate) fn retrying(&self) -> impl Fn(&Failure, Duration) {
         |failure, delay| {
             self.events.say(Event::Retrying { task: None, failure: Arc::new(failure.clone()), delay });
@@ -81,7 +85,12 @@ impl SsoContext {
     ///
     /// # Errors
     /// [`FailureKind::Misconfigured`] where nothing secret may go: codes `InvalidRegion` and `InsecureEndpoint`.
-    pub fn place(&self, service: Service, profile: Option<&Profile>, region: &str) -> Result<Place, Failure> {
+    pub fn service_endpoint(
+        &self,
+        service: &ServiceInfo,
+        profile: Option<&Profile>,
+        region: &str,
+    ) -> Result<ServiceEndpoint, Failure> {
         if !is_region_name(region) {
             return Err(misconfigured("InvalidRegion", format!("`{region}` is not the name of a region")));
         }
@@ -98,9 +107,9 @@ impl SsoContext {
         let flag = |variable: &str, own: Option<bool>| {
             self.env.get(variable).map(|value| value.eq_ignore_ascii_case("true")).or(own).unwrap_or(false)
         };
-        Ok(Place {
+        Ok(ServiceEndpoint {
             region: region.into(),
-            endpoint: endpoint.map(|endpoint| endpoint.url.into()),
+            url: endpoint.map(|endpoint| endpoint.url.into()),
             use_fips: flag("AWS_USE_FIPS_ENDPOINT", profile.and_then(|profile| profile.use_fips_endpoint)),
             use_dual_stack: flag(
                 "AWS_USE_DUALSTACK_ENDPOINT",
@@ -123,9 +132,9 @@ pub struct Session {
     /// How people know it: its name, or its start URL.
     pub label: Arc<str>,
     /// Where the sign-in is.
-    pub oidc: Place,
+    pub oidc: ServiceEndpoint,
     /// Where the portal is.
-    pub portal: Place,
+    pub portal: ServiceEndpoint,
 }
 
 impl Session {
@@ -135,18 +144,18 @@ impl Session {
     /// file.
     ///
     /// # Errors
-    /// As [`SsoContext::place`].
+    /// As [`SsoContext::service_endpoint`].
     pub fn new(
         sso: &Arc<SsoSession>,
         profile: Option<&Profile>,
         context: &SsoContext,
     ) -> Result<Self, Failure> {
-        let place = |service| context.place(service, profile, &sso.sso_region);
+        let endpoint = |service| context.service_endpoint(service, profile, &sso.sso_region);
         Ok(Self {
             sso: Arc::clone(sso),
             label: sso.cache_key().into(),
-            oidc: place(Service::SsoOidc)?,
-            portal: place(Service::Sso)?,
+            oidc: endpoint(&SSO_OIDC)?,
+            portal: endpoint(&SSO)?,
         })
     }
 
@@ -178,8 +187,8 @@ pub struct SessionKey {
     name: Option<String>,
     start_url: String,
     scopes: Vec<String>,
-    oidc: Place,
-    portal: Place,
+    oidc: ServiceEndpoint,
+    portal: ServiceEndpoint,
 }
 
 /// An endpoint for tokens that isn't AWS's own sign-in or portal; told once, since a config file could lead a token
@@ -187,7 +196,7 @@ pub struct SessionKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForeignEndpoint {
     /// The sign-in or the portal.
-    pub service: Service,
+    pub service: &'static ServiceInfo,
     /// The URL.
     pub url: String,
     /// The variable, or file and line.
@@ -197,7 +206,7 @@ pub struct ForeignEndpoint {
 }
 
 /// The endpoints that tokens of these profiles would be sent to and that aren't AWS's, each once, in order. Nothing is
-/// sent to those that aren't secure ([`SsoContext::place`]), so they aren't among them.
+/// sent to those that aren't secure ([`SsoContext::service_endpoint`]), so they aren't among them.
 pub fn foreign_endpoints<'a>(
     profiles: impl IntoIterator<Item = &'a Profile>,
     env: &Env,
@@ -205,7 +214,7 @@ pub fn foreign_endpoints<'a>(
     let mut found: Vec<ForeignEndpoint> = Vec::new();
     for profile in profiles {
         let Some(session) = profile.credentials.session() else { continue };
-        for service in [Service::SsoOidc, Service::Sso] {
+        for service in [&SSO_OIDC, &SSO] {
             let endpoint = endpoint_for(service, Some(profile), env).filter(Endpoint::is_secure);
             let Some(Endpoint { url, origin }) = endpoint else { continue };
             let known = found.iter().any(|other| other.url == url && other.origin == origin);

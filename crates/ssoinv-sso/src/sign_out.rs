@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use ssoinv_core::failure::{Failure, Remedy};
 use ssoinv_core::pace::PaceLimits;
+use ssoinv_http::rate_limiter::RateLimiter;
+use ssoinv_http::service_endpoint::ServiceEndpoint;
 
-use crate::attempt::Turnstile;
 use crate::cache_file::StoreError;
-use crate::http::Place;
 use crate::portal::Portal;
 use crate::session::SsoContext;
 use crate::token_cache::{StoredToken, TokenCache};
@@ -24,20 +24,20 @@ pub enum SignedOut {
     NotRevoked(Failure),
 }
 
-/// Revokes a token at the portal at `place`, if there is one, and removes its file.
+/// Revokes a token at the portal at `endpoint`, if there is one, and removes its file.
 ///
 /// # Errors
 /// Where the file can't be removed; the token has been revoked then.
 pub async fn sign_out(
     stored: &StoredToken,
-    place: Result<Place, Failure>,
+    endpoint: Result<ServiceEndpoint, Failure>,
     cache: &TokenCache,
     context: &Arc<SsoContext>,
 ) -> Result<SignedOut, StoreError> {
-    let revoked = match place {
-        Ok(place) => {
-            let turnstile = Arc::new(Turnstile::new(PaceLimits::PORTAL));
-            let portal = Portal::new(&place, turnstile, Arc::clone(context));
+    let revoked = match endpoint {
+        Ok(endpoint) => {
+            let limiter = Arc::new(RateLimiter::new(PaceLimits::PORTAL));
+            let portal = Portal::new(&endpoint, limiter, Arc::clone(context));
             portal.logout(&stored.token.access_token).await
         }
         Err(failure) => Err(failure),

@@ -1,6 +1,6 @@
 //! STS: assuming roles, and asking whose credentials these are.
 //!
-//! Its XML must be whole ([`crate::whole_xml`]), and no part of credentials may be missing: the SDK's decoder would make
+//! Its XML must be whole ([`ssoinv_http::complete_xml`]), and no part of credentials may be missing: the SDK's decoder would make
 //! shorter keys of the one, and empty keys of the other.
 
 use std::sync::Arc;
@@ -16,14 +16,15 @@ use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 use ssoinv_core::pace::PaceLimits;
 use ssoinv_core::scope::{AccountId, Partition};
 use ssoinv_core::secret::Secret;
+use ssoinv_http::classify::{INVALID_RESPONSE, classify};
+use ssoinv_http::complete_xml::CompleteXml;
+use ssoinv_http::rate_limiter::RateLimiter;
+use ssoinv_http::retry_loop;
+use ssoinv_http::service_endpoint::ServiceEndpoint;
+use ssoinv_profile::{AssumeRole, WebIdentity};
 
-use crate::attempt::{self, Turnstile};
-use crate::classify::{INVALID_ANSWER, classify};
 use crate::credentials::{Identity, RoleCredentials};
-use crate::http::Place;
-use crate::profile::{AssumeRole, WebIdentity};
 use crate::session::{SsoContext, misconfigured};
-use crate::whole_xml::WholeXml;
 
 /// STS allows 600 calls a second for an account and region (IAM User Guide, "IAM and AWS STS quotas"); a tenth leaves
 /// room for others.
@@ -33,13 +34,13 @@ const PACE: PaceLimits =
 /// All calls to STS.
 #[derive(Debug)]
 pub(crate) struct Sts {
-    turnstile: Turnstile,
+    limiter: RateLimiter,
     context: Arc<SsoContext>,
 }
 
 impl Sts {
     pub(crate) fn new(context: Arc<SsoContext>) -> Self {
-        Self { turnstile: Turnstile::new(PACE), context }
+        Self { limiter: RateLimiter::new(PACE), context }
     }
 
     /// AssumeRole with the credentials of `source`. [`Remedy::Renew`] says that those have ended.
@@ -47,9 +48,9 @@ impl Sts {
         &self,
         role: &AssumeRole,
         source: &RoleCredentials,
-        place: &Place,
+        endpoint: &ServiceEndpoint,
     ) -> Result<RoleCredentials, Failure> {
-        let client = self.client(Some(source), place);
+        let client = self.client(Some(source), endpoint);
         let call = client
             .assume_role()
             .role_arn(&role.role.arn)
@@ -57,7 +58,7 @@ impl Sts {
             .set_external_id(role.external_id.clone())
             .set_duration_seconds(role.duration_seconds.and_then(|seconds| i32::try_from(seconds).ok()));
         let answer = self.call(|| async {
-            let call = call.clone().customize().interceptor(WholeXml);
+            let call = call.clone().customize().interceptor(CompleteXml);
             call.send().await.map_err(|error| self.failure(&error))
         });
         let answer = answer.await.map_err(|failure| not_assumed(&role.role.arn, failure))?;
@@ -69,21 +70,21 @@ impl Sts {
     pub(crate) async fn assume_role_with_web_identity(
         &self,
         identity: &WebIdentity,
-        place: &Place,
+        endpoint: &ServiceEndpoint,
     ) -> Result<RoleCredentials, Failure> {
         let file = &identity.token_file;
         let token = tokio::fs::read_to_string(file).await.map_err(|error| {
             let message = format!("the token in `{}` cannot be read: {error}", file.display());
             misconfigured("WebIdentityTokenUnreadable", message)
         })?;
-        let client = self.client(None, place);
+        let client = self.client(None, endpoint);
         let call = client
             .assume_role_with_web_identity()
             .role_arn(&identity.role.arn)
             .role_session_name(self.session_name(identity.role_session_name.as_deref()))
             .web_identity_token(token.trim());
         let answer = self.call(|| async {
-            let call = call.clone().customize().interceptor(WholeXml);
+            let call = call.clone().customize().interceptor(CompleteXml);
             call.send().await.map_err(|error| self.failure(&error))
         });
         let answer = answer.await.map_err(|mut failure| {
@@ -102,11 +103,11 @@ impl Sts {
     pub(crate) async fn caller(
         &self,
         credentials: &RoleCredentials,
-        place: &Place,
+        endpoint: &ServiceEndpoint,
     ) -> Result<Identity, Failure> {
-        let client = self.client(Some(credentials), place);
+        let client = self.client(Some(credentials), endpoint);
         let answer = self.call(|| async {
-            let call = client.get_caller_identity().customize().interceptor(WholeXml);
+            let call = client.get_caller_identity().customize().interceptor(CompleteXml);
             call.send().await.map_err(|error| self.failure(&error))
         });
         let answer = answer.await?;
@@ -115,7 +116,7 @@ impl Sts {
         let account_id =
             answer.account.and_then(|account| account.parse::<AccountId>().ok()).ok_or_else(|| {
                 let message = "the answer of GetCallerIdentity names no account";
-                Failure::new(FailureKind::Failed, message).with_code(INVALID_ANSWER)
+                Failure::new(FailureKind::Failed, message).with_code(INVALID_RESPONSE)
             })?;
         let user_id = answer.user_id.filter(|id| !id.is_empty()).map(Arc::from);
         Ok(Identity {
@@ -126,8 +127,12 @@ impl Sts {
         })
     }
 
-    fn client(&self, credentials: Option<&RoleCredentials>, place: &Place) -> aws_sdk_sts::Client {
-        let mut config = self.context.sdk.at(place).identity_cache(IdentityCache::no_cache());
+    fn client(
+        &self,
+        credentials: Option<&RoleCredentials>,
+        endpoint: &ServiceEndpoint,
+    ) -> aws_sdk_sts::Client {
+        let mut config = self.context.sdk.at(endpoint).identity_cache(IdentityCache::no_cache());
         if let Some(credentials) = credentials {
             config = config.credentials_provider(SharedCredentialsProvider::new(credentials.to_sdk()));
         }
@@ -144,7 +149,7 @@ impl Sts {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        attempt::call(&self.turnstile, None, self.context.retry, self.context.retrying(), op).await.0
+        retry_loop::call(&self.limiter, None, self.context.retry, self.context.retrying(), op).await.0
     }
 
     fn failure<E>(&self, error: &SdkError<E, HttpResponse>) -> Failure
@@ -182,7 +187,7 @@ fn given(credentials: Option<Credentials>, arn: Option<String>) -> Result<RoleCr
     };
     let Some(credentials) = credentials.filter(is_whole) else {
         let message = "the answer of STS holds no credentials, or not all of them";
-        return Err(Failure::new(FailureKind::Failed, message).with_code(INVALID_ANSWER));
+        return Err(Failure::new(FailureKind::Failed, message).with_code(INVALID_RESPONSE));
     };
     Ok(RoleCredentials {
         access_key_id: credentials.access_key_id,
@@ -197,10 +202,12 @@ fn given(credentials: Option<Credentials>, arn: Option<String>) -> Result<RoleCr
 mod tests {
     use std::io::Write as _;
 
+    use ssoinv_http::sdk_settings::Timeouts;
+    use ssoinv_http::test_util::{Canned, canned, endpoint_at};
+    use ssoinv_profile::{Machine, RoleArn, RoleSource};
+
     use super::*;
-    use crate::http::Timeouts;
-    use crate::profile::{Machine, RoleArn, RoleSource};
-    use crate::testing::{Canned, canned, context, place};
+    use crate::testing::context;
 
     const ASSUMED: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIA1</AccessKeyId>\
         <SecretAccessKey>secret</SecretAccessKey><SessionToken>token</SessionToken>\
@@ -237,7 +244,7 @@ mod tests {
             duration_seconds: None,
             mfa_serial: None,
         };
-        sts(answer).assume_role(&role, &keys(), &place(None)).await
+        sts(answer).assume_role(&role, &keys(), &endpoint_at(None)).await
     }
 
     async fn assume_with_token(answer: Canned) -> Result<RoleCredentials, Failure> {
@@ -245,11 +252,11 @@ mod tests {
         token.write_all(b"token").expect("written");
         let identity =
             WebIdentity { role: arn(), token_file: token.path().to_owned(), role_session_name: None };
-        sts(answer).assume_role_with_web_identity(&identity, &place(None)).await
+        sts(answer).assume_role_with_web_identity(&identity, &endpoint_at(None)).await
     }
 
     async fn caller(answer: Canned) -> Result<Identity, Failure> {
-        sts(answer).caller(&keys(), &place(None)).await
+        sts(answer).caller(&keys(), &endpoint_at(None)).await
     }
 
     /// HTTP doesn't tell of these cuts.
@@ -262,7 +269,7 @@ mod tests {
         assert_eq!(caller(good(CALLER)).await.expect("whole").account_id.as_str(), "111122223333");
         let broken = |failure: Option<Failure>, body: &str| {
             let failure = failure.unwrap_or_else(|| panic!("taken: {body}"));
-            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{failure:?}");
+            assert_eq!(failure.code.as_deref(), Some(INVALID_RESPONSE), "{failure:?}");
             assert_eq!(
                 (failure.kind, failure.remedy),
                 (FailureKind::Failed, Remedy::TryAgain),
@@ -285,11 +292,11 @@ mod tests {
         for part in ["AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"] {
             let body = ASSUMED.replace(part, "Other");
             let failure = assume((200, &[], body)).await.expect_err(part);
-            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{part}");
+            assert_eq!(failure.code.as_deref(), Some(INVALID_RESPONSE), "{part}");
         }
         let failure =
             assume((200, &[], "<AssumeRoleResponse><AssumeRoleResult/></AssumeRoleResponse>".to_owned()));
-        assert_eq!(failure.await.expect_err("nothing").code.as_deref(), Some(INVALID_ANSWER));
+        assert_eq!(failure.await.expect_err("nothing").code.as_deref(), Some(INVALID_RESPONSE));
     }
 
     #[tokio::test]

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use ssoinv_core::secret::Secret;
 
 pub use crate::cache_file::StoreError;
+use ssoinv_profile::{SsoSession, bare_start_url};
+
 use crate::cache_file::{self, File, Lock, file_name, python_json, read, timestamp};
-use crate::profile::{SsoSession, bare_start_url};
 
 /// The folder, or none where there is no home.
 #[derive(Clone, Debug)]
@@ -385,8 +386,9 @@ pub(crate) fn registered_scopes(session: &SsoSession) -> Option<&[String]> {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
+    use ssoinv_profile::Location;
+
     use super::*;
-    use crate::profile::Location;
 
     fn session(name: Option<&str>, start_url: &str) -> SsoSession {
         let at = Location { file: Path::new("config").into(), line: 1 };

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobMatcher};
 use ssoinv_core::scope::AccountId;
+use ssoinv_profile::nearest;
 use ssoinv_sso::portal::Account;
-use ssoinv_sso::profile::nearest;
 
 use crate::account_file::{self, FileError, Row, id_hint, is_digits};
 use crate::command_error::CommandError;

@@ -1,7 +1,7 @@
 //! What every command is handed: environment, settings, terminal, clock, and the demonstration's simulator where there is one.
 
 use ssoinv_core::clock::Clock;
-use ssoinv_sso::profile::Profiles;
+use ssoinv_profile::Profiles;
 
 use crate::arguments::Typed;
 use crate::command_error::CommandError;

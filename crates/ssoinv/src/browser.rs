@@ -20,7 +20,7 @@ impl Browser {
         if self == Self::None {
             return Ok(());
         }
-        if !ssoinv_sso::profile::is_https_or_loopback(url) {
+        if !ssoinv_profile::is_https_or_loopback(url) {
             return Err("the address is not https".to_owned());
         }
         // The error's own text holds the command line, and the status as the system numbers it.

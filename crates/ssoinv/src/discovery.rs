@@ -10,9 +10,9 @@ use ssoinv_aws::plan::{Reach, Regions, RoleSearch, Standing, Start, Visit};
 use ssoinv_aws::roles::RoleChoice;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::{AccountId, partition_of_region};
+use ssoinv_profile::{Profile, Profiles};
 use ssoinv_sso::credentials::CredentialStore;
 use ssoinv_sso::portal::Account;
-use ssoinv_sso::profile::{Profile, Profiles};
 
 use crate::account_list::{NamedAccount, SelectedAccounts};
 use crate::app::App;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use ssoinv_aws::plan::Plan;
 use ssoinv_aws::tables::AnyTable;
-use ssoinv_sso::profile::nearest;
+use ssoinv_profile::nearest;
 use ssoinv_store::{KeptRun, KeptRuns, Manifest, StoreError, StoredCell};
 
 use crate::app::App;

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ssoinv_sso::config_edit::{EditError, add_sso_session, has_sso_session, sso_session_block};
-use ssoinv_sso::profile::{Location, SsoSession, config_file};
+use ssoinv_profile::config_edit::{EditError, add_sso_session, has_sso_session, sso_session_block};
+use ssoinv_profile::{Location, SsoSession, config_file};
 
 use crate::app::App;
 use crate::command_error::CommandError;

@@ -1,7 +1,7 @@
 //! Which profiles a choice means: an exact name first, else a glob.
 
 use globset::Glob;
-use ssoinv_sso::profile::nearest;
+use ssoinv_profile::nearest;
 
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ssoinv_core::event::Events;
-use ssoinv_sso::profile::{Profile, Profiles, SsoSession, nearest};
+use ssoinv_profile::{Profile, Profiles, SsoSession, nearest};
 
 use crate::app::App;
 use crate::command_error::CommandError;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use ssoinv_core::event::Events;
 use ssoinv_core::retry::RetryPolicy;
+use ssoinv_http::http_client::{self, CaBundle, HttpError};
+use ssoinv_http::sdk_settings::{SdkSettings, Timeouts};
+use ssoinv_profile::Profile;
 use ssoinv_sso::credentials::CredentialStore;
-use ssoinv_sso::http::{self, CaBundle, HttpError, Sdk, Timeouts};
-use ssoinv_sso::profile::Profile;
 use ssoinv_sso::session::SsoContext;
 
 use crate::app::App;
@@ -48,7 +49,7 @@ pub(crate) fn build(
     }
     let concurrency = files.most_calls(settings.concurrency);
     let connections = NonZeroUsize::MIN.saturating_add(concurrency);
-    let http = http::client(&env, bundle.as_ref(), connections, files.idle_timeout());
+    let http = http_client::client(&env, bundle.as_ref(), connections, files.idle_timeout());
     let http = http.map_err(|error| no_client(&error))?;
     let timeouts = Timeouts { connect: settings.connect_timeout, attempt: settings.attempt_timeout };
     let context = Arc::new(SsoContext {
@@ -63,7 +64,7 @@ pub(crate) fn build(
             ..settings.policy
         },
         portal_pace: settings.portal_pace,
-        sdk: Sdk::new(http, &app.clock, timeouts),
+        sdk: SdkSettings::new(http, &app.clock, timeouts),
         refresh_tokens: settings.refresh_tokens,
         run_processes: settings.run_processes,
         credential_cache: settings.credential_cache,

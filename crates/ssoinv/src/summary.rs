@@ -8,7 +8,7 @@ use ssoinv_aws::plan::NO_REGION;
 use ssoinv_aws::roles::NO_ROLE;
 use ssoinv_core::coverage::{Cell, Ledger, Status};
 use ssoinv_core::scope::Place;
-use ssoinv_sso::profile::{Kind, Profile};
+use ssoinv_profile::{Kind, Profile};
 
 use crate::sessions::KnownSession;
 use crate::settings::RegionSource;
@@ -463,7 +463,7 @@ pub(crate) fn region_hint(region: &str) -> Option<String> {
     if region.is_empty() || region == "global" || known.contains(&region) {
         return None;
     }
-    let nearest = ssoinv_sso::profile::nearest(region, known.iter().copied())?;
+    let nearest = ssoinv_profile::nearest(region, known.iter().copied())?;
     Some(format!("this version knows of no region `{region}`; did you mean `{nearest}`?"))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ssoinv_core::coverage::{Ledger, Status};
 use ssoinv_core::event::Notice;
 use ssoinv_core::failure::Failure;
-use ssoinv_sso::profile::{
+use ssoinv_profile::{
     Base, CredentialSource, Machine, Origin, Problem, ProblemKind, Profile, Profiles, Severity,
 };
 use ssoinv_sso::session;

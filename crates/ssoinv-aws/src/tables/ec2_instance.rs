@@ -20,8 +20,8 @@ use ssoinv_core::clock::Clock;
 use ssoinv_core::failure::Failure;
 use ssoinv_core::json::rfc3339;
 use ssoinv_core::table::{AwsRow, Column, RowContext, Table};
-use ssoinv_sso::classify::{classify, invalid_answer};
-use ssoinv_sso::whole_xml::WholeXml;
+use ssoinv_http::classify::{classify, invalid_response};
+use ssoinv_http::complete_xml::CompleteXml;
 
 use super::columns::{akas, filled, millis, object, objects, region_of_call, regional_arn, text};
 use super::{ListTable, Page, ec2_shapes as shapes};
@@ -420,10 +420,10 @@ impl ListTable for Ec2Instance {
             .max_results(MAX_RESULTS)
             .set_next_token(token.map(str::to_owned))
             .customize()
-            .interceptor(WholeXml);
+            .interceptor(CompleteXml);
         let answer = request.send().await.map_err(|error| classify(&error, clock))?;
         let reservations =
-            answer.reservations.ok_or_else(|| invalid_answer("the answer has no list of reservations"))?;
+            answer.reservations.ok_or_else(|| invalid_response("the answer has no list of reservations"))?;
         let mut rows = Vec::with_capacity(reservations.len());
         for mut reservation in reservations {
             let instances = reservation.instances.take().unwrap_or_default();
@@ -440,7 +440,7 @@ impl ListTable for Ec2Instance {
 mod tests {
     use expect_test::{expect, expect_file};
     use ssoinv_core::failure::Remedy;
-    use ssoinv_sso::classify::INVALID_ANSWER;
+    use ssoinv_http::classify::INVALID_RESPONSE;
 
     use super::*;
     use crate::tables::testing::{CannedService, asked, clock, leaves, page, told};
@@ -486,7 +486,7 @@ mod tests {
         let first = page(&Ec2Instance, EMPTY, None, false).await.expect("a page");
         assert_eq!((first.rows.num_rows(), first.next.as_deref()), (0, Some("t2")));
         let again = page(&Ec2Instance, EMPTY, Some("t2"), false).await.expect_err("a loop");
-        assert_eq!(again.code.as_deref(), Some(INVALID_ANSWER));
+        assert_eq!(again.code.as_deref(), Some(INVALID_RESPONSE));
     }
 
     /// The SDK's decoder would make a shorter list of each of these.
@@ -495,12 +495,12 @@ mod tests {
         let cuts = WHOLE.char_indices().map(|(at, _)| at).step_by(97).chain([WHOLE.trim_end().len() - 1]);
         for cut in cuts {
             let failure = page(&Ec2Instance, &WHOLE[..cut], None, false).await.expect_err("a cut answer");
-            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{cut}");
+            assert_eq!(failure.code.as_deref(), Some(INVALID_RESPONSE), "{cut}");
             assert_eq!(failure.remedy, Remedy::TryAgain, "{cut}");
         }
         let torn = WHOLE.replacen("</tagSet>", "</tagset>", 1);
         let failure = page(&Ec2Instance, &torn, None, false).await.expect_err("an ill-formed answer");
-        assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER));
+        assert_eq!(failure.code.as_deref(), Some(INVALID_RESPONSE));
     }
 
     #[tokio::test]

@@ -25,7 +25,7 @@ use ssoinv_core::clock::Clock;
 use ssoinv_core::failure::Failure;
 use ssoinv_core::json::{Json, Object};
 use ssoinv_core::table::{AwsRow, Column, Table};
-use ssoinv_sso::classify::{classify, invalid_answer};
+use ssoinv_http::classify::{classify, invalid_response};
 
 use super::columns::{akas, filled, object, objects, region_of_call, text, texts};
 use super::{ListTable, Page};
@@ -341,7 +341,7 @@ impl ListTable for LambdaFunction {
         let request = client.list_functions().max_items(MAX_ITEMS).set_marker(token.map(str::to_owned));
         let answer = request.send().await.map_err(|error| classify(&error, clock))?;
         let functions =
-            answer.functions.ok_or_else(|| invalid_answer("the answer has no list of functions"))?;
+            answer.functions.ok_or_else(|| invalid_response("the answer has no list of functions"))?;
         Ok(Page { rows: functions.into_iter().map(Row).collect(), next: answer.next_marker })
     }
 }
@@ -351,7 +351,7 @@ mod tests {
     use expect_test::{expect, expect_file};
     use ssoinv_core::failure::Remedy;
     use ssoinv_core::json::rfc3339;
-    use ssoinv_sso::classify::INVALID_ANSWER;
+    use ssoinv_http::classify::INVALID_RESPONSE;
 
     use super::*;
     use crate::tables::testing::{CannedService, asked, clock, page, told};
@@ -463,7 +463,7 @@ mod tests {
                     assert_eq!((page.rows.num_rows(), page.next), (rows, None), "{body}");
                 }
                 (Err(failure), None) => {
-                    assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{body}");
+                    assert_eq!(failure.code.as_deref(), Some(INVALID_RESPONSE), "{body}");
                     assert_eq!(failure.remedy, Remedy::TryAgain, "{body}");
                 }
                 (answer, _) => panic!("{body}: {answer:?}"),

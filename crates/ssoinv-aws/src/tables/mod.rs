@@ -2,9 +2,9 @@
 //!
 //! A table's file says which call lists its rows, how that call pages and what is odd about it; then come the row, the
 //! columns and the function that asks for one page ([`ListTable`]). The runner knows tables only as [`AnyTable`]: it
-//! hands in a client, gets Arrow rows and the next page's token. What an error means is [`ssoinv_sso::classify`]'s.
+//! hands in a client, gets Arrow rows and the next page's token. What an error means is [`ssoinv_http::classify`]'s.
 //!
-//! An answer that isn't the service's is never an empty page: the XML must be whole ([`ssoinv_sso::whole_xml`]), the
+//! An answer that isn't the service's is never an empty page: the XML must be whole ([`ssoinv_http::complete_xml`]), the
 //! list must be there even when nothing is in it, and every item must have a name.
 
 mod columns;
@@ -14,6 +14,7 @@ mod lambda_function;
 #[cfg(test)]
 mod refusals;
 mod s3_bucket;
+pub mod services;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -26,9 +27,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use ssoinv_core::clock::Clock;
 use ssoinv_core::failure::{Failure, FailureKind};
-use ssoinv_core::pace::PaceLimits;
+use ssoinv_core::service::ServiceInfo;
 use ssoinv_core::table::{AwsRow, KEY_COLUMN, RowContext, Table, TableSchema};
-use ssoinv_sso::classify::invalid_answer;
+use ssoinv_http::classify::invalid_response;
 
 /// Every table, in the order in which they are shown.
 pub static TABLES: &[&dyn AnyTable] =
@@ -52,23 +53,13 @@ pub enum Service {
 }
 
 impl Service {
-    /// The word in endpoint names and signatures: `s3`.
+    /// Returns the names and limits of the service.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub fn info(self) -> &'static ServiceInfo {
         match self {
-            Self::S3 => "s3",
-            Self::Ec2 => "ec2",
-            Self::Lambda => "lambda",
-        }
-    }
-
-    /// How fast its list calls may follow one another in one account and region.
-    #[must_use]
-    pub fn pace(self) -> PaceLimits {
-        match self {
-            Self::S3 => PaceLimits::UNDOCUMENTED,
-            Self::Ec2 => PaceLimits::EC2,
-            Self::Lambda => PaceLimits::LAMBDA,
+            Self::S3 => &services::S3,
+            Self::Ec2 => &services::EC2,
+            Self::Lambda => &services::LAMBDA,
         }
     }
 }
@@ -159,7 +150,7 @@ pub trait ListTable: fmt::Debug + Send + Sync + 'static {
     /// Makes one call: asks for the page that `token` names, or for the first.
     ///
     /// # Errors
-    /// What [`ssoinv_sso::classify::classify`] says, with `clock` as the time of day; [`invalid_answer`] where the answer
+    /// What [`ssoinv_http::classify::classify`] says, with `clock` as the time of day; [`invalid_response`] where the answer
     /// has no list in it.
     fn page(
         client: &Self::Client,
@@ -234,18 +225,18 @@ impl<T: ListTable> AnyTable for T {
                 bug(&format!(
                     "{} was given a client of {}",
                     T::table().schema.name,
-                    client.service().as_str()
+                    client.service().info().id
                 ))
             })?;
             let page = <T as ListTable>::page(client, token, clock).await?;
             let next = page.next.filter(|next| !next.is_empty());
             if next.is_some() && next.as_deref() == token {
-                return Err(invalid_answer("the next page's token is this page's own"));
+                return Err(invalid_response("the next page's token is this page's own"));
             }
             let rows = T::table().batch(&page.rows, context).map_err(|error| bug(&error.to_string()))?;
             let nameless = rows.column_by_name(KEY_COLUMN).map_or(rows.num_rows(), Array::null_count);
             if nameless > 0 {
-                return Err(invalid_answer("the list has items without a name"));
+                return Err(invalid_response("the list has items without a name"));
             }
             Ok(RowPage { rows, next })
         }
@@ -262,9 +253,10 @@ fn bug(message: &str) -> Failure {
 mod tests {
     use std::collections::HashSet;
 
+    use ssoinv_core::scope::{Partition, Place, Scope};
+
     use super::testing::{CannedService, clock};
     use super::*;
-    use ssoinv_core::scope::{Partition, Place, Scope};
 
     /// The columns of `list` and `(made)` that Steampipe's users know, by table.
     const STEAMPIPE: [(&str, &str); 3] = [

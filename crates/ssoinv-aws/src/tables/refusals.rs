@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 use ssoinv_core::table::RowContext;
-use ssoinv_sso::classify::INVALID_ANSWER;
+use ssoinv_http::classify::INVALID_RESPONSE;
 
 use super::testing::{CannedService, clock, scope};
 use super::{AnyTable, Service, TABLES};
@@ -111,6 +111,6 @@ async fn somebody_elses_page_is_not_the_services_answer_and_is_not_quoted() {
     // A half-read answer's error would quote the half.
     let half = r#"{"Functions":[{"Environment":{"Variables":{"A":"SECRET","B":{}}}}]}"#;
     let failure = answered(Service::Lambda, 200, &[], half).await;
-    assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER));
+    assert_eq!(failure.code.as_deref(), Some(INVALID_RESPONSE));
     assert!(!format!("{failure:?}").contains("SECRET"), "{failure:?}");
 }

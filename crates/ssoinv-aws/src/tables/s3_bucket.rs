@@ -17,8 +17,8 @@ use aws_sdk_s3::types::{Bucket, Owner};
 use ssoinv_core::clock::Clock;
 use ssoinv_core::failure::Failure;
 use ssoinv_core::table::{AwsRow, Column, RowContext, Table};
-use ssoinv_sso::classify::{classify, invalid_answer};
-use ssoinv_sso::whole_xml::WholeXml;
+use ssoinv_http::classify::{classify, invalid_response};
+use ssoinv_http::complete_xml::CompleteXml;
 
 use super::columns::{akas, filled, millis, text};
 use super::{ListTable, Page};
@@ -90,9 +90,9 @@ impl ListTable for S3Bucket {
             .max_buckets(MAX_BUCKETS)
             .set_continuation_token(token.map(str::to_owned))
             .customize()
-            .interceptor(WholeXml);
+            .interceptor(CompleteXml);
         let answer = request.send().await.map_err(|error| classify(&error, clock))?;
-        let buckets = answer.buckets.ok_or_else(|| invalid_answer("the answer has no list of buckets"))?;
+        let buckets = answer.buckets.ok_or_else(|| invalid_response("the answer has no list of buckets"))?;
         let owner = answer.owner.map(Arc::new);
         let rows = buckets.into_iter().map(|bucket| Row { bucket, owner: owner.clone() }).collect();
         Ok(Page { rows, next: answer.continuation_token })
@@ -103,7 +103,7 @@ impl ListTable for S3Bucket {
 mod tests {
     use expect_test::expect;
     use ssoinv_core::failure::Remedy;
-    use ssoinv_sso::classify::INVALID_ANSWER;
+    use ssoinv_http::classify::INVALID_RESPONSE;
 
     use super::*;
     use crate::tables::testing::{asked, page, told};
@@ -176,7 +176,7 @@ mod tests {
                 (Ok(page), Some(rows)) => {
                     assert_eq!((page.rows.num_rows(), page.next), (rows, None), "{body}");
                 }
-                (Err(failure), None) => assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{body}"),
+                (Err(failure), None) => assert_eq!(failure.code.as_deref(), Some(INVALID_RESPONSE), "{body}"),
                 (answer, _) => panic!("{body}: {answer:?}"),
             }
         }

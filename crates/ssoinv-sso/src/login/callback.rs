@@ -19,13 +19,13 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::secret::Secret;
+use ssoinv_http::classify::one_line;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use url::form_urlencoded;
 
 use super::device::declined;
-use crate::classify::one_line;
 use crate::session::{Session, misconfigured};
 
 /// As it is registered: without a port, which may be any one (RFC 8252, section 7.3).

@@ -108,11 +108,12 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use ssoinv_core::secret::Secret;
+    use ssoinv_http::sdk_settings::Timeouts;
+    use ssoinv_http::test_util::canned;
 
     use super::*;
-    use crate::http::Timeouts;
     use crate::login::oidc::Oidc;
-    use crate::testing::{canned, context, session};
+    use crate::testing::{context, session};
     use crate::token_cache::TokenCache;
 
     /// Else a service that wants to be asked less often than its codes live would be asked for codes without a pause.

@@ -12,10 +12,11 @@ use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 use ssoinv_core::pace::PaceLimits;
 use ssoinv_core::retry::RetryPolicy;
 use ssoinv_core::secret::Secret;
+use ssoinv_http::classify::{INVALID_RESPONSE, classify, one_line};
+use ssoinv_http::rate_limiter::RateLimiter;
+use ssoinv_http::retry_loop;
 
-use crate::attempt::{self, Turnstile};
 use crate::cache_file::of_unix_seconds;
-use crate::classify::{INVALID_ANSWER, classify, one_line};
 use crate::login::callback;
 use crate::session::{Session, SsoContext, misconfigured};
 use crate::token_cache::{CODE_GRANT, CachedToken, Client, Grant, REFRESH_GRANT, registered_scopes};
@@ -24,7 +25,7 @@ use crate::token_cache::{CODE_GRANT, CachedToken, Client, Grant, REFRESH_GRANT, 
 #[derive(Clone, Debug)]
 pub(crate) struct Oidc {
     client: aws_sdk_ssooidc::Client,
-    turnstile: Arc<Turnstile>,
+    limiter: Arc<RateLimiter>,
     context: Arc<SsoContext>,
 }
 
@@ -63,7 +64,7 @@ pub(crate) enum Refreshed {
 impl Oidc {
     pub(crate) fn new(session: &Session, context: Arc<SsoContext>) -> Self {
         let client = aws_sdk_ssooidc::Client::new(&context.sdk.at(&session.oidc).build());
-        Self { client, turnstile: Arc::new(Turnstile::new(PaceLimits::UNDOCUMENTED)), context }
+        Self { client, limiter: Arc::new(RateLimiter::new(PaceLimits::UNDOCUMENTED)), context }
     }
 
     /// RegisterClient, for a flow and for refreshing. A device code's client names no grants, as the AWS CLI's doesn't.
@@ -92,17 +93,17 @@ impl Oidc {
 
     /// Where the service's pages are: its endpoint, which no call of its model names.
     pub(crate) async fn pages(&self, session: &Session) -> Result<String, Failure> {
-        let place = &session.oidc;
-        if let Some(endpoint) = &place.endpoint {
-            return Ok(endpoint.trim_end_matches('/').to_owned());
+        let endpoint = &session.oidc;
+        if let Some(url) = &endpoint.url {
+            return Ok(url.trim_end_matches('/').to_owned());
         }
         let params = Params::builder()
-            .region(place.region.to_string())
-            .use_fips(place.use_fips)
-            .use_dual_stack(place.use_dual_stack)
+            .region(endpoint.region.to_string())
+            .use_fips(endpoint.use_fips)
+            .use_dual_stack(endpoint.use_dual_stack)
             .build();
         let unknown = |error: &dyn std::fmt::Display| {
-            let message = format!("region `{}` has no address for sign-ins: {error}", place.region);
+            let message = format!("region `{}` has no address for sign-ins: {error}", endpoint.region);
             misconfigured("InvalidSsoRegion", message)
         };
         let params = params.map_err(|error| unknown(&error))?;
@@ -205,7 +206,7 @@ impl Oidc {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        attempt::call(&self.turnstile, None, policy, self.context.retrying(), op).await.0
+        retry_loop::call(&self.limiter, None, policy, self.context.retrying(), op).await.0
     }
 
     fn token(
@@ -267,7 +268,7 @@ fn description<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Op
 
 fn incomplete(operation: &str) -> Failure {
     Failure::new(FailureKind::Failed, format!("the answer of {operation} lacks what it should hold"))
-        .with_code(INVALID_ANSWER)
+        .with_code(INVALID_RESPONSE)
 }
 
 /// A text of an answer that isn't empty.
@@ -293,9 +294,11 @@ pub(crate) fn lasts(expires_at: SystemTime, now: SystemTime, least: Duration) ->
 mod tests {
     use std::time::UNIX_EPOCH;
 
+    use ssoinv_http::sdk_settings::Timeouts;
+    use ssoinv_http::test_util::{Canned, canned, endpoint_at};
+
     use super::*;
-    use crate::http::Timeouts;
-    use crate::testing::{Canned, canned, context, place, session};
+    use crate::testing::{context, session};
 
     async fn refreshed(answer: Canned) -> Result<Refreshed, Failure> {
         let oidc = oidc(answer);
@@ -327,8 +330,8 @@ mod tests {
 
     fn oidc(answer: Canned) -> Oidc {
         let context = context(canned(answer), Timeouts::default());
-        let client = aws_sdk_ssooidc::Client::new(&context.sdk.at(&place(None)).build());
-        Oidc { client, turnstile: Arc::new(Turnstile::new(PaceLimits::UNDOCUMENTED)), context }
+        let client = aws_sdk_ssooidc::Client::new(&context.sdk.at(&endpoint_at(None)).build());
+        Oidc { client, limiter: Arc::new(RateLimiter::new(PaceLimits::UNDOCUMENTED)), context }
     }
 
     #[tokio::test]
@@ -346,7 +349,7 @@ mod tests {
         {
             let body = registered.replace(part, other);
             let failure = good(&body).register(&session, grant).await.expect_err(part);
-            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{body}: {failure:?}");
+            assert_eq!(failure.code.as_deref(), Some(INVALID_RESPONSE), "{body}: {failure:?}");
         }
 
         let device = r#"{"deviceCode":"d","userCode":"u","verificationUri":"v","expiresIn":600}"#;
@@ -362,7 +365,7 @@ mod tests {
         ] {
             let body = device.replace(part, other);
             let failure = good(&body).start_device(&session, &client).await.err().expect(part);
-            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{body}: {failure:?}");
+            assert_eq!(failure.code.as_deref(), Some(INVALID_RESPONSE), "{body}: {failure:?}");
         }
 
         let refreshed = async |body: &str| {
@@ -379,7 +382,7 @@ mod tests {
             [r#"{"expiresIn":3600}"#, r#"{"accessToken":"","expiresIn":3600}"#, r#"{"accessToken":"a"}"#]
         {
             let failure = refreshed(body).await.expect_err(body);
-            assert_eq!(failure.code.as_deref(), Some(INVALID_ANSWER), "{body}: {failure:?}");
+            assert_eq!(failure.code.as_deref(), Some(INVALID_RESPONSE), "{body}: {failure:?}");
         }
     }
 }

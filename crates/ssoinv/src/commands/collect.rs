@@ -15,7 +15,7 @@ use ssoinv_core::coverage::{Cell, Ledger};
 use ssoinv_core::journal::Journal;
 use ssoinv_core::rows::TaskId;
 use ssoinv_core::table::TableSchema;
-use ssoinv_sso::profile::Profile;
+use ssoinv_profile::Profile;
 use ssoinv_store::{Kind, Replay, RowQueue, Rows};
 
 use crate::app::App;

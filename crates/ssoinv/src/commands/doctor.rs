@@ -1,7 +1,7 @@
 //! `ssoinv doctor`: looks at files, sign-ins and accounts step by step, and says what is wrong. Changes nothing.
 
 use ssoinv_output::Format;
-use ssoinv_sso::profile::Profiles;
+use ssoinv_profile::Profiles;
 
 use crate::app::App;
 use crate::cli::DoctorArgs;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use ssoinv_core::event::Events;
 use ssoinv_core::failure::Failure;
+use ssoinv_http::service_endpoint::ServiceEndpoint;
 use ssoinv_sso::credential_cache::CredentialCache;
-use ssoinv_sso::http::Place;
-use ssoinv_sso::profile::Service;
+use ssoinv_sso::services::SSO;
 use ssoinv_sso::session::{Session, SsoContext};
 use ssoinv_sso::sign_out::{SignedOut, sign_out};
 use ssoinv_sso::token_cache::{StoreError, StoredToken, TokenCache};
@@ -25,7 +25,7 @@ struct Ending {
     label: String,
     stored: StoredToken,
     /// Its portal.
-    place: Result<Place, Failure>,
+    place: Result<ServiceEndpoint, Failure>,
 }
 
 /// What to do about a session that isn't in the files: its token may be there all the same.
@@ -147,8 +147,8 @@ async fn endings(
     Ok(endings)
 }
 
-fn portal_of(stored: &StoredToken, context: &SsoContext) -> Result<Place, Failure> {
-    context.place(Service::Sso, None, stored.region.as_deref().unwrap_or_default())
+fn portal_of(stored: &StoredToken, context: &SsoContext) -> Result<ServiceEndpoint, Failure> {
+    context.service_endpoint(&SSO, None, stored.region.as_deref().unwrap_or_default())
 }
 
 fn not_removed(error: &StoreError) -> CommandError {

@@ -16,9 +16,9 @@ use ssoinv_core::event::Notice;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::{Partition, partition_of_region};
 use ssoinv_core::table::{Column, Table};
+use ssoinv_profile::Profile;
 use ssoinv_sso::credentials::CredentialStore;
 use ssoinv_sso::portal::PAGE;
-use ssoinv_sso::profile::Profile;
 
 use super::collect::{self, Prepared};
 use crate::account_list::{AccountList, LeftOut};

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ssoinv_core::json::{Json, Object};
 use ssoinv_core::table::{Column, Table};
 use ssoinv_output::Format;
-use ssoinv_sso::profile::{ProblemReport, ProfileReport, Severity};
+use ssoinv_profile::{ProblemReport, ProfileReport, Severity};
 
 use crate::app::App;
 use crate::cli::ProfilesArgs;

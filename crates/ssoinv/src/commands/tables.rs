@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ssoinv_aws::tables::{self, AnyTable};
 use ssoinv_core::table::{Column, ColumnInfo, Table};
-use ssoinv_sso::profile::nearest;
+use ssoinv_profile::nearest;
 
 use crate::app::App;
 use crate::cli::TablesArgs;

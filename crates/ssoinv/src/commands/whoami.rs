@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures::{StreamExt, stream};
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::table::{Column, Table};
+use ssoinv_profile::{CredentialSource, Profile, SsoSession};
 use ssoinv_sso::credentials::CredentialStore;
-use ssoinv_sso::profile::{CredentialSource, Profile, SsoSession};
 
 use crate::app::App;
 use crate::browser::Browser;

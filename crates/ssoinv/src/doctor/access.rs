@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ssoinv_core::failure::FailureKind;
 use ssoinv_core::scope::AccountId;
-use ssoinv_sso::profile::{CredentialSource, Kind, Profile, Shown, SsoRole, nearest};
+use ssoinv_profile::{CredentialSource, Kind, Profile, Shown, SsoRole, nearest};
 
 use super::facts::{Access, Facts, Unasked, Unreached, own_region};
 use super::files::problems;

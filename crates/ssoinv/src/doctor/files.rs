@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use ssoinv_sso::config_edit::{Change, FileEdit};
-use ssoinv_sso::profile::{
+use ssoinv_profile::config_edit::{Change, FileEdit};
+use ssoinv_profile::{
     Location, Origin, Problem, ProblemKind, Profile, SCOPE, Setting, Shown, SsoSession, bare_start_url,
     nearest,
 };

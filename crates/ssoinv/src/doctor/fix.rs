@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use ssoinv_sso::config_edit::{FileEdit, LineEdit, apply, may_be_secret, unified_diff};
-use ssoinv_sso::profile::Profiles;
+use ssoinv_profile::Profiles;
+use ssoinv_profile::config_edit::{FileEdit, LineEdit, apply, may_be_secret, unified_diff};
 
 use super::outcome::Outcome;
 

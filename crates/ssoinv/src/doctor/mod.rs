@@ -13,7 +13,7 @@ pub(crate) mod outcome;
 pub(crate) mod report;
 mod sign_in;
 
-use ssoinv_sso::profile::LoadError;
+use ssoinv_profile::LoadError;
 
 use self::facts::Facts;
 use self::outcome::{Finding, Outcome, Severity, Step};

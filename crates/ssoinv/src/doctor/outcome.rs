@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use ssoinv_sso::config_edit::FileEdit;
-use ssoinv_sso::profile::{Location, Problem, Setting, Shown};
+use ssoinv_profile::config_edit::FileEdit;
+use ssoinv_profile::{Location, Problem, Setting, Shown};
 
 use super::facts::Unasked;
 
@@ -148,8 +148,8 @@ impl Finding {
     /// The very problem that `ssoinv profiles` tells. Where ssoinv can't use the profile, it is an error here.
     pub(crate) fn of_problem(problem: &Problem) -> Self {
         let severity = match (problem.severity, problem.blocks) {
-            (ssoinv_sso::profile::Severity::Error, _) | (_, true) => Severity::Error,
-            (ssoinv_sso::profile::Severity::Warning, false) => Severity::Warning,
+            (ssoinv_profile::Severity::Error, _) | (_, true) => Severity::Error,
+            (ssoinv_profile::Severity::Warning, false) => Severity::Warning,
         };
         // As it is serialised: `mixed-formats`.
         let code = serde_json::to_value(problem.kind).ok();

@@ -47,7 +47,7 @@ fn add(text: &mut String, finding: &Finding, stream: Stream, app: &App) {
     let places: Vec<(String, &str)> = if finding.shown.is_empty() {
         finding.at.iter().map(|at| (place(at, app), "")).collect()
     } else {
-        let at = |shown: &ssoinv_sso::profile::Shown| {
+        let at = |shown: &ssoinv_profile::Shown| {
             place(&At { file: shown.location.file.to_path_buf(), line: Some(shown.location.line) }, app)
         };
         finding.shown.iter().map(|shown| (at(shown), shown.text.as_str())).collect()

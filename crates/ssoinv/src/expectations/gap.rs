@@ -1,13 +1,14 @@
 //! A gap that was declared: in which cells, why, and until when.
 
+use std::time::SystemTime;
+
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use globset::{GlobBuilder, GlobMatcher};
 use ssoinv_aws::roles::is_glob;
 use ssoinv_aws::tables::TABLES;
 use ssoinv_core::coverage::Cell;
 use ssoinv_core::scope::{AccountId, Place};
-use ssoinv_sso::profile::nearest;
-use std::time::SystemTime;
+use ssoinv_profile::nearest;
 
 use super::{ExpectError, Wrong};
 use crate::account_file::{Line, Row, is_digits};

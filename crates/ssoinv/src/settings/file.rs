@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
 
-use ssoinv_sso::profile::nearest;
+use ssoinv_profile::nearest;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use ssoinv_sso::profile::nearest;
+use ssoinv_profile::nearest;
 
 use super::file::{self, ConfigFile};
 use super::list::{self, AnySetting, Form, PREFIX, Setting, flag_of, variable_of};

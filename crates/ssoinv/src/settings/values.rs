@@ -9,7 +9,7 @@ use ssoinv_aws::regions::{self, RegionPatterns};
 use ssoinv_aws::roles::{RoleChoice, is_glob};
 use ssoinv_core::scope::{AccountId, KNOWN_REGIONS, is_region_name};
 use ssoinv_output::Format;
-use ssoinv_sso::profile::nearest;
+use ssoinv_profile::nearest;
 
 /// A text that is no value.
 #[derive(Clone, Debug, PartialEq, Eq)]

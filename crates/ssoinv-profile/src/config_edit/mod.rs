@@ -1,0 +1,317 @@
+//! Changes to the AWS config file as text, such that every byte that a change isn't about stays as it is: comments,
+//! spacing, CRLF, a BOM, a missing last newline.
+//!
+//! A [`LineEdit`] is about one line of the file, by the number that [`crate::aws_ini`] gave it; [`apply`] makes many at
+//! once. [`unified_diff`] shows the change for `patch`, as long as no line of it [may be secret](may_be_secret);
+//! [`add_sso_session`] writes one: a section that is appended. Which edits cure which problem is said by
+//! [`crate::Problem`].
+
+mod add;
+mod diff;
+
+pub use self::add::{Difference, EditError, Written, add_sso_session, has_sso_session, sso_session_block};
+pub use self::diff::{may_be_secret, unified_diff};
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::aws_ini::{BLANK, header, split_comment};
+
+/// A change to a line of one of the files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileEdit {
+    /// The file, as it was opened.
+    pub file: Arc<Path>,
+    /// What changes there.
+    pub edit: LineEdit,
+}
+
+/// A change to one line of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineEdit {
+    /// The line, from 1.
+    pub line: usize,
+    /// What becomes of it.
+    pub change: Change,
+}
+
+/// What becomes of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It goes, with its end.
+    Delete,
+    /// The key before its `=` becomes another.
+    RenameKey(String),
+    /// The value behind its `=` becomes another; a comment behind that stays.
+    SetValue(String),
+    /// The comment behind its value moves to a line of its own above.
+    MoveComment,
+    /// The text between a header's brackets becomes another.
+    RenameSection(String),
+    /// This line comes below it.
+    InsertBelow(String),
+}
+
+/// The text with all changes made. Where one deletes a line, others of that line come to nothing; a change that doesn't
+/// fit its line, such as a new value where there is no `=`, leaves it.
+#[must_use]
+pub fn apply(text: &str, edits: &[LineEdit]) -> String {
+    let newline = newline_of(text);
+    let mut out = String::with_capacity(text.len());
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        let changes = || edits.iter().filter(|edit| edit.line == index + 1).map(|edit| &edit.change);
+        if changes().any(|change| *change == Change::Delete) {
+            continue;
+        }
+        let body = line.trim_end_matches('\n').trim_end_matches('\r');
+        let end = &line[body.len()..];
+        let mut body = body.to_owned();
+        let mut below = String::new();
+        for change in changes() {
+            match change {
+                Change::Delete => {}
+                Change::RenameSection(name) => body = with_header(&body, name).unwrap_or(body),
+                Change::InsertBelow(text) => {
+                    below.push_str(if end.is_empty() { newline } else { end });
+                    below.push_str(text);
+                }
+                Change::RenameKey(key) => body = with_key(&body, key).unwrap_or(body),
+                Change::SetValue(value) => body = with_value(&body, value).unwrap_or(body),
+                Change::MoveComment => {
+                    let (content, commented) = split_comment(&body);
+                    if commented {
+                        out.push_str(body[content.len()..].trim_matches(BLANK));
+                        out.push_str(if end.is_empty() { newline } else { end });
+                        let length = content.len();
+                        body.truncate(length);
+                    }
+                }
+            }
+        }
+        out.push_str(&body);
+        out.push_str(&below);
+        out.push_str(end);
+    }
+    out
+}
+
+/// `[name] # comment` with another name, spaced as it was.
+fn with_header(body: &str, name: &str) -> Option<String> {
+    let bracket = body.find('[')?;
+    let line = &body[bracket..];
+    let old = header(line.trim_matches(BLANK))?;
+    let start = bracket + 1 + line[1..].find(old)?;
+    Some(format!("{}{name}{}", &body[..start], &body[start + old.len()..]))
+}
+
+/// `key = value` with another key, spaced as it was.
+fn with_key(body: &str, key: &str) -> Option<String> {
+    let (old, value) = body.split_once('=')?;
+    let name = old.trim_matches(BLANK);
+    let start = old.find(name)?;
+    Some(format!("{}{key}{}={value}", &old[..start], &old[start + name.len()..]))
+}
+
+/// `key = value # comment` with another value, spaced as it was.
+fn with_value(body: &str, value: &str) -> Option<String> {
+    let (key, rest) = body.split_once('=')?;
+    let content = split_comment(body).0.len().max(key.len() + 1);
+    let old = rest.trim_start_matches(BLANK);
+    let blanks = &rest[..rest.len() - old.len()];
+    let old_end = body[..content].trim_end_matches(BLANK).len().max(key.len() + 1);
+    // Behind `key =` there is often no blank where there is no value.
+    let blank = if old_end == body.len() && blanks.is_empty() && key.ends_with(BLANK) { " " } else { blanks };
+    Some(format!("{key}={blank}{value}{}", &body[old_end..]))
+}
+
+/// The text with a section at its end, an empty line before it. `keys` are its lines' keys and values.
+fn append_section(text: &str, header: &str, keys: &[(&str, &str)]) -> String {
+    let newline = newline_of(text);
+    let mut out = text.to_owned();
+    if !text.is_empty() {
+        if !text.ends_with('\n') {
+            out.push_str(newline);
+        }
+        let last = text.lines().next_back().unwrap_or_default();
+        if !last.trim().is_empty() {
+            out.push_str(newline);
+        }
+    }
+    out.push_str(&format!("[{header}]{newline}"));
+    for (key, value) in keys {
+        out.push_str(&format!("{key} = {value}{newline}"));
+    }
+    out
+}
+
+/// How the lines of a text end: as its first one does.
+fn newline_of(text: &str) -> &'static str {
+    let first = text.split_inclusive('\n').next().unwrap_or_default();
+    if first.ends_with("\r\n") { "\r\n" } else { "\n" }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::aws_ini::{self, Section};
+
+    fn edit(line: usize, change: Change) -> LineEdit {
+        LineEdit { line, change }
+    }
+
+    #[test]
+    fn lines_change_and_their_spacing_stays() {
+        let text =
+            "\u{feff}[profile a]\r\n\tregoin=eu-west-1 ; x\r\nregoin  =\teu-west-1  # Ireland\r\na = b";
+        let rename = |line| edit(line, Change::RenameKey("region".to_owned()));
+        assert_eq!(
+            apply(text, &[rename(3)]),
+            text.replace("regoin  =", "region  ="),
+            "the one and not the other"
+        );
+        let value = |line, value: &str| edit(line, Change::SetValue(value.to_owned()));
+        assert_eq!(
+            apply(text, &[value(3, "us-east-1"), rename(3), value(4, "c")]),
+            "\u{feff}[profile a]\r\n\tregoin=eu-west-1 ; x\r\nregion  =\tus-east-1  # Ireland\r\na = c"
+        );
+        assert_eq!(
+            apply(
+                text,
+                &[edit(3, Change::MoveComment), edit(4, Change::MoveComment), edit(2, Change::Delete)]
+            ),
+            "\u{feff}[profile a]\r\n# Ireland\r\nregoin  =\teu-west-1\r\na = b"
+        );
+        assert_eq!(
+            apply("[default]\nregion = x #c", &[edit(2, Change::MoveComment)]),
+            "[default]\n#c\nregion = x",
+            "there is still no newline at the end"
+        );
+        assert_eq!(apply("[a]\nb =   # c\n", &[value(2, "d")]), "[a]\nb =   d   # c\n");
+        assert_eq!(apply("[a]\nb\n", &[value(2, "d"), rename(2)]), "[a]\nb\n");
+        assert_eq!(apply("[a]\nb =\nc=\n", &[value(2, "d"), value(3, "d")]), "[a]\nb = d\nc=d\n");
+        let section = |line| edit(line, Change::RenameSection("profile a".to_owned()));
+        for (before, after) in [
+            ("\u{feff}[a]\r\n", "\u{feff}[profile a]\r\n"),
+            ("[ a\t] # [a]\n", "[ profile a\t] # [a]\n"),
+            ("[[]", "[profile a]"),
+            ("[]\n", "[profile a]\n"),
+            ("a = b\n", "a = b\n"),
+            ("[a\n", "[a\n"),
+        ] {
+            assert_eq!(apply(before, &[section(1)]), after, "{before:?}");
+        }
+        let below = |line, text: &str| edit(line, Change::InsertBelow(text.to_owned()));
+        assert_eq!(apply("[a]\nb = c", &[below(2, "d = e"), below(2, "f = g")]), "[a]\nb = c\nd = e\nf = g");
+        assert_eq!(apply("[a]\r\nb = c\r\n", &[below(1, "d = e")]), "[a]\r\nd = e\r\nb = c\r\n");
+        assert_eq!(apply("[a]\nb = c\n", &[below(2, "d = e"), edit(2, Change::Delete)]), "[a]\n");
+    }
+
+    #[test]
+    fn a_section_goes_to_the_end_after_an_empty_line() {
+        let keys = [("k", "v")];
+        for (before, after) in [
+            ("", "[s]\nk = v\n"),
+            ("[a]\n", "[a]\n\n[s]\nk = v\n"),
+            ("[a]\nb = c", "[a]\nb = c\n\n[s]\nk = v\n"),
+            ("[a]\r\nb = c", "[a]\r\nb = c\r\n\r\n[s]\r\nk = v\r\n"),
+            ("[a]\n \t\n", "[a]\n \t\n[s]\nk = v\n"),
+            ("\u{feff}", "\u{feff}\n\n[s]\nk = v\n"),
+        ] {
+            assert_eq!(append_section(before, "s", &keys), after, "{before:?}");
+        }
+    }
+
+    /// Config files in all their oddity.
+    fn config() -> impl Strategy<Value = String> {
+        let line = prop_oneof![
+            4 => "[a-z_]{1,6} ?=[ \t]{0,2}[a-z0-9/:#;]{0,8}",
+            1 => "[a-z]{1,4} = [a-z]{1,4}[ \t]{1,2}[#;] ?[a-z =]{0,6}",
+            1 => "[ \t]{1,2}[a-z]{1,4} = [a-z]{0,4}",
+            1 => "[#;] ?[a-z =]{0,8}",
+            1 => "[ \t]{0,2}",
+            1 => "\\[(profile|sso-session) [a-z]{1,4}\\]",
+        ];
+        let lines = proptest::collection::vec((line, prop_oneof![3 => Just("\n"), 1 => Just("\r\n")]), 0..20);
+        (any::<bool>(), lines, any::<bool>()).prop_map(|(bom, lines, ends)| {
+            let lines: Vec<String> = lines.into_iter().map(|(line, end)| line + end).collect();
+            let text = format!("{}[default]\n{}", if bom { "\u{feff}" } else { "" }, lines.concat());
+            if ends { text } else { text.trim_end_matches(['\r', '\n']).to_owned() }
+        })
+    }
+
+    fn read(text: &str) -> Result<Vec<Section>, aws_ini::SyntaxError> {
+        aws_ini::read(text.as_bytes())
+    }
+
+    proptest! {
+        #[test]
+        fn without_changes_every_byte_stays(text in any::<String>()) {
+            prop_assert_eq!(apply(&text, &[]), text);
+        }
+
+        #[test]
+        fn what_is_appended_leaves_all_before_it(text in config()) {
+            let after = append_section(&text, "sso-session new", &[("sso_region", "eu-west-1")]);
+            prop_assert!(after.starts_with(&text));
+            let Ok(sections) = read(&text) else { return Ok(()) };
+            let mut found = read(&after).expect("still well-formed");
+            let new = found.pop().expect("the new section");
+            prop_assert_eq!(&found, &sections);
+            prop_assert_eq!(new.header, "sso-session new");
+            prop_assert_eq!(new.properties.len(), 1);
+            prop_assert_eq!(&new.properties[0].value, "eu-west-1");
+        }
+
+        #[test]
+        fn only_the_line_that_is_meant_changes(text in config(), pick in any::<prop::sample::Index>()) {
+            let Ok(sections) = read(&text) else { return Ok(()) };
+            let properties: Vec<_> = sections.iter().flat_map(|section| &section.properties).collect();
+            if properties.is_empty() {
+                return Ok(());
+            }
+            let property = properties[pick.index(properties.len())];
+            let line = property.lines[0];
+            for change in [
+                Change::Delete,
+                Change::RenameKey("other".to_owned()),
+                Change::SetValue("other".to_owned()),
+                Change::MoveComment,
+                Change::InsertBelow("inserted = other".to_owned()),
+            ] {
+                let after = apply(&text, &[edit(line, change.clone())]);
+                let (old, new): (Vec<_>, Vec<_>) = (text.split('\n').collect(), after.split('\n').collect());
+                prop_assert_eq!(&old[..line - 1], &new[..line - 1]);
+                let rest = old.len() - line;
+                prop_assert_eq!(&old[line..], &new[new.len() - rest..]);
+                if change == Change::Delete {
+                    continue;
+                }
+                // Between a key and the lines that go on with its value nothing is inserted.
+                if let Change::InsertBelow(text) = &change {
+                    prop_assert_eq!(old[line - 1].trim_end_matches('\r'), new[line - 1].trim_end_matches('\r'));
+                    prop_assert_eq!(new[line].trim_end_matches('\r'), text);
+                    continue;
+                }
+                let found = read(&after).expect("still well-formed");
+                let found: Vec<_> = found.iter().flat_map(|section| &section.properties).collect();
+                prop_assert_eq!(found.len(), properties.len());
+                let moved = usize::from(change == Change::MoveComment && property.commented);
+                let found = found.into_iter().find(|other| other.lines[0] == line + moved).expect("it");
+                match &change {
+                    Change::RenameKey(key) => prop_assert_eq!(&found.key, key),
+                    Change::SetValue(value) => {
+                        prop_assert_eq!(found.value.split('\n').next(), Some(value.as_str()));
+                        prop_assert_eq!(found.commented, property.commented);
+                    }
+                    Change::MoveComment => {
+                        prop_assert!(!found.commented);
+                        prop_assert_eq!(&found.value, &property.value);
+                    }
+                    Change::InsertBelow(_) | Change::RenameSection(_) | Change::Delete => {}
+                }
+            }
+        }
+    }
+}
