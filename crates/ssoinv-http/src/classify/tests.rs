@@ -296,10 +296,9 @@ async fn who_never_answers_is_unreachable() {
     assert_eq!(failure.remedy, Remedy::TryAgain, "{failure:?}");
 }
 
-/// A connection includes the proxy's tunnel and TLS; its time-out is told from that of the answer, however short the
-/// attempt's is.
-#[tokio::test]
-async fn a_connection_that_takes_too_long_is_told_as_such() {
+/// A connection includes the proxy's tunnel and TLS. Its time-out comes before the attempt's, however short that one is.
+#[tokio::test(start_paused = true)]
+async fn a_slow_connection_has_its_own_code() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let endpoint = format!("https://{}", listener.local_addr().expect("an address"));
     let short = Duration::from_millis(40);
