@@ -33,13 +33,13 @@ const MAX_BYTES: u64 = 64 << 20;
 
 /// A line of a file, from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct FileLine {
     /// The file as it was named.
     pub(crate) file: Arc<str>,
     pub(crate) number: usize,
 }
 
-impl fmt::Display for Line {
+impl fmt::Display for FileLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.number)
     }
@@ -48,20 +48,20 @@ impl fmt::Display for Line {
 /// What a file says.
 #[derive(Debug, Default)]
 pub(crate) struct AccountFile {
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<FileRow>,
     /// The accounts that an organisation's list has, and that aren't active (any more).
     pub(crate) inactive: Vec<AccountId>,
 }
 
 /// A row of a file. What is empty isn't there.
 #[derive(Debug)]
-pub(crate) struct Row {
-    pub(crate) at: Line,
+pub(crate) struct FileRow {
+    pub(crate) at: FileLine,
     values: BTreeMap<&'static str, String>,
 }
 
-impl Row {
-    fn new(at: Line, values: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+impl FileRow {
+    fn new(at: FileLine, values: impl IntoIterator<Item = (&'static str, String)>) -> Self {
         let values = values.into_iter().map(|(column, value)| (column, value.trim().to_owned()));
         Self { at, values: values.filter(|(_, value)| !value.is_empty()).collect() }
     }
@@ -84,23 +84,23 @@ pub(crate) enum FileError {
     #[error("`{file}` cannot be read: {source}")]
     Unreadable { file: Arc<str>, source: io::Error },
     #[error("{at}: this is not {format}: {reason}")]
-    Syntax { at: Line, format: &'static str, reason: String },
+    Syntax { at: FileLine, format: &'static str, reason: String },
     #[error("`{file}` is not a list of accounts")]
     NoList { file: Arc<str> },
     #[error("`{file}` is only the first part of a list")]
     FirstPart { file: Arc<str> },
     #[error("{at}: there is no {what} `{name}`")]
-    Unknown { at: Line, what: &'static str, name: String, nearest: Option<&'static str> },
+    Unknown { at: FileLine, what: &'static str, name: String, nearest: Option<&'static str> },
     #[error("{at}: there are two columns `{name}`")]
-    Twice { at: Line, name: &'static str },
+    Twice { at: FileLine, name: &'static str },
     #[error("{at}: {found} values, and {wanted} columns")]
-    TooLong { at: Line, found: usize, wanted: usize },
+    TooLong { at: FileLine, found: usize, wanted: usize },
     #[error("{at}: `{key}` is no text")]
-    NoText { at: Line, key: &'static str },
+    NoText { at: FileLine, key: &'static str },
     #[error("{at}: `expect` stands in JSON")]
-    ExpectInJson { at: Line },
+    ExpectInJson { at: FileLine },
     #[error("{at}: `{text}` is not an account ID")]
-    NoAccountId { at: Line, text: String },
+    NoAccountId { at: FileLine, text: String },
 }
 
 impl FileError {
@@ -160,10 +160,10 @@ pub(crate) fn read(path: &Path) -> Result<AccountFile, FileError> {
         .map_err(|source| FileError::Unreadable { file: Arc::clone(&file), source })?;
     let text = str::from_utf8(&bytes).map_err(|error| {
         let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-        let at = Source { file: Arc::clone(&file), text: &before }.at(before.len());
+        let at = FileText { file: Arc::clone(&file), text: &before }.at(before.len());
         FileError::Syntax { at, format: "UTF-8 text", reason: format!("{:?}", bytes[error.valid_up_to()]) }
     })?;
-    let source = Source { file, text: text.trim_start_matches('\u{feff}') };
+    let source = FileText { file, text: text.trim_start_matches('\u{feff}') };
     let is_toml = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml"));
     if is_toml {
         return source.toml();
@@ -229,18 +229,18 @@ enum Json<'t> {
 }
 
 /// A file's text.
-struct Source<'t> {
+struct FileText<'t> {
     file: Arc<str>,
     text: &'t str,
 }
 
-impl Source<'_> {
-    fn line(&self, number: usize) -> Line {
-        Line { file: Arc::clone(&self.file), number }
+impl FileText<'_> {
+    fn line(&self, number: usize) -> FileLine {
+        FileLine { file: Arc::clone(&self.file), number }
     }
 
     /// The line of an offset, in bytes.
-    fn at(&self, offset: usize) -> Line {
+    fn at(&self, offset: usize) -> FileLine {
         let before = &self.text.as_bytes()[..offset.min(self.text.len())];
         self.line(before.split(|&byte| byte == b'\n').count())
     }
@@ -258,7 +258,7 @@ impl Source<'_> {
         let at = |id: &str| self.at(self.text.find(&format!("\"{id}\"")).unwrap_or_default());
         let row = |id: &str, name: Option<&str>| {
             let name = name.map(|name| ("name", name.to_owned()));
-            Row::new(at(id), [("account_id", id.to_owned())].into_iter().chain(name))
+            FileRow::new(at(id), [("account_id", id.to_owned())].into_iter().chain(name))
         };
         let members = match json {
             Json::Answer(Members { next_token: Some(_), .. }) => {
@@ -317,7 +317,7 @@ impl Source<'_> {
             }
             let values = columns.iter().zip(&record);
             let values = values.filter_map(|(column, value)| Some(((*column)?, value.to_owned())));
-            let row = Row::new(at, values);
+            let row = FileRow::new(at, values);
             // Spreadsheets write down rows that are empty.
             if !row.values.is_empty() {
                 rows.push(row);
@@ -364,7 +364,7 @@ impl Source<'_> {
                 };
                 values.push((column, text));
             }
-            rows.push(Row::new(at, values));
+            rows.push(FileRow::new(at, values));
         }
         Ok(AccountFile { rows, inactive: Vec::new() })
     }
@@ -374,7 +374,7 @@ impl Source<'_> {
         for (index, line) in self.text.lines().enumerate() {
             let words = line.split_once('#').map_or(line, |(before, _)| before);
             for word in words.split([',', ' ', '\t']).filter(|word| !word.is_empty()) {
-                rows.push(Row::new(self.line(index + 1), [("account_id", word.to_owned())]));
+                rows.push(FileRow::new(self.line(index + 1), [("account_id", word.to_owned())]));
             }
         }
         AccountFile { rows, inactive: Vec::new() }
@@ -395,7 +395,7 @@ mod tests {
         let path = folder.path().join(name);
         std::fs::write(&path, text).expect("written");
         let prefix = format!("{}/", folder.path().display());
-        let shown = |row: &Row| {
+        let shown = |row: &FileRow| {
             let values: Vec<_> =
                 row.values.iter().map(|(column, value)| format!("{column}={value}")).collect();
             format!("{}: {}", row.at.number, values.join(" "))

@@ -10,10 +10,10 @@ use ssoinv_core::scope::AccountId;
 use ssoinv_profile::nearest;
 use ssoinv_sso::portal::Account;
 
-use crate::account_file::{self, FileError, Row, id_hint, is_digits};
+use crate::account_file::{self, FileError, FileRow, id_hint, is_digits};
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
-use crate::settings::Resolved;
+use crate::settings::source::SettingValue;
 
 /// Which accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(crate) struct NamedAccount {
 
 impl AccountList {
     /// The accounts' IDs with commas, or `all`.
-    pub(crate) fn in_words(&self) -> String {
+    pub(crate) fn to_flag_value(&self) -> String {
         match self {
             Self::All => "all".to_owned(),
             Self::Named { accounts, .. } => {
@@ -81,7 +81,7 @@ fn from_file(path: &Path) -> Result<AccountList, CommandError> {
 
 impl NamedAccount {
     /// The account that a row of a file names by its ID; none where it declares a gap in accounts by pattern.
-    pub(crate) fn of(row: &Row) -> Result<Option<Self>, FileError> {
+    pub(crate) fn of(row: &FileRow) -> Result<Option<Self>, FileError> {
         match row.account_id() {
             Ok(id) => Ok(Some(Self { id, name: row.get("name").map(Arc::from) })),
             Err(_) if row.get("expect").is_some() && !row.get("account_id").is_some_and(is_digits) => {
@@ -149,19 +149,19 @@ pub(crate) struct SelectedAccounts {
     /// Those that were named, or are expected, and that it doesn't reach.
     pub(crate) not_offered: Vec<NamedAccount>,
     /// Those that it reaches and that aren't meant.
-    pub(crate) left_out: Vec<LeftOut>,
+    pub(crate) excluded_accounts: Vec<ExcludedAccount>,
 }
 
 /// An account that isn't meant, and what says so.
 #[derive(Debug)]
-pub(crate) struct LeftOut {
+pub(crate) struct ExcludedAccount {
     pub(crate) account: Account,
     pub(crate) by: String,
 }
 
 impl AccountSelection {
     /// Reads what `--account` and `--exclude-account`, or the setting of that name, say.
-    pub(crate) fn new(wanted: &[&str], excluded: &Resolved<Vec<Arc<str>>>) -> Result<Self, CommandError> {
+    pub(crate) fn new(wanted: &[&str], excluded: &SettingValue<Vec<Arc<str>>>) -> Result<Self, CommandError> {
         let without = excluded.value.iter().map(|word| &**word);
         Ok(Self {
             wanted: patterns(wanted.iter().copied(), "--account", true)?,
@@ -172,7 +172,7 @@ impl AccountSelection {
     }
 
     /// What is wanted, and what isn't, with commas.
-    pub(crate) fn in_words(&self) -> (String, String) {
+    pub(crate) fn to_flag_value(&self) -> (String, String) {
         let words = |patterns: &[AccountPattern]| {
             let word = |pattern: &AccountPattern| match pattern {
                 AccountPattern::Id(account) => account.id.to_string(),
@@ -188,8 +188,8 @@ impl AccountSelection {
         self.wanted.is_empty() && self.excluded.is_empty()
     }
 
-    /// What says that an account isn't meant, if anything does.
-    fn left_out(&self, id: AccountId, name: Option<&str>) -> Option<&str> {
+    /// Returns what excludes an account: a flag, a variable or a line of the settings file.
+    fn excluded_by(&self, id: AccountId, name: Option<&str>) -> Option<&str> {
         let any = |patterns: &[AccountPattern]| patterns.iter().any(|pattern| pattern.matches(id, name));
         if any(&self.excluded) {
             return Some(&self.excluded_by);
@@ -214,11 +214,13 @@ impl AccountSelection {
             }
         }
         let mut accounts: Vec<Account> = Vec::new();
-        let mut left_out = Vec::new();
+        let mut excluded_accounts = Vec::new();
         for account in offered {
-            match self.left_out(account.id, account.name.as_deref()) {
+            match self.excluded_by(account.id, account.name.as_deref()) {
                 None => accounts.push(account.clone()),
-                Some(by) => left_out.push(LeftOut { account: account.clone(), by: by.to_owned() }),
+                Some(by) => {
+                    excluded_accounts.push(ExcludedAccount { account: account.clone(), by: by.to_owned() });
+                }
             }
         }
         let mut known: HashSet<AccountId> = offered.iter().map(|account| account.id).collect();
@@ -229,7 +231,7 @@ impl AccountSelection {
         // What is expected has a name where it was only named by its ID.
         let mut not_offered: Vec<NamedAccount> = Vec::new();
         for account in expected.iter().chain(named) {
-            if self.left_out(account.id, account.name.as_deref()).is_none() && known.insert(account.id) {
+            if self.excluded_by(account.id, account.name.as_deref()).is_none() && known.insert(account.id) {
                 not_offered.push(account.clone());
             }
         }
@@ -241,7 +243,7 @@ impl AccountSelection {
             };
             return Err(CommandError::new(ExitCode::Nothing, message).with_hint(SHOW_ACCOUNTS));
         }
-        Ok(SelectedAccounts { accounts, not_offered, left_out })
+        Ok(SelectedAccounts { accounts, not_offered, excluded_accounts })
     }
 }
 
@@ -292,6 +294,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::settings::source::SettingSource;
 
     fn ids(list: &AccountList) -> Vec<String> {
         let AccountList::Named { accounts, .. } = list else { panic!("all") };
@@ -383,7 +386,7 @@ mod tests {
 
     fn selected(wanted: &[&str], excluded: &[&str]) -> Result<String, CommandError> {
         let excluded = excluded.iter().map(|&word| word.into()).collect();
-        let excluded = Resolved { value: excluded, source: crate::settings::Source::Flag("exclude_account") };
+        let excluded = SettingValue { value: excluded, source: SettingSource::Flag("exclude_account") };
         let selected = AccountSelection::new(wanted, &excluded)?.select(&offered(), &[], "corp")?;
         let mut told: Vec<String> =
             selected.accounts.iter().map(|account| account.id.as_str()[..3].to_owned()).collect();
@@ -421,8 +424,8 @@ mod tests {
             expected("777777777777", "shop-new"),
             expected("888888888888", "x"),
         ];
-        let none = Resolved { value: vec![], source: crate::settings::Source::Flag("exclude_account") };
-        let excluded = Resolved { value: vec!["x".into()], ..none.clone() };
+        let none = SettingValue { value: vec![], source: SettingSource::Flag("exclude_account") };
+        let excluded = SettingValue { value: vec!["x".into()], ..none.clone() };
         let told = |wanted: &[&str], excluded| {
             let selection = AccountSelection::new(wanted, excluded).unwrap();
             let selected = selection.select(&offered(), &expected, "corp").unwrap();

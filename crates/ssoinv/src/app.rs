@@ -2,10 +2,12 @@
 
 use ssoinv_core::clock::Clock;
 use ssoinv_profile::Profiles;
+use tokio::runtime::Runtime;
 
-use crate::arguments::Typed;
 use crate::command_error::CommandError;
-use crate::env_vars::Environment;
+use crate::environment::Environment;
+use crate::exit_codes::ExitCode;
+use crate::recorded_args::RecordedArgs;
 use crate::settings::Layers;
 use crate::terminal::Terminal;
 
@@ -16,8 +18,8 @@ pub(crate) struct App {
     pub(crate) layers: Layers,
     pub(crate) terminal: Terminal,
     pub(crate) clock: Clock,
-    /// The command's arguments.
-    pub(crate) typed: Typed,
+    /// The command's arguments, for the manifest of a saved run.
+    pub(crate) recorded: RecordedArgs,
     /// Everything asked is simulated, and so is the person who signs in.
     pub(crate) demo: bool,
 }
@@ -43,4 +45,11 @@ impl App {
     pub(crate) fn shown(&self, path: &str) -> String {
         self.environment.shown(path)
     }
+}
+
+/// Starts the asynchronous runtime in which calls are made.
+pub(crate) fn runtime() -> Result<Runtime, CommandError> {
+    Runtime::new().map_err(|error| {
+        CommandError::new(ExitCode::Bug, format!("cannot start the asynchronous runtime: {error}"))
+    })
 }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::cli::DemoKind;
 use crate::command_error::CommandError;
-use crate::env_vars::Environment;
+use crate::environment::Environment;
 use crate::exit_codes::ExitCode;
 
 /// A demonstration. When it is dropped, simulator and home are gone.

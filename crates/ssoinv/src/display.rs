@@ -31,13 +31,13 @@ enum Message {
 /// The display of one run.
 pub(crate) struct Display {
     sender: Sender<Message>,
-    thread: JoinHandle<Heard>,
+    thread: JoinHandle<RunOutcome>,
     bar: ProgressBar,
 }
 
 /// What the display has heard.
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
+pub(crate) struct RunOutcome {
     /// The cells of each entry of the plan that has ended, in the plan's order.
     pub(crate) cells: BTreeMap<TaskId, Vec<Cell>>,
     /// Notices, each once.
@@ -59,14 +59,14 @@ impl Display {
         let (sender, receiver) = mpsc::channel();
         // Until there is a plan there is nothing to draw.
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        let view = View {
+        let view = DisplayThread {
             terminal,
             clock,
             browser,
             demo,
             bar: bar.clone(),
             progress: Progress::default(),
-            heard: Heard::default(),
+            outcome: RunOutcome::default(),
         };
         let thread = thread::spawn(move || view.run(&receiver));
         Self { sender, thread, bar }
@@ -92,11 +92,11 @@ impl Display {
     }
 
     /// Takes the bar away and tells what was heard.
-    pub(crate) fn end(self) -> Heard {
+    pub(crate) fn end(self) -> RunOutcome {
         let _ = self.sender.send(Message::End);
         self.thread.thread().unpark();
         match self.thread.join() {
-            Ok(heard) => heard,
+            Ok(outcome) => outcome,
             Err(panic) => std::panic::resume_unwind(panic),
         }
     }
@@ -111,7 +111,7 @@ struct Progress {
     /// The account of each visit.
     account_of: Vec<Arc<str>>,
     /// What is left to be done, by account.
-    left: HashMap<Arc<str>, Left>,
+    left: HashMap<Arc<str>, AccountProgress>,
     rows: usize,
     parked: usize,
     throttled: usize,
@@ -119,7 +119,7 @@ struct Progress {
 
 /// What is left to be done in an account.
 #[derive(Debug, Default)]
-struct Left {
+struct AccountProgress {
     tasks: usize,
     /// Visits whose tasks aren't known yet.
     unknown: usize,
@@ -161,7 +161,7 @@ impl Progress {
         self.change(visit, |left| left.tasks = left.tasks.saturating_sub(1));
     }
 
-    fn change(&mut self, visit: usize, change: impl FnOnce(&mut Left)) {
+    fn change(&mut self, visit: usize, change: impl FnOnce(&mut AccountProgress)) {
         let Some(account) = self.account_of.get(visit) else { return };
         if let Some(left) = self.left.get_mut(account) {
             change(left);
@@ -171,7 +171,7 @@ impl Progress {
         }
     }
 
-    fn in_words(&self) -> String {
+    fn describe(&self) -> String {
         let accounts_done = self.accounts - self.left.len();
         let mut text = format!(
             "{accounts_done}/{} accounts, {}/{} tasks, {} rows",
@@ -187,31 +187,31 @@ impl Progress {
 }
 
 /// The thread's own state.
-struct View {
+struct DisplayThread {
     terminal: Terminal,
     clock: Clock,
     browser: Browser,
     demo: bool,
     bar: ProgressBar,
     progress: Progress,
-    heard: Heard,
+    outcome: RunOutcome,
 }
 
-impl View {
-    fn run(mut self, receiver: &Receiver<Message>) -> Heard {
+impl DisplayThread {
+    fn run(mut self, receiver: &Receiver<Message>) -> RunOutcome {
         let mut next_line = Instant::now() + LINE_EVERY;
         let plain = !self.terminal.on_stderr && self.terminal.verbosity != Verbosity::Quiet;
         while self.hear(receiver) {
             if Instant::now() >= next_line {
                 next_line = Instant::now() + LINE_EVERY;
                 if plain && self.progress.tasks > 0 {
-                    say(&format!("{}\n", self.progress.in_words()));
+                    say(&format!("{}\n", self.progress.describe()));
                 }
             }
             thread::park_timeout(LOOK_EVERY);
         }
         self.bar.finish_and_clear();
-        self.heard
+        self.outcome
     }
 
     /// Hears all that has been said; whether there will be more.
@@ -249,7 +249,7 @@ impl View {
 
     fn update(&self) {
         self.bar.set_position(self.progress.tasks_done as u64);
-        self.bar.set_message(self.progress.in_words());
+        self.bar.set_message(self.progress.describe());
     }
 
     fn say(&self, text: &str) {
@@ -299,14 +299,14 @@ impl View {
             Event::Finished { task, cells } => {
                 self.progress.finished(task);
                 if let Some(cell) = cells.first() {
-                    self.debug(|| finished_in_words(task, cell));
+                    self.debug(|| describe_cell(task, cell));
                 }
-                self.heard.cells.insert(task, cells);
+                self.outcome.cells.insert(task, cells);
             }
             Event::SignIn(sign_in) => self.sign_in(sign_in),
             Event::Notice(notice) => {
-                if !self.heard.notices.contains(&notice) {
-                    self.heard.notices.push(notice);
+                if !self.outcome.notices.contains(&notice) {
+                    self.outcome.notices.push(notice);
                 }
             }
         }
@@ -359,13 +359,13 @@ impl View {
                 }
             }
             SignIn::GaveUp { session, failure } => {
-                self.heard.gave_up.push((session, failure.message.clone()));
+                self.outcome.gave_up.push((session, failure.message.clone()));
             }
         }
     }
 }
 
-fn finished_in_words(task: TaskId, cell: &Cell) -> String {
+fn describe_cell(task: TaskId, cell: &Cell) -> String {
     let scope = &cell.scope;
     let who = match (&scope.profile, &scope.role_name) {
         (Some(profile), _) => format!("profile `{profile}`"),

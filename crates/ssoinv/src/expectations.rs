@@ -1,11 +1,11 @@
 //! `--expect`: which accounts should be there, and in which cells a gap is no surprise.
 //!
 //! The files are read before anybody signs in, and what they say is refused with its line ([`crate::account_file`],
-//! [`Wrong`]). Accounts that the sign-in doesn't offer are planned all the same ([`crate::discovery`]); gaps are laid
+//! [`RowError`]). Accounts that the sign-in doesn't offer are planned all the same ([`crate::discovery`]); gaps are laid
 //! over the ledger when the run has ended ([`Expectations::apply`]), whose true statuses stay. What is told of both:
 //! [`crate::warnings`].
 
-mod findings;
+mod deviations;
 mod gap;
 
 use std::collections::{BTreeSet, HashMap};
@@ -13,10 +13,10 @@ use std::path::Path;
 
 use ssoinv_core::scope::AccountId;
 
-pub(crate) use findings::{Findings, Looked};
+pub(crate) use deviations::{Deviations, RunExtent};
 pub(crate) use gap::Gap;
 
-use crate::account_file::{self, FileError, Line, Row};
+use crate::account_file::{self, FileError, FileLine, FileRow};
 use crate::account_list::NamedAccount;
 use crate::command_error::CommandError;
 
@@ -43,15 +43,15 @@ pub(crate) struct Expectations {
 pub(crate) enum ExpectError {
     #[error(transparent)]
     File(#[from] FileError),
-    #[error("{at}: {wrong}")]
-    Row { at: Line, wrong: Wrong },
+    #[error("{at}: {error}")]
+    Row { at: FileLine, error: RowError },
     #[error("`{file}` names no account and no gap")]
     Empty { file: String },
 }
 
 /// What is wrong with a row.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Wrong {
+pub(crate) enum RowError {
     #[error("`{text}` is nothing that `expect` can be")]
     NoExpectation { text: String },
     #[error("`{column}` is said of no gap")]
@@ -72,7 +72,7 @@ pub(crate) enum Wrong {
     NoTable { text: String, nearest: Option<&'static str> },
 }
 
-impl Wrong {
+impl RowError {
     fn hint(&self) -> String {
         match self {
             Self::NoExpectation { .. } => {
@@ -102,7 +102,7 @@ impl From<ExpectError> for CommandError {
         let message = error.to_string();
         match error {
             ExpectError::File(error) => error.into(),
-            ExpectError::Row { wrong, .. } => Self::usage(message).with_hint(wrong.hint()),
+            ExpectError::Row { error, .. } => Self::usage(message).with_hint(error.hint()),
             ExpectError::Empty { .. } => Self::usage(message).with_hint(
                 "`aws organizations list-accounts` and `ssoinv accounts -o csv` write down accounts",
             ),
@@ -133,8 +133,8 @@ impl Expectations {
         Ok(all)
     }
 
-    fn add(&mut self, row: &Row) -> Result<(), ExpectError> {
-        let refuse = |wrong| ExpectError::Row { at: row.at.clone(), wrong };
+    fn add(&mut self, row: &FileRow) -> Result<(), ExpectError> {
+        let refuse = |error| ExpectError::Row { at: row.at.clone(), error };
         match row.get("expect") {
             Some("gap") => {
                 let gap = Gap::read(row)?;
@@ -148,12 +148,12 @@ impl Expectations {
                 }
                 self.gaps.push(gap);
             }
-            Some(text) => return Err(refuse(Wrong::NoExpectation { text: text.to_owned() })),
+            Some(text) => return Err(refuse(RowError::NoExpectation { text: text.to_owned() })),
             None => {
                 // Whoever says so much of an account means a gap.
                 let of_gaps = ["region", "table", "reason", "until"];
                 if let Some(column) = of_gaps.into_iter().find(|column| row.get(column).is_some()) {
-                    return Err(refuse(Wrong::OnlyForGaps { column }));
+                    return Err(refuse(RowError::OnlyForGaps { column }));
                 }
                 self.lists_accounts = true;
                 self.accounts.extend(NamedAccount::of(row)?);

@@ -17,24 +17,24 @@ use crate::settings::{AssumeSettings, CollectSettings, ProfileChoice, RegionSour
 use crate::warnings;
 
 /// The profiles that a run works with, or that it assumes its role from.
-pub(crate) struct Chosen {
+pub(crate) struct RunIdentity {
     pub(crate) profiles: Vec<Arc<Profile>>,
     /// What to say where nobody can tell yet whether the machine has an identity: only an EC2 instance knows.
     pub(crate) unless_instance: Option<CommandError>,
 }
 
 /// The names of accounts.
-pub(crate) type Names = BTreeMap<AccountId, Arc<str>>;
+pub(crate) type AccountNames = BTreeMap<AccountId, Arc<str>>;
 
 /// Finds the profiles that are meant. What is wrong with one that was named alone ends the command.
 pub(crate) fn choose(
     profiles: &Profiles,
     settings: &CollectSettings,
     app: &App,
-) -> Result<Chosen, CommandError> {
+) -> Result<RunIdentity, CommandError> {
     if settings.ambient {
         let profiles = vec![Arc::new(ambient(app)?)];
-        return Ok(Chosen { profiles, unless_instance: None });
+        return Ok(RunIdentity { profiles, unless_instance: None });
     }
     let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
     let selected = match selection::select(&settings.profiles, &names, &app.searched(profiles)) {
@@ -60,7 +60,7 @@ pub(crate) fn choose(
             CommandError::usage(message).with_hint("name one with `--profile NAME`, or say `--ambient`")
         );
     }
-    Ok(Chosen { profiles: chosen, unless_instance: None })
+    Ok(RunIdentity { profiles: chosen, unless_instance: None })
 }
 
 /// What the machine is. Whether that works, its credentials will tell.
@@ -76,7 +76,7 @@ fn ambient(app: &App) -> Result<Profile, CommandError> {
 }
 
 /// No profile is named, and there is no `default`: then the machine's own identity is meant, if it has one.
-fn without_default(error: CommandError, app: &App) -> Result<Chosen, CommandError> {
+fn without_default(error: CommandError, app: &App) -> Result<RunIdentity, CommandError> {
     let profile = ambient(app)?;
     let metadata_is_off = app
         .environment
@@ -89,7 +89,7 @@ fn without_default(error: CommandError, app: &App) -> Result<Chosen, CommandErro
     if unless_instance.is_none() {
         say(&profile, app);
     }
-    Ok(Chosen { profiles: vec![Arc::new(profile)], unless_instance })
+    Ok(RunIdentity { profiles: vec![Arc::new(profile)], unless_instance })
 }
 
 fn say(profile: &Profile, app: &App) {
@@ -130,7 +130,7 @@ pub(crate) async fn assume(
     settings: &AssumeSettings,
     credentials: &CredentialStore,
     app: &App,
-) -> Result<(Vec<Arc<Profile>>, Names), CommandError> {
+) -> Result<(Vec<Arc<Profile>>, AccountNames), CommandError> {
     let identity = credentials.identify(base, |_| ()).await;
     let partition = identity.map_err(|failure| refused(base, "cannot be used", &failure))?.partition;
     let (accounts, inactive) = match &settings.accounts {
@@ -165,8 +165,8 @@ pub(crate) fn assumed(
     settings: &AssumeSettings,
     partition: Partition,
     accounts: Vec<NamedAccount>,
-) -> Result<(Vec<Arc<Profile>>, Names), CommandError> {
-    let mut names = Names::new();
+) -> Result<(Vec<Arc<Profile>>, AccountNames), CommandError> {
+    let mut names = AccountNames::new();
     let mut profiles = Vec::new();
     for account in accounts {
         let arn = format!("arn:{}:iam::{}:role/{}", partition.as_str(), account.id, settings.role);

@@ -6,31 +6,34 @@
 mod account_file;
 mod account_list;
 mod app;
-mod arguments;
 mod browser;
 mod cli;
 mod command_error;
 mod commands;
+mod connection;
 mod demo;
 mod discovery;
 mod display;
 mod doctor;
-mod env_vars;
+mod environment;
 mod exit_codes;
 mod expectations;
+mod file_limit;
 mod identity;
-mod kept_run;
 mod new_session;
-mod open_files;
 mod output;
+mod recorded_args;
+mod run_request;
+mod saved_run;
 mod selection;
 mod sessions;
 mod settings;
 mod sign_in_errors;
 mod signals;
-mod station;
 mod summary;
+mod table_names;
 mod terminal;
+mod text;
 mod warnings;
 
 use std::process;
@@ -41,6 +44,6 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> process::ExitCode {
-    let (cli, typed) = arguments::parse();
-    commands::run(&cli, typed, &env_vars::Environment::of_process()).into()
+    let (cli, recorded) = commands::parse();
+    commands::run(&cli, recorded, &environment::Environment::of_process()).into()
 }

@@ -1,29 +1,26 @@
 //! Where rows go: stdout, a file, or a folder with a file a table; and the thread's work that brings them there.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use indicatif::ProgressBar;
-use ssoinv_core::coverage::{Cell, Ledger};
+use ssoinv_core::coverage::Ledger;
 use ssoinv_core::rows::TaskId;
-use ssoinv_core::scope::{AccountId, Partition, Place, Scope};
+use ssoinv_core::scope::{Partition, Place, Scope};
 use ssoinv_core::table::{RowContext, Table, TableSchema};
 use ssoinv_output::{
     Choice, ColumnError, Destination, Format, Options, Output, OutputError, Selection, Target, TargetError,
 };
-use ssoinv_store::{Replay, RowQueue, Rows, RunFolder, StoreError};
+use ssoinv_store::{RowQueue, Rows, RunFolder, StoreError};
 
-use crate::account_list::NamedAccount;
 use crate::app::App;
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
-use crate::kept_run::Kept;
 use crate::settings::OutputSettings;
 
 /// Memory for rows that wait for their turn, in bytes.
-const ROW_BUDGET: usize = 8 << 20;
+pub(crate) const ROW_BUDGET: usize = 8 << 20;
 
 /// Rows on their way out.
 pub(crate) struct RowWriter {
@@ -33,7 +30,7 @@ pub(crate) struct RowWriter {
 }
 
 /// How the writing ended.
-pub(crate) enum WriteEnd {
+pub(crate) enum WriteOutcome {
     /// Everything that came is written.
     Written {
         target: Option<Target>,
@@ -109,7 +106,7 @@ impl RowWriter {
         table_of: impl Fn(usize) -> usize,
         bar: ProgressBar,
         out: Option<&Path>,
-    ) -> WriteEnd {
+    ) -> WriteOutcome {
         let Self { mut output, target, bar: shown } = self;
         // Nobody has set it before.
         let _ = shown.set(bar);
@@ -123,10 +120,10 @@ impl RowWriter {
         match written {
             Ok(()) => {
                 let duplicates = rows.duplicates().iter().map(|(&task, &number)| (task, number)).collect();
-                WriteEnd::Written { target, duplicates }
+                WriteOutcome::Written { target, duplicates }
             }
-            Err(None) => WriteEnd::ReaderGone,
-            Err(Some(error)) => WriteEnd::Failed(error),
+            Err(None) => WriteOutcome::ReaderGone,
+            Err(Some(error)) => WriteOutcome::Failed(error),
         }
     }
 }
@@ -137,35 +134,6 @@ pub(crate) fn row_queue(slots: usize, run_id: &str, app: &App) -> (RowQueue, Row
     // What a dead run has left is no reason not to run.
     let _left = ssoinv_store::sweep(&state);
     RowQueue::new(slots, ROW_BUDGET, RunFolder::new(&state, run_id))
-}
-
-/// The same for a run that is kept, of which so many tasks are known already: all rows go through the disk.
-pub(crate) fn kept_queue(
-    slots: usize,
-    tasks: usize,
-    kept: Kept,
-    app: &App,
-) -> Result<(RowQueue, Rows), CommandError> {
-    let queue = RowQueue::kept(slots, ROW_BUDGET, kept.run, kept.oldest, app.clock.clone(), tasks);
-    queue.map_err(|error| store_error(&error))
-}
-
-/// All that a complete run has collected, where nothing need be collected anew, nor looked at that `expected` names; else
-/// the run.
-pub(crate) fn replay(
-    kept: Kept,
-    tables: &[Arc<TableSchema>],
-    expected: &[NamedAccount],
-    app: &App,
-) -> Result<Replay, Box<Kept>> {
-    let Kept { run, oldest, .. } = kept;
-    let is_all = |cells: &[Vec<Cell>]| {
-        let seen: BTreeSet<AccountId> =
-            cells.iter().flatten().filter_map(|cell| cell.scope.account_id).collect();
-        expected.iter().all(|account| seen.contains(&account.id))
-    };
-    run.replay(ROW_BUDGET, oldest, app.clock.clone(), tables, is_all)
-        .map_err(|run| Box::new(Kept { run: *run, ..kept }))
 }
 
 /// Writes rows that are all there already, such as `ssoinv tables`.

@@ -6,6 +6,7 @@ use ssoinv_profile::nearest;
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
 use crate::settings::ProfileChoice;
+use crate::text::shell_quoted;
 
 /// What to do where there is no profile at all.
 pub(crate) const FIRST_PROFILE: &str =
@@ -13,7 +14,7 @@ pub(crate) const FIRST_PROFILE: &str =
 
 /// What was selected.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Selected {
+pub(crate) struct ProfileSelection {
     /// The profiles' places in `names`, in that order.
     pub(crate) profiles: Vec<usize>,
     /// Where exactly one was named, and not by a glob: what is wrong with it ends the command.
@@ -26,18 +27,20 @@ pub(crate) fn select(
     choice: &ProfileChoice,
     names: &[&str],
     searched: &[String],
-) -> Result<Selected, CommandError> {
+) -> Result<ProfileSelection, CommandError> {
     let find = |name: &str| names.iter().position(|known| *known == name);
     let one = |name: &str, source: Option<&str>| {
         let place = find(name).ok_or_else(|| not_found(name, source, names, searched))?;
-        Ok(Selected { profiles: vec![place], named_alone: true })
+        Ok(ProfileSelection { profiles: vec![place], named_alone: true })
     };
     match choice {
         ProfileChoice::All if names.is_empty() => {
             let message = format!("there is no profile in {}", searched.join(" or "));
             Err(CommandError::new(ExitCode::Nothing, message).with_hint(FIRST_PROFILE))
         }
-        ProfileChoice::All => Ok(Selected { profiles: (0..names.len()).collect(), named_alone: false }),
+        ProfileChoice::All => {
+            Ok(ProfileSelection { profiles: (0..names.len()).collect(), named_alone: false })
+        }
         ProfileChoice::Variable { name, profile } => one(profile, Some(name)),
         ProfileChoice::Default => one("default", None).map_err(|error| {
             error.with_hint(
@@ -54,7 +57,7 @@ pub(crate) fn several(
     source: Option<&str>,
     names: &[&str],
     searched: &[String],
-) -> Result<Selected, CommandError> {
+) -> Result<ProfileSelection, CommandError> {
     let mut chosen = vec![false; names.len()];
     let mut exact = 0;
     let mut words = 0;
@@ -97,14 +100,14 @@ pub(crate) fn several(
         return Err(CommandError::usage(format!("`{}` names no profile", source.unwrap_or("NAME"))));
     }
     let profiles = (0..names.len()).filter(|&place| chosen[place]).collect();
-    Ok(Selected { profiles, named_alone: words == 1 && exact == 1 })
+    Ok(ProfileSelection { profiles, named_alone: words == 1 && exact == 1 })
 }
 
 fn not_found(name: &str, source: Option<&str>, names: &[&str], searched: &[String]) -> CommandError {
     let from = source.map(|source| format!(" (from {source})")).unwrap_or_default();
     let error = CommandError::usage(format!("there is no profile `{name}`{from}"))
         .with_details(listed(names, searched));
-    match nearest(name, names.iter().copied()).map(crate::summary::quoted) {
+    match nearest(name, names.iter().copied()).map(shell_quoted) {
         Some(near) if source == Some("--profile") => {
             error.with_hint(format!("did you mean `--profile {near}`?"))
         }
@@ -136,7 +139,7 @@ mod tests {
 
     const NAMES: [&str; 5] = ["default", "prod-eu", "prod-us", "staging", "odd,name"];
 
-    fn flag(patterns: &[&str]) -> Result<Selected, CommandError> {
+    fn flag(patterns: &[&str]) -> Result<ProfileSelection, CommandError> {
         let patterns = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
         select(&ProfileChoice::Flag(patterns), &NAMES, &["~/.aws/config".to_owned()])
     }
@@ -144,8 +147,8 @@ mod tests {
     #[test]
     fn names_before_globs_and_file_order_always() {
         let found = |patterns: &[&str]| flag(patterns).expect("found");
-        assert_eq!(found(&["staging"]), Selected { profiles: vec![3], named_alone: true });
-        assert_eq!(found(&["prod-*"]), Selected { profiles: vec![1, 2], named_alone: false });
+        assert_eq!(found(&["staging"]), ProfileSelection { profiles: vec![3], named_alone: true });
+        assert_eq!(found(&["prod-*"]), ProfileSelection { profiles: vec![1, 2], named_alone: false });
         assert_eq!(found(&["staging,prod-us", "default"]).profiles, [0, 2, 3]);
         assert_eq!(found(&["odd,name"]).profiles, [4]);
         assert_eq!(found(&["prod-*,prod-eu"]).profiles, [1, 2]);

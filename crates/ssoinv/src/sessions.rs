@@ -7,8 +7,9 @@ use ssoinv_profile::{Profile, Profiles, SsoSession, nearest};
 
 use crate::app::App;
 use crate::command_error::CommandError;
-use crate::settings::{Asking, StationSettings};
-use crate::station::{self, Station};
+use crate::connection::Connection;
+use crate::settings::{ConnectionSettings, SignInPolicy};
+use crate::text::shell_quoted;
 use crate::warnings;
 
 /// A sign-in that the files know.
@@ -22,11 +23,10 @@ pub(crate) struct KnownSession {
 impl KnownSession {
     /// How `ssoinv login` is told of it.
     pub(crate) fn as_argument(&self) -> String {
-        let quoted = crate::summary::quoted;
         match (&self.sso.name, &self.profile) {
-            (Some(name), _) => format!("--sso-session {}", quoted(name)),
-            (None, Some(profile)) => format!("--profile {}", quoted(&profile.name)),
-            (None, None) => format!("--start-url {}", quoted(&self.sso.start_url)),
+            (Some(name), _) => format!("--sso-session {}", shell_quoted(name)),
+            (None, Some(profile)) => format!("--profile {}", shell_quoted(&profile.name)),
+            (None, None) => format!("--start-url {}", shell_quoted(&self.sso.start_url)),
         }
     }
 
@@ -147,14 +147,14 @@ fn none(profiles: &Profiles, hint: &str, app: &App) -> CommandError {
 }
 
 /// Station 3 for these sign-ins. Says first where tokens go, if that isn't AWS.
-pub(crate) fn station(
+pub(crate) fn connect(
     sessions: &[KnownSession],
-    settings: &StationSettings,
-    asking: Asking,
+    settings: &ConnectionSettings,
+    policy: SignInPolicy,
     app: &App,
     events: Events,
-) -> Result<Station, CommandError> {
+) -> Result<Connection, CommandError> {
     let profiles: Vec<Arc<Profile>> = sessions.iter().filter_map(|known| known.profile.clone()).collect();
     warnings::foreign_endpoints(&profiles, app);
-    station::build(settings, asking, &profiles, app, events)
+    Connection::open(settings, policy, &profiles, app, events)
 }

@@ -6,6 +6,7 @@
 pub(crate) mod file;
 mod layers;
 pub(crate) mod list;
+pub(crate) mod source;
 pub(crate) mod values;
 
 use std::path::{Path, PathBuf};
@@ -22,17 +23,17 @@ use ssoinv_output::Format;
 use ssoinv_sso::session::{Flow, Interaction};
 
 use crate::account_list::{AccountList, AccountSelection};
-use crate::app::App;
 use crate::browser::Browser;
 use crate::cli::{
-    AccountArgs, CollectArgs, CredentialArgs, DoctorArgs, LimitArgs, OutputArgs, ProfileArgs, SelectionArgs,
-    SignInArgs,
+    AccountArgs, CollectArgs, CredentialArgs, LimitArgs, OutputArgs, ProfileArgs, SelectionArgs, SignInArgs,
 };
 use crate::command_error::CommandError;
-use crate::env_vars::Environment;
+use crate::environment::Environment;
 use crate::expectations::Expectations;
+use crate::terminal::Terminal;
+use source::{SettingSource, SettingValue};
 
-pub(crate) use layers::{Layers, Resolved, Source};
+pub(crate) use layers::Layers;
 use list::{
     ATTEMPT_TIMEOUT, CONCURRENCY, CONNECT_TIMEOUT, EXCLUDE_ACCOUNT, EXPECT, MAX_TIME, NO_BROWSER,
     NO_CREDENTIAL_CACHE, NO_CREDENTIAL_PROCESS, NO_INPUT, OUTPUT, PORTAL_RATE, REDIRECT_PORT, REGION,
@@ -77,7 +78,7 @@ impl ProfileChoice {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RegionSource {
     /// `--region`, or the setting of that name.
-    Named { regions: Arc<RegionPatterns>, source: Source },
+    Named { regions: Arc<RegionPatterns>, source: SettingSource },
     /// A variable of AWS's with one region.
     Variable { name: &'static str, region: Arc<str> },
     /// Each profile's own.
@@ -90,18 +91,20 @@ impl RegionSource {
     fn new(args: &SelectionArgs, layers: &Layers) -> Result<Self, CommandError> {
         let texts = typed(&args.region);
         let flag = if texts.is_empty() { None } else { Some(layers::typed(&REGION, &texts)?) };
-        let Resolved { value: regions, source } = layers.resolve(&REGION, flag)?;
+        let SettingValue { value: regions, source } = layers.resolve(&REGION, flag)?;
         let patterns = |typed: &[Arc<str>]| match RegionPatterns::new(typed.iter().map(|region| &**region)) {
             Ok(patterns) => Ok(Arc::new(patterns)),
             Err(error) => Err(CommandError::usage(format!("a region is no pattern: {error}"))),
         };
         Ok(match (source, regions.as_slice()) {
             // What every AWS tool reads is about one region, and profiles' regions are about profiles.
-            (Source::StandIn(_) | Source::Default, _) if args.all_accounts => {
+            (SettingSource::StandIn(_) | SettingSource::Default, _) if args.all_accounts => {
                 Self::Enabled(patterns(&[regions::ALL.into()])?)
             }
             (_, []) => Self::Profiles,
-            (Source::StandIn(name), [region, ..]) => Self::Variable { name, region: Arc::clone(region) },
+            (SettingSource::StandIn(name), [region, ..]) => {
+                Self::Variable { name, region: Arc::clone(region) }
+            }
             (source, regions) => Self::Named { regions: patterns(regions)?, source },
         })
     }
@@ -137,7 +140,7 @@ impl RegionSource {
     }
 
     /// For the summary.
-    pub(crate) fn in_words(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self {
             Self::Named { source, .. } => format!("from `{source}`"),
             Self::Variable { name, .. } => format!("from `{name}`"),
@@ -182,7 +185,7 @@ impl OutputSettings {
 /// The format: `-o`, else what the ending of `--out` says, which is typed and so counts for more than what is set.
 fn format(args: &OutputArgs, layers: &Layers) -> Result<Format, CommandError> {
     let flag = args.output.as_deref().map(|name| layers::typed(&OUTPUT, &[name])).transpose()?;
-    let Resolved { value: asked, source } = layers.resolve(&OUTPUT, flag)?;
+    let SettingValue { value: asked, source } = layers.resolve(&OUTPUT, flag)?;
     let Some(out) = &args.out else { return Ok(asked.unwrap_or(Format::Table)) };
     match (asked.filter(|_| source.is_flag()), format_of(out)) {
         (Some(typed), Some(other)) if typed != other => {
@@ -217,7 +220,7 @@ fn unknown_ending(out: &Path) -> Option<String> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SignInSettings {
     /// Nobody is to be asked, and who said so.
-    pub(crate) no_input: Resolved<bool>,
+    pub(crate) no_input: SettingValue<bool>,
     /// This is a job of a CI service.
     pub(crate) is_ci: bool,
     /// Somebody reads what is said, and approves the code.
@@ -255,26 +258,26 @@ impl SignInSettings {
     }
 
     /// Whether a collecting command may ask somebody. Whoever wants a code reads it, even where no terminal is.
-    pub(crate) fn asking(&self, app: &App) -> Asking {
-        if app.demo {
-            return Asking::DEMO;
+    pub(crate) fn policy(&self, terminal: &Terminal, demo: bool) -> SignInPolicy {
+        if demo {
+            return SignInPolicy::DEMO;
         }
-        let somebody = self.use_device_code || (app.terminal.on_stderr && !self.is_ci);
+        let somebody = self.use_device_code || (terminal.on_stderr && !self.is_ci);
         let asked = somebody && !self.no_input.value;
         let interaction = if asked { Interaction::Person } else { Interaction::Nobody };
-        Asking { interaction, flow: self.flow }
+        SignInPolicy { interaction, flow: self.flow }
     }
 }
 
 /// Whether a command may ask somebody to sign in, and how.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asking {
+pub(crate) struct SignInPolicy {
     pub(crate) interaction: Interaction,
     pub(crate) flow: Flow,
 }
 
-impl Asking {
-    pub(crate) const NOBODY: Self = Self { interaction: Interaction::Nobody, flow: Flow::DeviceCode };
+impl SignInPolicy {
+    pub(crate) const NEVER: Self = Self { interaction: Interaction::Nobody, flow: Flow::DeviceCode };
 
     /// A simulated person, to whom no browser comes back.
     pub(crate) const DEMO: Self = Self { interaction: Interaction::Person, flow: Flow::DeviceCode };
@@ -282,7 +285,7 @@ impl Asking {
 
 /// How credentials are got and calls are made.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct StationSettings {
+pub(crate) struct ConnectionSettings {
     pub(crate) run_processes: bool,
     pub(crate) refresh_tokens: bool,
     pub(crate) credential_cache: bool,
@@ -300,7 +303,7 @@ const MAX_ATTEMPTS: u32 = 5;
 /// Calls at once of commands that make few.
 const FEW: usize = 16;
 
-impl StationSettings {
+impl ConnectionSettings {
     /// For commands that are about the sign-in itself.
     pub(crate) fn of_sign_in(
         limits: &LimitArgs,
@@ -308,22 +311,6 @@ impl StationSettings {
         environment: &Environment,
     ) -> Result<Self, CommandError> {
         Self::new(&CredentialArgs::default(), limits, FEW, layers, environment)
-    }
-
-    /// For who only looks: no file of the caches is written, and no token refreshed.
-    pub(crate) fn looking_only(
-        args: &DoctorArgs,
-        concurrency: usize,
-        layers: &Layers,
-        environment: &Environment,
-    ) -> Result<Self, CommandError> {
-        let credentials = CredentialArgs {
-            no_credential_process: args.no_credential_process,
-            no_credential_cache: true,
-            ..CredentialArgs::default()
-        };
-        let settings = Self::new(&credentials, &args.limits, concurrency, layers, environment)?;
-        Ok(Self { refresh_tokens: false, ..settings })
     }
 
     pub(crate) fn new(
@@ -446,7 +433,7 @@ fn expectations(
 ) -> Result<Expectations, CommandError> {
     let flag =
         (!args.expect.is_empty()).then(|| args.expect.iter().map(|file| file.as_str().into()).collect());
-    let Resolved { value: files, source } = layers.resolve(&EXPECT, flag)?;
+    let SettingValue { value: files, source } = layers.resolve(&EXPECT, flag)?;
     let mut paths = Vec::new();
     for file in &files {
         // A shell has done so with what was typed.
@@ -456,7 +443,7 @@ fn expectations(
             _ => PathBuf::from(&**file),
         };
         // What lies in the current folder by chance must not say what is no gap.
-        if let (Source::File(place), true) = (&source, path.is_relative()) {
+        if let (SettingSource::File(place), true) = (&source, path.is_relative()) {
             let message = format!("{place}: `expect` is `{file}`, which depends on the current folder");
             return Err(CommandError::usage(message).with_hint("write the whole path, or begin it with `~/`"));
         }
@@ -479,7 +466,7 @@ pub(crate) struct CollectSettings {
     pub(crate) regions: RegionSource,
     pub(crate) every_role: bool,
     pub(crate) sign_in: SignInSettings,
-    pub(crate) station: StationSettings,
+    pub(crate) connection: ConnectionSettings,
     pub(crate) output: OutputSettings,
     pub(crate) coverage: Option<(PathBuf, Format)>,
     pub(crate) include_secrets: bool,
@@ -501,7 +488,7 @@ impl CollectSettings {
             regions: RegionSource::new(&args.selection, layers)?,
             every_role: args.selection.every_role,
             sign_in: SignInSettings::new(&args.sign_in, layers, environment)?,
-            station: StationSettings::new(
+            connection: ConnectionSettings::new(
                 &args.credentials,
                 &args.run.limits,
                 layers.value(&CONCURRENCY, args.run.concurrency)?,
@@ -545,19 +532,22 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+
+    #[derive(Parser)]
+    struct CollectCli {
+        #[command(flatten)]
+        args: CollectArgs,
+    }
 
     fn settings(arguments: &str, variables: &[(&str, &str)]) -> Result<CollectSettings, CommandError> {
-        let arguments = ["ssoinv", "buckets"].into_iter().chain(arguments.split_whitespace());
-        let Command::Buckets(args) = Cli::try_parse_from(arguments).expect("arguments").command else {
-            panic!("not buckets")
-        };
+        let arguments = std::iter::once("ssoinv").chain(arguments.split_whitespace());
+        let CollectCli { args } = CollectCli::try_parse_from(arguments).expect("arguments");
         let vars = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let environment = Environment { vars, home: None };
         CollectSettings::new(&args, &Layers::new(&environment)?, &environment)
     }
 
-    fn named(regions: &[&str], source: Source) -> RegionSource {
+    fn named(regions: &[&str], source: SettingSource) -> RegionSource {
         let regions = RegionPatterns::new(regions.iter().copied()).expect("patterns");
         RegionSource::Named { regions: Arc::new(regions), source }
     }
@@ -572,7 +562,7 @@ mod tests {
     fn flags_come_before_variables_and_variables_in_the_cli_s_order() {
         let both = [("AWS_REGION", "eu-west-1"), ("AWS_DEFAULT_REGION", "eu-west-2")];
         let found = settings("--region us-east-1,us-east-2 --region us-east-1", &both).expect("valid");
-        assert_eq!(found.regions, named(&["us-east-1", "us-east-2"], Source::Flag("region")));
+        assert_eq!(found.regions, named(&["us-east-1", "us-east-2"], SettingSource::Flag("region")));
         let found = settings("", &both).expect("valid");
         assert_eq!(found.regions, RegionSource::Variable { name: "AWS_REGION", region: "eu-west-1".into() });
         assert_eq!(settings("", &[]).expect("valid").regions, RegionSource::Profiles);
@@ -639,7 +629,7 @@ mod tests {
         let found =
             settings("--concurrency 3 --input", &[("SSOINV_CONCURRENCY", "4"), ("SSOINV_NO_INPUT", "1")]);
         let found = found.expect("valid");
-        assert_eq!((found.station.concurrency, found.sign_in.no_input.value), (3, false));
+        assert_eq!((found.connection.concurrency, found.sign_in.no_input.value), (3, false));
     }
 
     #[test]

@@ -13,9 +13,7 @@ use ssoinv_profile::{Kind, Profile};
 use crate::sessions::KnownSession;
 use crate::settings::RegionSource;
 use crate::terminal::{Terminal, Verbosity};
-
-/// How many names a warning tells; `-v` tells all.
-const FIRST_FEW: usize = 2;
+use crate::text::{account_label, count, counted, few, region_hint, shell_quoted, thousands};
 
 /// What the summary needs besides the ledger.
 #[derive(Debug)]
@@ -144,7 +142,7 @@ impl Summary<'_> {
                     gave_up => gave_up.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; "),
                 };
                 let whose = match (first.scope.profile.as_deref(), self.session) {
-                    (Some(profile), _) => Some(format!("--profile {}", quoted(profile))),
+                    (Some(profile), _) => Some(format!("--profile {}", shell_quoted(profile))),
                     (None, session) => session.map(KnownSession::as_argument),
                 };
                 let hint = match whose {
@@ -338,7 +336,7 @@ impl Summary<'_> {
                 of_account.entry(account).or_default().insert(region);
             }
         }
-        let source = self.region_source.in_words();
+        let source = self.region_source.describe();
         if !regional {
             return match self.region_source {
                 RegionSource::Named { regions, .. } if !regions.is_all() => match regions.names() {
@@ -364,21 +362,6 @@ impl Summary<'_> {
     fn few(&self, names: &[String]) -> String {
         few(names, self.terminal)
     }
-}
-
-/// The first few names, or all with `-v`.
-pub(crate) fn few(names: &[String], terminal: &Terminal) -> String {
-    let told = if terminal.verbosity >= Verbosity::Verbose { names.len() } else { FIRST_FEW };
-    let (first, rest) = names.split_at(names.len().min(told));
-    match rest.len() {
-        0 => first.join(", "),
-        more => format!("{} and {} more", first.join(", "), thousands(more as u64)),
-    }
-}
-
-/// An account as people know it.
-pub(crate) fn account_label(id: &str, name: Option<&str>) -> String {
-    name.map_or_else(|| id.to_owned(), |name| format!("`{name}` ({id})"))
 }
 
 /// Each different account as people know it, in order.
@@ -416,74 +399,11 @@ fn misconfigured_hint(code: Option<&str>, profile: &str, is_ambient: bool) -> St
             "set new ones, or name a profile with `--profile NAME`".to_owned()
         }
         _ if is_ambient => "set what is missing, or name a profile with `--profile NAME`".to_owned(),
-        _ => format!("run `ssoinv profiles {}` to see its settings", quoted(profile)),
-    }
-}
-
-/// A name for a shell.
-pub(crate) fn quoted(name: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_.@/+:".contains(c);
-    if !name.is_empty() && name.chars().all(plain) {
-        name.to_owned()
-    } else {
-        format!("'{}'", name.replace('\'', r"'\''"))
+        _ => format!("run `ssoinv profiles {}` to see its settings", shell_quoted(profile)),
     }
 }
 
 /// What a table's rows are called: `aws_s3_bucket` has buckets.
 fn noun(table: &str) -> &str {
     table.rsplit('_').next().unwrap_or(table)
-}
-
-pub(crate) fn count(number: usize, noun: &str) -> String {
-    counted(number as u64, noun)
-}
-
-fn counted(number: u64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", thousands(number))
-}
-
-/// `1204` as `1,204`.
-pub(crate) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// The region that was probably meant.
-pub(crate) fn region_hint(region: &str) -> Option<String> {
-    let known = ssoinv_core::scope::KNOWN_REGIONS;
-    if region.is_empty() || region == "global" || known.contains(&region) {
-        return None;
-    }
-    let nearest = ssoinv_profile::nearest(region, known.iter().copied())?;
-    Some(format!("this version knows of no region `{region}`; did you mean `{nearest}`?"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!(thousands(0), "0");
-        assert_eq!(thousands(999), "999");
-        assert_eq!(thousands(1204), "1,204");
-        assert_eq!(thousands(1_000_000), "1,000,000");
-        assert_eq!(counted(1, "bucket"), "1 bucket");
-        assert_eq!(counted(0, "bucket"), "0 buckets");
-    }
-
-    #[test]
-    fn names_are_quoted_for_a_shell() {
-        assert_eq!(quoted("prod-eu"), "prod-eu");
-        assert_eq!(quoted("my prod's"), r"'my prod'\''s'");
-    }
 }

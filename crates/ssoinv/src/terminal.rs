@@ -2,12 +2,23 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use clap::ValueEnum;
 use console::{Style, Term};
 use ssoinv_output::sanitize::sanitize;
 
-use crate::cli::ColorWhen;
 use crate::command_error::CommandError;
-use crate::env_vars::Environment;
+use crate::environment::Environment;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorWhen {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
 
 /// How much is said.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

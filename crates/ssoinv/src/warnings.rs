@@ -13,11 +13,11 @@ use ssoinv_sso::session;
 
 use crate::app::App;
 use crate::command_error::CommandError;
-use crate::display::Heard;
-use crate::expectations::{Expectations, Findings, Gap};
+use crate::display::RunOutcome;
+use crate::expectations::{Deviations, Expectations, Gap};
 use crate::settings::{CollectSettings, RegionSource};
-use crate::summary::{account_label, count, few, region_hint};
 use crate::terminal::{self, Verbosity};
+use crate::text::{account_label, count, few, region_hint};
 
 /// What a profile that was named alone ends with, when it can't be used.
 pub(crate) fn broken_profile(problem: &Problem, app: &App) -> CommandError {
@@ -121,11 +121,11 @@ pub(crate) fn before_the_run(
 }
 
 /// Notices of the run that no cell tells.
-pub(crate) fn after_the_run(heard: &Heard, ledger: &Ledger, app: &App) {
+pub(crate) fn after_the_run(outcome: &RunOutcome, ledger: &Ledger, app: &App) {
     let signed_out = ledger.cells.iter().any(|cell| cell.status == Status::SignInExpired);
     // Where nobody is signed in the cells tell why there are no names.
     let told = |notice: &&Notice| !(signed_out && matches!(notice, Notice::AccountNamesUnavailable { .. }));
-    notices(heard.notices.iter().filter(told), app);
+    notices(outcome.notices.iter().filter(told), app);
 }
 
 /// Notices, each kind as one warning.
@@ -170,10 +170,10 @@ pub(crate) fn notices<'a>(notices: impl IntoIterator<Item = &'a Notice>, app: &A
 }
 
 /// Where expectations and the world differ; with `-v` also where gaps are as they were expected.
-pub(crate) fn of_expectations(findings: &Findings<'_>, expect: &Expectations, app: &App) {
+pub(crate) fn of_expectations(deviations: &Deviations<'_>, expect: &Expectations, app: &App) {
     let terminal = &app.terminal;
     let warn = |gaps: &[&Gap], one: &str, more: &str, hint: String| {
-        let places: Vec<String> = gaps.iter().map(|gap| gap_in_words(gap)).collect();
+        let places: Vec<String> = gaps.iter().map(|gap| describe_gap(gap)).collect();
         let what = match gaps.len() {
             0 => return,
             1 => format!("1 expected gap {one}"),
@@ -181,8 +181,8 @@ pub(crate) fn of_expectations(findings: &Findings<'_>, expect: &Expectations, ap
         };
         terminal::say(&terminal.warning(&format!("{what}: {}", few(&places, terminal)), Some(&hint)));
     };
-    if !findings.new.is_empty() {
-        let names: Vec<String> = findings
+    if !deviations.new.is_empty() {
+        let names: Vec<String> = deviations
             .new
             .iter()
             .map(|account| account_label(account.id.as_str(), account.name.as_deref()))
@@ -198,22 +198,22 @@ pub(crate) fn of_expectations(findings: &Findings<'_>, expect: &Expectations, ap
         terminal::say(&terminal.warning(&message, Some(hint)));
     }
     let over = "look whether it is still right, and give it another `until` or take it out";
-    warn(&findings.over, "has ended", "have ended", over.to_owned());
+    warn(&deviations.over, "has ended", "have ended", over.to_owned());
     let readable = "take it out, so that a gap there is told again";
-    warn(&findings.readable, "turned out readable", "turned out readable", readable.to_owned());
-    let nearest = findings.nowhere.iter().find_map(|gap| gap.region().and_then(region_hint));
+    warn(&deviations.readable, "turned out readable", "turned out readable", readable.to_owned());
+    let nearest = deviations.nowhere.iter().find_map(|gap| gap.region().and_then(region_hint));
     let nowhere =
         nearest.unwrap_or_else(|| "see that account and region are right, or take it out".to_owned());
-    warn(&findings.nowhere, "means nothing that was asked", "mean nothing that was asked", nowhere);
+    warn(&deviations.nowhere, "means nothing that was asked", "mean nothing that was asked", nowhere);
     if terminal.verbosity >= Verbosity::Verbose {
-        for (gap, missing) in &findings.held {
-            terminal.note(&format!("expected gap: {}: {}", gap_in_words(gap), count(*missing, "task")));
+        for (gap, missing) in &deviations.held {
+            terminal.note(&format!("expected gap: {}: {}", describe_gap(gap), count(*missing, "task")));
         }
     }
 }
 
 /// `` `expect.csv:3` (until 2027-03-31: being closed) ``.
-fn gap_in_words(gap: &Gap) -> String {
+fn describe_gap(gap: &Gap) -> String {
     format!("`{}` (until {}: {})", gap.at, gap.until, gap.reason)
 }
 

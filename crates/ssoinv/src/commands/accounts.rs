@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use clap::Args;
 use futures::{StreamExt, stream};
 use ssoinv_aws::stop::Stop;
 use ssoinv_core::failure::{Failure, FailureKind};
@@ -10,88 +11,109 @@ use ssoinv_sso::credentials::CredentialStore;
 use ssoinv_sso::portal::Account;
 
 use crate::account_list::{NamedAccount, SelectedAccounts};
-use crate::app::App;
+use crate::app::{self, App};
 use crate::browser::Browser;
-use crate::cli::AccountsArgs;
+use crate::cli::{AccountArgs, LimitArgs, OutputArgs, SignInArgs};
 use crate::command_error::CommandError;
 use crate::display::Display;
 use crate::exit_codes::ExitCode;
 use crate::sessions::{self, KnownSession};
-use crate::settings::{AccountSettings, OutputSettings, SignInSettings, StationSettings};
+use crate::settings::{AccountSettings, ConnectionSettings, OutputSettings, SignInSettings};
 use crate::signals::unless_stopped;
 use crate::{discovery, output, signals, terminal, warnings};
+
+#[derive(Debug, Args)]
+pub(crate) struct AccountsArgs {
+    #[command(flatten)]
+    pub(crate) accounts: AccountArgs,
+    #[command(flatten)]
+    pub(crate) sign_in: SignInArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
 
 /// Accounts whose roles are asked for at once; the portal's pace is the bound that counts.
 const AT_ONCE: usize = 16;
 
 /// What is asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum Listing {
     Accounts,
     Roles,
 }
 
 /// An account, and one of its roles where roles are asked for.
 #[derive(Debug)]
-struct Row {
+struct AccountRow {
     account: Account,
     role: Option<String>,
     failure: Option<Failure>,
 }
 
-pub(crate) fn run(what: What, args: &AccountsArgs, app: &App) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(listing: Listing, args: &AccountsArgs, app: &App) -> Result<ExitCode, CommandError> {
     let output = OutputSettings::new(&args.output, &app.layers)?;
-    let settings = StationSettings::of_sign_in(&args.limits, &app.layers, &app.environment)?;
+    let settings = ConnectionSettings::of_sign_in(&args.limits, &app.layers, &app.environment)?;
     let sign_in = SignInSettings::new(&args.sign_in, &app.layers, &app.environment)?;
     let accounts = AccountSettings::new(&args.accounts, &app.layers)?;
     let profiles = app.load_profiles()?;
     let session = discovery::session(&accounts, &profiles, app)?;
-    let asked = super::runtime()?.block_on(ask(what, &session, &accounts, &settings, &sign_in, app))?;
+    let asked = app::runtime()?.block_on(ask(listing, &session, &accounts, &settings, &sign_in, app))?;
     let (rows, missing) = asked;
-    output::write_all(&table(what), &rows, &output, app)?;
+    output::write_all(&table(listing), &rows, &output, app)?;
     Ok(tell(&rows, &missing, &session, app))
 }
 
 async fn ask(
-    what: What,
+    listing: Listing,
     session: &KnownSession,
     accounts: &AccountSettings,
-    settings: &StationSettings,
+    settings: &ConnectionSettings,
     sign_in: &SignInSettings,
     app: &App,
-) -> Result<(Vec<Row>, Vec<NamedAccount>), CommandError> {
+) -> Result<(Vec<AccountRow>, Vec<NamedAccount>), CommandError> {
     let stop = Stop::default();
     signals::watch(stop.clone());
     let browser = if app.demo { Browser::None } else { sign_in.browser };
     let display = Display::start(app.terminal.clone(), app.clock.clone(), browser, app.demo);
     let sessions = std::slice::from_ref(session);
-    let asked = match sessions::station(sessions, settings, sign_in.asking(app), app, display.events()) {
-        Ok(station) => {
-            let credentials = &station.credentials;
+    let asked = match sessions::connect(
+        sessions,
+        settings,
+        sign_in.policy(&app.terminal, app.demo),
+        app,
+        display.events(),
+    ) {
+        Ok(connection) => {
+            let credentials = &connection.credentials;
             let listed = discovery::accounts(session, accounts, &[], credentials, app);
             match unless_stopped(&stop, listed).await {
                 Ok(SelectedAccounts { accounts, not_offered, .. }) => {
-                    Ok((rows(what, accounts, session, credentials, &stop).await, not_offered))
+                    Ok((rows(listing, accounts, session, credentials, &stop).await, not_offered))
                 }
                 Err(error) => Err(error),
             }
         }
         Err(error) => Err(error),
     };
-    let heard = display.end();
-    warnings::notices(&heard.notices, app);
+    let outcome = display.end();
+    warnings::notices(&outcome.notices, app);
     asked
 }
 
 async fn rows(
-    what: What,
+    listing: Listing,
     accounts: Vec<Account>,
     session: &KnownSession,
     credentials: &CredentialStore,
     stop: &Stop,
-) -> Vec<Row> {
-    if what == What::Accounts {
-        return accounts.into_iter().map(|account| Row { account, role: None, failure: None }).collect();
+) -> Vec<AccountRow> {
+    if listing == Listing::Accounts {
+        return accounts
+            .into_iter()
+            .map(|account| AccountRow { account, role: None, failure: None })
+            .collect();
     }
     let of_account = async |account: Account| {
         let user = session.profile.as_deref();
@@ -100,7 +122,7 @@ async fn rows(
             reason = stop.stopped() => Err(reason.failure()),
             listed = credentials.account_roles(&session.sso, user, account.id, |_| ()) => listed,
         };
-        let row = |role, failure| Row { account: account.clone(), role, failure };
+        let row = |role, failure| AccountRow { account: account.clone(), role, failure };
         match listed {
             Ok(roles) => roles.into_iter().map(|role| row(Some(role), None)).collect(),
             Err(failure) => vec![row(None, Some(failure))],
@@ -111,9 +133,9 @@ async fn rows(
 }
 
 /// Says what is missing, and what the command ends with.
-fn tell(rows: &[Row], missing: &[NamedAccount], session: &KnownSession, app: &App) -> ExitCode {
+fn tell(rows: &[AccountRow], missing: &[NamedAccount], session: &KnownSession, app: &App) -> ExitCode {
     let mut code = ExitCode::Complete;
-    let failed: Vec<(&Row, &Failure)> =
+    let failed: Vec<(&AccountRow, &Failure)> =
         rows.iter().filter_map(|row| Some((row, row.failure.as_ref()?))).collect();
     if let Some((row, failure)) = failed.first() {
         let more = match failed.len() - 1 {
@@ -140,9 +162,11 @@ fn tell(rows: &[Row], missing: &[NamedAccount], session: &KnownSession, app: &Ap
     if rows.iter().all(|row| row.failure.is_some()) { code.worst(ExitCode::Nothing) } else { code }
 }
 
-fn table(what: What) -> Table<Row> {
+fn table(listing: Listing) -> Table<AccountRow> {
     let mut columns = vec![
-        Column::text("account_id", "The account", |row: &Row, _| Some(Cow::from(row.account.id.as_str()))),
+        Column::text("account_id", "The account", |row: &AccountRow, _| {
+            Some(Cow::from(row.account.id.as_str()))
+        }),
         Column::text("account_name", "Its name in the organisation", |row, _| {
             row.account.name.as_deref().map(Cow::from)
         }),
@@ -150,9 +174,9 @@ fn table(what: What) -> Table<Row> {
             row.account.email.as_deref().map(Cow::from)
         }),
     ];
-    match what {
-        What::Accounts => Table::plain("accounts", "The accounts that the sign-in reaches", columns),
-        What::Roles => {
+    match listing {
+        Listing::Accounts => Table::plain("accounts", "The accounts that the sign-in reaches", columns),
+        Listing::Roles => {
             columns.push(Column::text("role_name", "A role that the sign-in has there", |row, _| {
                 row.role.as_deref().map(Cow::from)
             }));

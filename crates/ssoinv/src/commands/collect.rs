@@ -1,10 +1,11 @@
-//! `ssoinv buckets|instances|functions|list`: the way of the data, station by station.
+//! `ssoinv buckets|instances|functions|list`: collects rows, from the sign-in to the exit code.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::UNIX_EPOCH;
 
+use clap::Args;
 use ssoinv_aws::clients::Clients;
 use ssoinv_aws::plan::{self, Entry, Layout, Plan, PlannedTable, Visit};
 use ssoinv_aws::reach::{self, Identify};
@@ -18,79 +19,60 @@ use ssoinv_core::table::TableSchema;
 use ssoinv_profile::Profile;
 use ssoinv_store::{Kind, Replay, RowQueue, Rows};
 
-use crate::app::App;
+use crate::app::{self, App};
 use crate::browser::Browser;
 use crate::cli::CollectArgs;
 use crate::command_error::CommandError;
-use crate::display::{Display, Heard};
+use crate::connection::Connection;
+use crate::display::{Display, RunOutcome};
 use crate::exit_codes::{self, ExitCode};
-use crate::expectations::Looked;
-use crate::identity::{self, Chosen, Names};
-use crate::kept_run::{self, Keeping, Kept, Resumed};
-use crate::output::{self, RowWriter, WriteEnd};
+use crate::expectations::RunExtent;
+use crate::identity::{self, AccountNames};
+use crate::output::{self, RowWriter, WriteOutcome};
+use crate::run_request::RunRequest;
+use crate::saved_run::{self, RunToResume, SaveRequest, SavedRun};
 use crate::sessions::KnownSession;
 use crate::settings::CollectSettings;
 use crate::signals::unless_stopped;
-use crate::station::Station;
 use crate::summary::Summary;
-use crate::{discovery, signals, station, warnings};
+use crate::{discovery, signals, warnings};
 
-/// What is known before anybody is asked anything.
-pub(super) struct Prepared {
-    pub(super) settings: CollectSettings,
-    pub(super) tables: Vec<&'static dyn AnyTable>,
-    pub(super) profiles: Vec<Arc<Profile>>,
-    pub(super) session: Option<KnownSession>,
-    pub(super) unless_instance: Option<CommandError>,
-}
-
-/// Finds out what is meant, and warns of what may be wrong with it.
-pub(super) fn prepare(tables: &[&str], args: &CollectArgs, app: &App) -> Result<Prepared, CommandError> {
-    let settings = CollectSettings::new(args, &app.layers, &app.environment)?;
-    let tables = find_tables(tables)?;
-    let profiles = app.load_profiles()?;
-    let session = match &settings.all_accounts {
-        Some(discovery) => Some(discovery::session(&discovery.of, &profiles, app)?),
-        None => None,
-    };
-    let Chosen { profiles: chosen, unless_instance } = match &session {
-        // What the sign-in's profile says of endpoints and certificates counts; its account and role don't.
-        Some(session) => {
-            Chosen { profiles: session.profile.iter().cloned().collect(), unless_instance: None }
-        }
-        None => identity::choose(&profiles, &settings, app)?,
-    };
-    warnings::before_the_run(&profiles, &chosen, &settings, app);
-    warnings::foreign_endpoints(&chosen, app);
-    Ok(Prepared { settings, tables, profiles: chosen, session, unless_instance })
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// The tables, see `ssoinv tables`; or `buckets`, `instances`, `functions`
+    #[arg(required = true, value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    #[command(flatten)]
+    pub(crate) collect: CollectArgs,
 }
 
 pub(crate) fn run(
     tables: &[&str],
     args: &CollectArgs,
-    resumed: Option<Resumed>,
+    resumed: Option<RunToResume>,
     app: &App,
 ) -> Result<ExitCode, CommandError> {
     if args.dry_run {
         return super::plan::dry_run(tables, args, app);
     }
-    let Prepared { settings, tables, profiles, session, unless_instance } = prepare(tables, args, app)?;
+    let RunRequest { settings, tables, profiles, session, unless_instance } =
+        RunRequest::new(tables, args, app)?;
 
     // What can't be written is found out before anybody is asked anything.
     let schemas: Vec<Arc<TableSchema>> = tables.iter().map(|table| Arc::clone(table.schema())).collect();
     let writer = RowWriter::new(&schemas, &settings.output, app)?;
-    let runtime = super::runtime()?;
+    let runtime = app::runtime()?;
     let id = run_id(app);
     let keeping = match (resumed, args.keep.run.as_deref()) {
         (None, None) => None,
         (resumed, name) => {
-            let selection = kept_run::selection(&settings, &tables, session.as_ref());
+            let selection = saved_run::selection(&settings, &tables, session.as_ref());
             Some(match resumed {
                 Some(resumed) => {
                     resumed.check(&selection, app)?;
-                    Keeping::Again(resumed)
+                    SaveRequest::Again(resumed)
                 }
-                None => Keeping::new(name.unwrap_or_default(), &id, &settings, selection, app)?,
+                None => SaveRequest::new(name.unwrap_or_default(), &id, &settings, selection, app)?,
             })
         }
     };
@@ -104,24 +86,13 @@ pub(crate) fn run(
     ended
 }
 
-fn find_tables(names: &[&str]) -> Result<Vec<&'static dyn AnyTable>, CommandError> {
-    let mut tables: Vec<&'static dyn AnyTable> = Vec::new();
-    for name in names {
-        let table = super::tables::find(name)?;
-        if !tables.iter().any(|known| known.schema().name == table.schema().name) {
-            tables.push(table);
-        }
-    }
-    Ok(tables)
-}
-
 /// A run, from the sign-in to the last row.
 struct Run<'a> {
     id: String,
     /// Its name, if it is kept.
     name: Option<String>,
     /// Until its rows have a queue.
-    kept: Option<Kept>,
+    kept: Option<SavedRun>,
     settings: &'a CollectSettings,
     tables: Vec<&'static dyn AnyTable>,
     profiles: Vec<Arc<Profile>>,
@@ -151,18 +122,18 @@ impl Run<'_> {
         if let Some(replay) = self.replay() {
             return self.tell_again(replay, writer, display, &stop);
         }
-        let station = match station::build(
-            &settings.station,
-            settings.sign_in.asking(app),
+        let connection = match Connection::open(
+            &settings.connection,
+            settings.sign_in.policy(&app.terminal, app.demo),
             &self.profiles,
             app,
             display.events(),
         ) {
-            Ok(station) => station,
+            Ok(connection) => connection,
             Err(error) => return Err(self.not_begun(error, display)),
         };
 
-        let visits = match self.visits(&station, unless_instance, &stop).await {
+        let visits = match self.visits(&connection, unless_instance, &stop).await {
             Ok(visits) => visits,
             Err(error) => return Err(self.not_begun(error, display)),
         };
@@ -177,7 +148,7 @@ impl Run<'_> {
         let tasks = plan.visits.iter().filter_map(Visit::layout).map(Layout::tasks).sum();
         let queue = match self.kept.take() {
             None => Ok(output::row_queue(plan.slots(), &self.id, app)),
-            Some(kept) => output::kept_queue(plan.slots(), tasks, kept, app),
+            Some(kept) => kept.queue(plan.slots(), tasks, app),
         };
         let (queue, reader) = match queue {
             Ok(queue) => queue,
@@ -191,10 +162,10 @@ impl Run<'_> {
         let writing = self.write(writer, reader, table_of, &display, &stop);
         let context = RunContext {
             tables: self.tables.clone(),
-            credentials: station.credentials,
-            clients: Clients::new(station.context),
-            policy: settings.station.policy,
-            concurrency: station.concurrency,
+            credentials: connection.credentials,
+            clients: Clients::new(connection.context),
+            policy: settings.connection.policy,
+            concurrency: connection.concurrency,
             include_secrets: settings.include_secrets,
             only_regions: settings.regions.only(),
             journal: self.name.as_ref().map(|_| Arc::clone(&queue) as Arc<dyn Journal>),
@@ -206,11 +177,11 @@ impl Run<'_> {
             queue.close();
             joined(writing)
         });
-        let heard = display.end();
+        let outcome = display.end();
         if self.name.is_some() {
-            self.remember(&queue, &plan, &heard);
+            self.remember(&queue, &plan, &outcome);
         }
-        let ended = self.end(heard, written, &stop);
+        let ended = self.end(outcome, written, &stop);
         if let (Some(name), false) = (&self.name, matches!(ended, Ok(ExitCode::Complete))) {
             app.terminal.note(&format!("the run is kept: `ssoinv resume {name}` goes on with it"));
         }
@@ -225,14 +196,14 @@ impl Run<'_> {
         table_of: impl Fn(usize) -> usize + Send + 'static,
         display: &Display,
         stop: &Stop,
-    ) -> JoinHandle<WriteEnd> {
+    ) -> JoinHandle<WriteOutcome> {
         let (stop, bar, out) = (stop.clone(), display.bar(), self.settings.output.out.clone());
         thread::spawn(move || {
             let end = writer.write_all(rows, table_of, bar, out.as_deref());
             match &end {
-                WriteEnd::Written { .. } => {}
-                WriteEnd::ReaderGone => stop.stop(StopReason::ReaderGone),
-                WriteEnd::Failed(_) => stop.stop(StopReason::OutputFailed),
+                WriteOutcome::Written { .. } => {}
+                WriteOutcome::ReaderGone => stop.stop(StopReason::ReaderGone),
+                WriteOutcome::Failed(_) => stop.stop(StopReason::OutputFailed),
             }
             end
         })
@@ -253,7 +224,7 @@ impl Run<'_> {
         let schemas: Vec<_> = self.tables.iter().map(|table| Arc::clone(table.schema())).collect();
         // Whoever is expected since then must not be missed.
         let expected = self.settings.expect.accounts();
-        match tokio::task::block_in_place(|| output::replay(kept, &schemas, expected, self.app)) {
+        match tokio::task::block_in_place(|| kept.replay(&schemas, expected, self.app)) {
             Ok(replay) => Some(replay),
             Err(kept) => {
                 self.kept = Some(*kept);
@@ -279,17 +250,17 @@ impl Run<'_> {
         let writing = self.write(writer, rows, move |slot| table_of[slot], &display, stop);
         let written = tokio::task::block_in_place(|| joined(writing));
         drop(queue);
-        let mut heard = display.end();
+        let mut outcome = display.end();
         let lines = cells.into_iter().enumerate().map(|(slot, cells)| (TaskId { slot, part: 0 }, cells));
-        heard.cells = lines.collect();
+        outcome.cells = lines.collect();
         self.app.terminal.note("the run is complete: nobody was asked for anything");
-        self.end(heard, written, stop)
+        self.end(outcome, written, stop)
     }
 
     /// Writes down that all has ended well, if it has; and says what else is to be said of a kept run.
-    fn remember(&self, queue: &RowQueue, plan: &Plan, heard: &Heard) {
+    fn remember(&self, queue: &RowQueue, plan: &Plan, outcome: &RunOutcome) {
         let terminal = &self.app.terminal;
-        let lines = heard.cells.iter().map(|(&task, cells)| {
+        let lines = outcome.cells.iter().map(|(&task, cells)| {
             let settled = matches!(plan.entry(task), Some((Entry::Settled(_), _)));
             (task, cells.as_slice(), if settled { Kind::Settled } else { Kind::Task })
         });
@@ -300,11 +271,11 @@ impl Run<'_> {
         match queue.recalled() {
             0 => {}
             recalled => {
-                let tasks = heard.cells.len();
+                let tasks = outcome.cells.len();
                 terminal.note(&format!("{recalled} of {tasks} tasks had been done before"));
             }
         }
-        if let Some(warning) = kept_run::gone(&queue.unplanned(), plan) {
+        if let Some(warning) = saved_run::gone(&queue.unplanned(), plan) {
             crate::terminal::say(&terminal.warning(&warning, None));
         }
     }
@@ -312,11 +283,11 @@ impl Run<'_> {
     /// Station 4: what there is to be done in which account, as far as that is known before the run.
     async fn visits(
         &mut self,
-        station: &Station,
+        connection: &Connection,
         unless_instance: Option<CommandError>,
         stop: &Stop,
     ) -> Result<Vec<Visit>, CommandError> {
-        let (settings, credentials) = (self.settings, &station.credentials);
+        let (settings, credentials) = (self.settings, &connection.credentials);
         let regions = settings.regions.choice();
         if let (Some(discovery), Some(session)) = (&settings.all_accounts, &self.session) {
             let expected = settings.expect.accounts();
@@ -325,7 +296,7 @@ impl Run<'_> {
             let regions = regions.of_account();
             return Ok(discovery::visits(of, session, discovery, &regions, settings.every_role));
         }
-        let names = unless_stopped(stop, self.identities(station, unless_instance)).await?;
+        let names = unless_stopped(stop, self.identities(connection, unless_instance)).await?;
         let reaches =
             reach::reaches(&self.profiles, credentials, &regions, &names, Identify::Ask, stop).await;
         let expected = settings.expect.accounts();
@@ -338,22 +309,22 @@ impl Run<'_> {
     /// Sees to it that there is an identity, and makes it the roles that it is to assume; gives the accounts' names.
     async fn identities(
         &mut self,
-        station: &Station,
+        connection: &Connection,
         unless_instance: Option<CommandError>,
-    ) -> Result<Names, CommandError> {
-        identity::confirm(&self.profiles, unless_instance, &station.credentials, self.app).await?;
+    ) -> Result<AccountNames, CommandError> {
+        identity::confirm(&self.profiles, unless_instance, &connection.credentials, self.app).await?;
         let (Some(assume), [base]) = (&self.settings.assume, self.profiles.as_slice()) else {
-            return Ok(Names::new());
+            return Ok(AccountNames::new());
         };
-        let (profiles, names) = identity::assume(base, assume, &station.credentials, self.app).await?;
+        let (profiles, names) = identity::assume(base, assume, &connection.credentials, self.app).await?;
         self.profiles = profiles;
         Ok(names)
     }
 
     /// What the run was for, as far as an expected gap may lie outside it.
-    fn looked(&self) -> Looked {
+    fn looked(&self) -> RunExtent {
         let settings = self.settings;
-        Looked {
+        RunExtent {
             tables: self.tables.iter().map(|table| (table.schema().name, table.is_global())).collect(),
             all_accounts: match &settings.all_accounts {
                 Some(all) => all.of.accounts.is_whole(),
@@ -364,22 +335,27 @@ impl Run<'_> {
     }
 
     /// Ledger, summary, files and exit code, when nothing moves any more.
-    fn end(&self, mut heard: Heard, written: WriteEnd, stop: &Stop) -> Result<ExitCode, CommandError> {
+    fn end(
+        &self,
+        mut outcome: RunOutcome,
+        written: WriteOutcome,
+        stop: &Stop,
+    ) -> Result<ExitCode, CommandError> {
         let app = self.app;
         let duplicates = match &written {
-            WriteEnd::Written { duplicates, .. } => duplicates.as_slice(),
+            WriteOutcome::Written { duplicates, .. } => duplicates.as_slice(),
             _ => &[],
         };
-        let mut ledger = ledger(std::mem::take(&mut heard.cells), duplicates, &self.id);
+        let mut ledger = ledger(std::mem::take(&mut outcome.cells), duplicates, &self.id);
         let expect = &self.settings.expect;
-        let findings = expect.apply(&mut ledger.cells, &self.looked(), app.clock.now());
-        warnings::after_the_run(&heard, &ledger, app);
-        warnings::of_expectations(&findings, expect, app);
+        let deviations = expect.apply(&mut ledger.cells, &self.looked(), app.clock.now());
+        warnings::after_the_run(&outcome, &ledger, app);
+        warnings::of_expectations(&deviations, expect, app);
         let mut code = exit_codes::of_ledger(&ledger);
         if stop.reason() == Some(StopReason::Interrupted) {
             code = code.worst(ExitCode::Interrupted);
         }
-        let reader_gone = matches!(written, WriteEnd::ReaderGone);
+        let reader_gone = matches!(written, WriteOutcome::ReaderGone);
         let coverage = self.settings.coverage.as_ref();
         if let Some((file, format)) = coverage {
             output::write_ledger(&ledger, file, *format)?;
@@ -390,7 +366,7 @@ impl Run<'_> {
                 region_source: &self.settings.regions,
                 coverage: coverage.map(|(file, _)| file.display().to_string()),
                 terminal: &app.terminal,
-                gave_up: &heard.gave_up,
+                gave_up: &outcome.gave_up,
                 profiles: &self.profiles,
                 session: self.session.as_ref(),
                 whole_sign_in: self
@@ -403,13 +379,13 @@ impl Run<'_> {
         }
         match written {
             // Whoever closed the pipe has read what they wanted.
-            WriteEnd::ReaderGone if code != ExitCode::Interrupted => Ok(ExitCode::Complete),
-            WriteEnd::ReaderGone => Ok(code),
-            WriteEnd::Failed(error) => {
+            WriteOutcome::ReaderGone if code != ExitCode::Interrupted => Ok(ExitCode::Complete),
+            WriteOutcome::ReaderGone => Ok(code),
+            WriteOutcome::Failed(error) => {
                 crate::terminal::say(&app.terminal.error(&error));
                 Ok(code.worst(error.exit))
             }
-            WriteEnd::Written { target, .. } => {
+            WriteOutcome::Written { target, .. } => {
                 if code != ExitCode::Interrupted {
                     output::commit(target)?;
                 }
@@ -419,7 +395,7 @@ impl Run<'_> {
     }
 }
 
-fn joined(writing: JoinHandle<WriteEnd>) -> WriteEnd {
+fn joined(writing: JoinHandle<WriteOutcome>) -> WriteOutcome {
     writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
@@ -433,7 +409,7 @@ fn ledger(mut cells: BTreeMap<TaskId, Vec<Cell>>, duplicates: &[(TaskId, u64)], 
     Ledger { run_id: run_id.into(), cells: cells.into_values().flatten().collect() }
 }
 
-/// Names the run: the time of its start, and the process.
+/// Returns the ID of the run: start time and process ID, in hexadecimal.
 fn run_id(app: &App) -> String {
     let since = app.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("{:x}-{:x}", since.as_millis(), std::process::id())

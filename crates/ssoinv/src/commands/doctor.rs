@@ -1,54 +1,103 @@
 //! `ssoinv doctor`: looks at files, sign-ins and accounts step by step, and says what is wrong. Changes nothing.
 
+use clap::Args;
 use ssoinv_output::Format;
 use ssoinv_profile::Profiles;
 
-use crate::app::App;
-use crate::cli::DoctorArgs;
+use crate::app::{self, App};
+use crate::cli::{CredentialArgs, LimitArgs, OutputArgs};
 use crate::command_error::CommandError;
-use crate::doctor::facts::{AT_ONCE, Choice, gather};
+use crate::doctor::diagnosis::Severity;
+use crate::doctor::facts::{AT_ONCE, DoctorScope, gather};
 use crate::doctor::fix::Texts;
-use crate::doctor::outcome::{Outcome, Severity};
+use crate::doctor::step::StepResult;
 use crate::doctor::{judge, report, unreadable};
 use crate::exit_codes::ExitCode;
-use crate::settings::{OutputSettings, StationSettings};
+use crate::settings::{ConnectionSettings, OutputSettings};
 use crate::terminal::{self, Stream, Verbosity};
 use crate::{output, selection};
 
+#[derive(Debug, Args)]
+#[command(after_long_help = DOCTOR_HELP)]
+pub(crate) struct DoctorArgs {
+    /// Look only at what concerns these profiles: names or globs, several with commas [default: all]
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) profile: Vec<String>,
+
+    /// Look at the files only, ask nobody
+    #[arg(long)]
+    pub(crate) offline: bool,
+
+    /// Print the change to the files that cures what needs no judgement, as a diff for `patch -d / -p1`; apply nothing
+    #[arg(long, conflicts_with_all = ["output", "out", "columns", "wide", "no_header", "spreadsheet"])]
+    pub(crate) fix: bool,
+
+    /// Run no `credential_process`
+    #[arg(long)]
+    pub(crate) no_credential_process: bool,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// What `doctor` does, and what it doesn't.
+const DOCTOR_HELP: &str = "\
+It signs in to nothing, refreshes nothing and changes no file. A step that could not be done is said to be not done. \
+It ends with 1 where it finds an error, else with 0.
+
+`ssoinv doctor --fix --offline | patch -d / -p1` applies the change that it proposes: the paths in the diff start at \
+the root. What it finds goes to stderr then. Lines that may hold a secret are never part of the diff.
+
+With `-o json`, `csv` or `ndjson` there is a row for each finding, and one for each step without any.";
+
 pub(crate) fn run(args: &DoctorArgs, app: &App) -> Result<ExitCode, CommandError> {
     let output = OutputSettings::new(&args.output, &app.layers)?;
-    let settings = StationSettings::looking_only(args, AT_ONCE, &app.layers, &app.environment)?;
-    let (mut outcomes, texts) = match Profiles::load(app.environment.home.as_deref(), &app.environment.vars) {
+    let settings = connection_settings(args, app)?;
+    let (mut results, texts) = match Profiles::load(app.environment.home.as_deref(), &app.environment.vars) {
         Err(error) => (unreadable(&error), None),
         Ok(profiles) => {
             let texts = Texts::of(&profiles);
-            let choice = choice(args, &profiles, app)?;
-            let facts = super::runtime()?.block_on(gather(profiles, &choice, &settings, app))?;
+            let scope = scope(args, &profiles, app)?;
+            let facts = app::runtime()?.block_on(gather(profiles, &scope, &settings, app))?;
             (judge(&facts), Some(texts))
         }
     };
     if let Some(texts) = &texts {
-        texts.leave_out_secrets(&mut outcomes);
+        texts.leave_out_secrets(&mut results);
     }
     if args.fix {
-        let diff = texts.map(|texts| texts.diff(&outcomes)).unwrap_or_default();
+        let diff = texts.map(|texts| texts.diff(&results)).unwrap_or_default();
         output::write_text(&diff, None)?;
-        terminal::say(&report::checklist(&outcomes, Stream::Stderr, app));
+        terminal::say(&report::checklist(&results, Stream::Stderr, app));
     } else if output.format == Format::Table && !output.wide && output.columns.is_empty() {
         // For people, a checklist; a table where they ask for one.
         let stream = if output.out.is_some() { Stream::File } else { Stream::Stdout };
-        output::write_text(&report::checklist(&outcomes, stream, app), output.out.as_deref())?;
+        output::write_text(&report::checklist(&results, stream, app), output.out.as_deref())?;
     } else {
-        output::write_all(&report::table(), &report::rows(&outcomes), &output, app)?;
+        output::write_all(&report::table(), &report::rows(&results), &output, app)?;
     }
-    conclude(&outcomes, args, app);
-    let findings = || outcomes.iter().flat_map(|outcome| &outcome.findings);
-    let failed = findings().any(|finding| finding.severity == Severity::Error);
+    conclude(&results, args, app);
+    let diagnoses = || results.iter().flat_map(|result| &result.diagnoses);
+    let failed = diagnoses().any(|diagnosis| diagnosis.severity == Severity::Error);
     Ok(if failed { ExitCode::Findings } else { ExitCode::Complete })
 }
 
+/// Returns settings with which nothing is written or refreshed.
+fn connection_settings(args: &DoctorArgs, app: &App) -> Result<ConnectionSettings, CommandError> {
+    let credentials = CredentialArgs {
+        no_credential_process: args.no_credential_process,
+        no_credential_cache: true,
+        ..CredentialArgs::default()
+    };
+    let settings =
+        ConnectionSettings::new(&credentials, &args.limits, AT_ONCE, &app.layers, &app.environment)?;
+    Ok(ConnectionSettings { refresh_tokens: false, ..settings })
+}
+
 /// The profiles that it is about; all where none is named.
-fn choice(args: &DoctorArgs, profiles: &Profiles, app: &App) -> Result<Choice, CommandError> {
+fn scope(args: &DoctorArgs, profiles: &Profiles, app: &App) -> Result<DoctorScope, CommandError> {
     let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
     let named = !args.profile.is_empty();
     let places = if named {
@@ -56,14 +105,14 @@ fn choice(args: &DoctorArgs, profiles: &Profiles, app: &App) -> Result<Choice, C
     } else {
         (0..names.len()).collect()
     };
-    Ok(Choice { places, named, offline: args.offline })
+    Ok(DoctorScope { places, named, offline: args.offline })
 }
 
 /// Says how much was found, and how some of it can be cured at once.
-fn conclude(outcomes: &[Outcome], args: &DoctorArgs, app: &App) {
-    app.terminal.note(&report::summary(outcomes));
-    let fixable = outcomes.iter().flat_map(|outcome| &outcome.findings);
-    let fixable = fixable.filter(|finding| !finding.edits.is_empty()).count();
+fn conclude(results: &[StepResult], args: &DoctorArgs, app: &App) {
+    app.terminal.note(&report::summary(results));
+    let fixable = results.iter().flat_map(|result| &result.diagnoses);
+    let fixable = fixable.filter(|diagnosis| !diagnosis.edits.is_empty()).count();
     if args.fix && fixable == 0 {
         app.terminal
             .note("nothing of it can be cured without somebody's judgement: there is no change to print");

@@ -2,28 +2,61 @@
 
 use std::time::SystemTime;
 
+use clap::Args;
 use ssoinv_sso::session::Interaction;
 use ssoinv_sso::token::AccessToken;
 
-use crate::app::App;
+use crate::app::{self, App};
 use crate::browser::Browser;
-use crate::cli::LoginArgs;
+use crate::cli::{LimitArgs, SignInArgs};
 use crate::command_error::CommandError;
 use crate::display::Display;
 use crate::exit_codes::ExitCode;
 use crate::new_session::NewSession;
 use crate::sessions::{self, FIRST_SIGN_IN, KnownSession, SessionChoice};
-use crate::settings::{Asking, SignInSettings, StationSettings};
+use crate::settings::{ConnectionSettings, SignInPolicy, SignInSettings};
 use crate::terminal;
 use crate::{sign_in_errors, warnings};
+
+#[derive(Debug, Args)]
+pub(crate) struct LoginArgs {
+    /// The sso-session to sign in to [default: that of AWS_PROFILE or `default`, else the only one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sso_session: Option<String>,
+
+    /// Sign in to the sso-session or start URL of this profile
+    #[arg(long, short, value_name = "NAME", conflicts_with = "sso_session")]
+    pub(crate) profile: Option<String>,
+
+    /// Sign in to each, one after the other
+    #[arg(long, conflicts_with_all = ["sso_session", "profile"])]
+    pub(crate) all: bool,
+
+    /// Sign in here though no config knows it; prints the section to add, named by --sso-session
+    #[arg(long, value_name = "URL", requires = "sso_region", conflicts_with_all = ["profile", "all"])]
+    pub(crate) start_url: Option<String>,
+
+    /// The region of the Identity Center behind --start-url
+    #[arg(long, value_name = "REGION", requires = "start_url")]
+    pub(crate) sso_region: Option<String>,
+
+    /// Add the section to the config file instead, and keep a copy of what it was
+    #[arg(long, requires = "start_url")]
+    pub(crate) write: bool,
+
+    #[command(flatten)]
+    pub(crate) sign_in: SignInArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
 
 pub(crate) fn run(args: &LoginArgs, app: &App) -> Result<ExitCode, CommandError> {
     let sign_in = SignInSettings::new(&args.sign_in, &app.layers, &app.environment)?;
     refuse_without_somebody(&sign_in)?;
-    let settings = StationSettings::of_sign_in(&args.limits, &app.layers, &app.environment)?;
+    let settings = ConnectionSettings::of_sign_in(&args.limits, &app.layers, &app.environment)?;
     if let (Some(start_url), Some(sso_region)) = (&args.start_url, &args.sso_region) {
         let new = NewSession::new(args.sso_session.as_deref(), start_url, sso_region, app)?;
-        let code = super::runtime()?.block_on(sign_in_to(&[new.known()], &settings, &sign_in, app))?;
+        let code = app::runtime()?.block_on(sign_in_to(&[new.known()], &settings, &sign_in, app))?;
         return if code == ExitCode::Complete { new.keep(args.write, app) } else { Ok(code) };
     }
     let profiles = app.load_profiles()?;
@@ -36,7 +69,7 @@ pub(crate) fn run(args: &LoginArgs, app: &App) -> Result<ExitCode, CommandError>
         }
     };
     let sessions = sessions::select(choice, &profiles, FIRST_SIGN_IN, app)?;
-    super::runtime()?.block_on(sign_in_to(&sessions, &settings, &sign_in, app))
+    app::runtime()?.block_on(sign_in_to(&sessions, &settings, &sign_in, app))
 }
 
 /// `--no-input` and `CI=true` say that nobody is there; who says `--use-device-code` reads the code somewhere.
@@ -55,17 +88,17 @@ fn refuse_without_somebody(sign_in: &SignInSettings) -> Result<(), CommandError>
 /// Signs in to each, one after the other: a person can't do more. One that fails leaves the others alone.
 async fn sign_in_to(
     sessions: &[KnownSession],
-    settings: &StationSettings,
+    settings: &ConnectionSettings,
     sign_in: &SignInSettings,
     app: &App,
 ) -> Result<ExitCode, CommandError> {
     let browser = if app.demo { Browser::None } else { sign_in.browser };
     let display = Display::start(app.terminal.clone(), app.clock.clone(), browser, app.demo);
     // Who runs this means to sign in, at a terminal or not.
-    let asking = Asking { interaction: Interaction::Person, flow: sign_in.flow };
-    let asking = if app.demo { Asking::DEMO } else { asking };
-    let station = match sessions::station(sessions, settings, asking, app, display.events()) {
-        Ok(station) => station,
+    let policy = SignInPolicy { interaction: Interaction::Person, flow: sign_in.flow };
+    let policy = if app.demo { SignInPolicy::DEMO } else { policy };
+    let connection = match sessions::connect(sessions, settings, policy, app, display.events()) {
+        Ok(connection) => connection,
         Err(error) => {
             display.end();
             return Err(error);
@@ -73,14 +106,14 @@ async fn sign_in_to(
     };
     let mut ended = Vec::new();
     for session in sessions {
-        let signed_in = match station.credentials.tokens(&session.sso, session.profile.as_deref()) {
+        let signed_in = match connection.credentials.tokens(&session.sso, session.profile.as_deref()) {
             Ok(tokens) => tokens.sign_in().await,
             Err(failure) => Err(failure),
         };
         ended.push((session, signed_in));
     }
-    let heard = display.end();
-    warnings::notices(&heard.notices, app);
+    let outcome = display.end();
+    warnings::notices(&outcome.notices, app);
     let mut code = ExitCode::Complete;
     for (session, signed_in) in &ended {
         match signed_in {

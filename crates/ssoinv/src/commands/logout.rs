@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use clap::Args;
 use ssoinv_core::event::Events;
 use ssoinv_core::failure::Failure;
 use ssoinv_http::service_endpoint::ServiceEndpoint;
@@ -12,16 +13,34 @@ use ssoinv_sso::session::{Session, SsoContext};
 use ssoinv_sso::sign_out::{SignedOut, sign_out};
 use ssoinv_sso::token_cache::{StoreError, StoredToken, TokenCache};
 
-use crate::app::App;
-use crate::cli::LogoutArgs;
+use crate::app::{self, App};
+use crate::cli::LimitArgs;
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
 use crate::sessions::{self, KnownSession, SessionChoice};
-use crate::settings::{Asking, StationSettings};
+use crate::settings::{ConnectionSettings, SignInPolicy};
 use crate::terminal;
 
+#[derive(Debug, Args)]
+pub(crate) struct LogoutArgs {
+    /// The sso-session to sign out of [default: that of AWS_PROFILE or `default`, else the only one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sso_session: Option<String>,
+
+    /// Sign out of all, those that no config knows any more too
+    #[arg(long, conflicts_with = "sso_session")]
+    pub(crate) all: bool,
+
+    /// Leave the cached role credentials, which are good until they end by themselves
+    #[arg(long)]
+    pub(crate) keep_credentials: bool,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
 /// A token to be ended.
-struct Ending {
+struct SignOutTarget {
     label: String,
     stored: StoredToken,
     /// Its portal.
@@ -32,7 +51,7 @@ struct Ending {
 const UNKNOWN: &str = "`ssoinv logout --all` signs out of what no config knows, too";
 
 pub(crate) fn run(args: &LogoutArgs, app: &App) -> Result<ExitCode, CommandError> {
-    let settings = StationSettings::of_sign_in(&args.limits, &app.layers, &app.environment)?;
+    let settings = ConnectionSettings::of_sign_in(&args.limits, &app.layers, &app.environment)?;
     let profiles = app.load_profiles()?;
     let sessions = match &args.sso_session {
         Some(name) => sessions::select(SessionChoice::Named(name), &profiles, UNKNOWN, app)?,
@@ -45,37 +64,37 @@ pub(crate) fn run(args: &LogoutArgs, app: &App) -> Result<ExitCode, CommandError
             app,
         )?,
     };
-    super::runtime()?.block_on(sign_out_of(&sessions, args, &settings, app))
+    app::runtime()?.block_on(sign_out_of(&sessions, args, &settings, app))
 }
 
 async fn sign_out_of(
     sessions: &[KnownSession],
     args: &LogoutArgs,
-    settings: &StationSettings,
+    settings: &ConnectionSettings,
     app: &App,
 ) -> Result<ExitCode, CommandError> {
-    let station = sessions::station(sessions, settings, Asking::NOBODY, app, Events::new(|_| ()))?;
+    let connection = sessions::connect(sessions, settings, SignInPolicy::NEVER, app, Events::new(|_| ()))?;
     let home = app.environment.home.as_deref();
     let cache = TokenCache::new(home);
-    let endings = endings(sessions, args.all, &cache, &station.context).await?;
+    let targets = targets(sessions, args.all, &cache, &connection.context).await?;
     for session in sessions {
-        if !endings.iter().any(|ending| ending.label == session.label()) {
+        if !targets.iter().any(|target| target.label == session.label()) {
             app.terminal.note(&format!("nobody is signed in to `{}`", session.label()));
         }
     }
-    if sessions.is_empty() && endings.is_empty() {
+    if sessions.is_empty() && targets.is_empty() {
         app.terminal.note("nobody is signed in");
     }
     let mut code = ExitCode::Complete;
-    let mut removed = endings.len();
+    let mut removed = targets.len();
     // One that stays leaves the others to be removed.
     let stays = |error: &StoreError| {
         terminal::say(&app.terminal.error(&not_removed(error)));
         ExitCode::Output
     };
-    for ending in endings {
-        let label = ending.label;
-        match sign_out(&ending.stored, ending.place, &cache, &station.context).await {
+    for target in targets {
+        let label = target.label;
+        match sign_out(&target.stored, target.place, &cache, &connection.context).await {
             Err(error) => {
                 removed -= 1;
                 code = code.worst(stays(&error));
@@ -119,13 +138,13 @@ async fn sign_out_of(
 
 /// The tokens that are meant, and are there. Whose name a token has says nothing of whose it is: one of another start
 /// URL or region goes to AWS's own portal in the region that its file names, never to an endpoint of this config.
-async fn endings(
+async fn targets(
     sessions: &[KnownSession],
     all: bool,
     cache: &TokenCache,
     context: &Arc<SsoContext>,
-) -> Result<Vec<Ending>, CommandError> {
-    let mut endings: Vec<Ending> = Vec::new();
+) -> Result<Vec<SignOutTarget>, CommandError> {
+    let mut targets: Vec<SignOutTarget> = Vec::new();
     for session in sessions {
         let Some(stored) = cache.stored(&session.sso).await else { continue };
         let place = if stored.is_of(&session.sso) {
@@ -133,18 +152,18 @@ async fn endings(
         } else {
             portal_of(&stored, context)
         };
-        endings.push(Ending { label: session.label().to_owned(), stored, place });
+        targets.push(SignOutTarget { label: session.label().to_owned(), stored, place });
     }
     if all {
         for stored in cache.all().await.map_err(|error| not_removed(&error))? {
-            if !endings.iter().any(|known| known.stored.path == stored.path) {
+            if !targets.iter().any(|known| known.stored.path == stored.path) {
                 let label = stored.start_url.clone().unwrap_or_else(|| stored.path.display().to_string());
                 let place = portal_of(&stored, context);
-                endings.push(Ending { label, stored, place });
+                targets.push(SignOutTarget { label, stored, place });
             }
         }
     }
-    Ok(endings)
+    Ok(targets)
 }
 
 fn portal_of(stored: &StoredToken, context: &SsoContext) -> Result<ServiceEndpoint, Failure> {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use futures::{StreamExt, stream};
 use ssoinv_aws::forecast::{self, Effort, Forecast, Line, Part, Span, Surveyed, Why};
 use ssoinv_aws::plan::{self, PlannedTable, Visit};
@@ -20,20 +21,56 @@ use ssoinv_profile::Profile;
 use ssoinv_sso::credentials::CredentialStore;
 use ssoinv_sso::portal::PAGE;
 
-use super::collect::{self, Prepared};
-use crate::account_list::{AccountList, LeftOut};
-use crate::app::App;
+use crate::account_list::{AccountList, ExcludedAccount};
+use crate::app::{self, App};
 use crate::browser::Browser;
-use crate::cli::{CollectArgs, OutputArgs, PlanArgs};
+use crate::cli::{
+    CollectArgs, CollectOutputArgs, CredentialArgs, KeepArgs, OutputArgs, RunArgs, SelectionArgs, SignInArgs,
+};
 use crate::command_error::CommandError;
+use crate::connection::Connection;
 use crate::display::Display;
 use crate::exit_codes::ExitCode;
-use crate::identity::{self, Names};
+use crate::identity::{self, AccountNames};
+use crate::run_request::RunRequest;
 use crate::sessions::KnownSession;
 use crate::settings::{AssumeSettings, CollectSettings, OutputSettings};
 use crate::signals::unless_stopped;
-use crate::summary::{account_label, count, few, thousands};
-use crate::{discovery, output, signals, station, terminal, warnings};
+use crate::text::{account_label, count, few, thousands};
+use crate::{discovery, output, signals, terminal, warnings};
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// The tables, see `ssoinv tables`; or `buckets`, `instances`, `functions` [default: all]
+    #[arg(value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    #[command(flatten)]
+    selection: SelectionArgs,
+    #[command(flatten)]
+    sign_in: SignInArgs,
+    #[command(flatten)]
+    credentials: CredentialArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+impl PlanArgs {
+    /// As the command that is planned would be given them.
+    pub(crate) fn to_collect_args(&self) -> CollectArgs {
+        CollectArgs {
+            selection: self.selection.clone(),
+            sign_in: self.sign_in.clone(),
+            credentials: self.credentials.clone(),
+            output: self.output.clone(),
+            collect_output: CollectOutputArgs::default(),
+            run: self.run.clone(),
+            keep: KeepArgs::default(),
+            dry_run: true,
+        }
+    }
+}
 
 /// How long a call is taken to last: what one across an ocean often takes.
 const LATENCY: Duration = Duration::from_millis(100);
@@ -46,76 +83,77 @@ pub(crate) fn run(args: &PlanArgs, app: &App) -> Result<ExitCode, CommandError> 
     if tables.is_empty() {
         tables = TABLES.iter().map(|table| table.schema().name).collect();
     }
-    let prepared = collect::prepare(&tables, &args.of_run(), app)?;
-    show(&prepared, &prepared.settings.output, app)
+    let request = RunRequest::new(&tables, &args.to_collect_args(), app)?;
+    show(&request, &request.settings.output, app)
 }
 
 /// The same for a command with `--dry-run`. What it says of its output is about rows that don't come: the plan goes to
 /// stdout, and no file is touched.
 pub(super) fn dry_run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<ExitCode, CommandError> {
-    let prepared = collect::prepare(tables, args, app)?;
+    let request = RunRequest::new(tables, args, app)?;
     let of_plan = OutputArgs { out: None, columns: Vec::new(), spreadsheet: false, ..args.output.clone() };
     let output = OutputSettings::new(&of_plan, &app.layers)?;
-    show(&prepared, &output, app)
+    show(&request, &output, app)
 }
 
-fn show(prepared: &Prepared, output: &OutputSettings, app: &App) -> Result<ExitCode, CommandError> {
+fn show(request: &RunRequest, output: &OutputSettings, app: &App) -> Result<ExitCode, CommandError> {
     let planned = |table: &&'static dyn AnyTable| PlannedTable {
         schema: Arc::clone(table.schema()),
         global: table.is_global(),
     };
-    let tables: Vec<PlannedTable> = prepared.tables.iter().map(planned).collect();
-    let runtime = super::runtime()?;
-    let asked = runtime.block_on(ask(prepared, app));
+    let tables: Vec<PlannedTable> = request.tables.iter().map(planned).collect();
+    let runtime = app::runtime()?;
+    let asked = runtime.block_on(ask(request, app));
     // Calls that were given up are not waited for.
     runtime.shutdown_background();
-    let Asked { surveyed, left_out, list_calls, signed_out } = asked?;
+    let PlanFacts { surveyed, excluded_accounts, list_calls, signed_out } = asked?;
     let forecast = forecast::forecast(&tables, &surveyed);
-    let lines = forecast.lines.iter().map(|line| Row::of(line, &prepared.settings));
-    let rows: Vec<Row> = lines.chain(left_out.iter().map(Row::left_out)).collect();
+    let lines = forecast.lines.iter().map(|line| PlanRow::of(line, &request.settings));
+    let rows: Vec<PlanRow> = lines.chain(excluded_accounts.iter().map(PlanRow::excluded_accounts)).collect();
     let written = output::write_all(&table(), &rows, output, app)?;
-    let all = forecast.accounts_in_all + left_out.len();
-    app.terminal.note(&in_words(&forecast, all, list_calls, &prepared.settings));
+    let all = forecast.accounts_in_all + excluded_accounts.len();
+    app.terminal.note(&summary_line(&forecast, all, list_calls, &request.settings));
     let nothing = if forecast.tasks.max == 0 { ExitCode::Nothing } else { ExitCode::Complete };
     let signed_out = if signed_out { ExitCode::SignInNeeded } else { ExitCode::Complete };
     Ok(written.worst(nothing).worst(signed_out).worst(tell_failures(&surveyed, app)))
 }
 
 /// What was found out.
-struct Asked {
+struct PlanFacts {
     surveyed: Vec<Surveyed>,
-    left_out: Vec<LeftOut>,
+    excluded_accounts: Vec<ExcludedAccount>,
     /// Calls that list the accounts of sign-ins.
     list_calls: u64,
     /// A sign-in could not be had.
     signed_out: bool,
 }
 
-async fn ask(prepared: &Prepared, app: &App) -> Result<Asked, CommandError> {
-    let settings = &prepared.settings;
+async fn ask(request: &RunRequest, app: &App) -> Result<PlanFacts, CommandError> {
+    let settings = &request.settings;
     let stop = Stop::default();
     signals::watch(stop.clone());
     let browser = if app.demo { Browser::None } else { settings.sign_in.browser };
     let display = Display::start(app.terminal.clone(), app.clock.clone(), browser, app.demo);
-    let asking = settings.sign_in.asking(app);
-    let asked = match station::build(&settings.station, asking, &prepared.profiles, app, display.events()) {
-        Ok(station) => {
-            let credentials = &station.credentials;
-            unless_stopped(&stop, find_out(prepared, credentials, &stop, app)).await
+    let policy = settings.sign_in.policy(&app.terminal, app.demo);
+    let asked = match Connection::open(&settings.connection, policy, &request.profiles, app, display.events())
+    {
+        Ok(connection) => {
+            let credentials = &connection.credentials;
+            unless_stopped(&stop, find_out(request, credentials, &stop, app)).await
         }
         Err(error) => Err(error),
     };
-    let heard = display.end();
+    let outcome = display.end();
     // Where nobody is signed in there are no names either.
-    let signed_out = !heard.gave_up.is_empty();
+    let signed_out = !outcome.gave_up.is_empty();
     let told = |notice: &&Notice| !(signed_out && matches!(notice, Notice::AccountNamesUnavailable { .. }));
-    warnings::notices(heard.notices.iter().filter(told), app);
+    warnings::notices(outcome.notices.iter().filter(told), app);
     let asked = asked?;
-    for (session, why) in &heard.gave_up {
-        let hint = format!("run `ssoinv login {}`", login_argument(session, &prepared.profiles));
+    for (session, why) in &outcome.gave_up {
+        let hint = format!("run `ssoinv login {}`", login_argument(session, &request.profiles));
         terminal::say(&app.terminal.warning(&format!("{why}; a run would need it"), Some(&hint)));
     }
-    Ok(Asked { signed_out, ..asked })
+    Ok(PlanFacts { signed_out, ..asked })
 }
 
 /// How `ssoinv login` is told of the sign-in that one of the profiles rests on.
@@ -128,30 +166,31 @@ fn login_argument(label: &str, profiles: &[Arc<Profile>]) -> String {
 }
 
 async fn find_out(
-    prepared: &Prepared,
+    request: &RunRequest,
     credentials: &CredentialStore,
     stop: &Stop,
     app: &App,
-) -> Result<Asked, CommandError> {
-    let settings = &prepared.settings;
-    let (visits, left_out, list_calls) =
-        if let (Some(discovery), Some(session)) = (&settings.all_accounts, &prepared.session) {
-            let expected = settings.expect.accounts();
-            let mut of = discovery::accounts(session, &discovery.of, expected, credentials, app).await?;
-            let left_out = std::mem::take(&mut of.left_out);
-            let pages = pages(of.accounts.len() + left_out.len());
-            let regions = settings.regions.choice().of_account();
-            (discovery::visits(of, session, discovery, &regions, settings.every_role), left_out, pages)
-        } else {
-            let visits = of_profiles(prepared, credentials, stop).await?;
-            (visits, Vec::new(), list_calls(&prepared.profiles, credentials).await)
-        };
+) -> Result<PlanFacts, CommandError> {
+    let settings = &request.settings;
+    let (visits, excluded_accounts, list_calls) = if let (Some(discovery), Some(session)) =
+        (&settings.all_accounts, &request.session)
+    {
+        let expected = settings.expect.accounts();
+        let mut of = discovery::accounts(session, &discovery.of, expected, credentials, app).await?;
+        let excluded_accounts = std::mem::take(&mut of.excluded_accounts);
+        let pages = pages(of.accounts.len() + excluded_accounts.len());
+        let regions = settings.regions.choice().of_account();
+        (discovery::visits(of, session, discovery, &regions, settings.every_role), excluded_accounts, pages)
+    } else {
+        let visits = of_profiles(request, credentials, stop).await?;
+        (visits, Vec::new(), list_calls(&request.profiles, credentials).await)
+    };
     let surveyed = stream::iter(&visits)
         .map(|visit| forecast::survey(visit, credentials, |_| ()))
         .buffered(AT_ONCE)
         .collect()
         .await;
-    Ok(Asked { surveyed, left_out, list_calls, signed_out: false })
+    Ok(PlanFacts { surveyed, excluded_accounts, list_calls, signed_out: false })
 }
 
 /// Calls that list so many accounts.
@@ -161,15 +200,15 @@ fn pages(accounts: usize) -> u64 {
 
 /// The visits of profiles, as far as the files tell.
 async fn of_profiles(
-    prepared: &Prepared,
+    request: &RunRequest,
     credentials: &CredentialStore,
     stop: &Stop,
 ) -> Result<Vec<Visit>, CommandError> {
-    let settings = &prepared.settings;
+    let settings = &request.settings;
     let regions = settings.regions.choice();
-    let (profiles, names) = match (&settings.assume, prepared.profiles.as_slice()) {
+    let (profiles, names) = match (&settings.assume, request.profiles.as_slice()) {
         (Some(assume), [base]) => assumed(base, assume)?,
-        _ => (prepared.profiles.clone(), Names::new()),
+        _ => (request.profiles.clone(), AccountNames::new()),
     };
     let reaches = reach::reaches(&profiles, credentials, &regions, &names, Identify::FromFiles, stop).await;
     let expected = settings.expect.accounts();
@@ -179,7 +218,10 @@ async fn of_profiles(
     Ok(plan::visits(reaches, settings.every_role).into_iter().chain(unreached).collect())
 }
 
-fn assumed(base: &Profile, settings: &AssumeSettings) -> Result<(Vec<Arc<Profile>>, Names), CommandError> {
+fn assumed(
+    base: &Profile,
+    settings: &AssumeSettings,
+) -> Result<(Vec<Arc<Profile>>, AccountNames), CommandError> {
     let AccountList::Named { accounts, .. } = &settings.accounts else {
         let message = "which accounts the organisation has, only AWS Organizations says, and a plan asks the portal alone";
         return Err(CommandError::usage(message)
@@ -229,7 +271,7 @@ fn tell_failures(surveyed: &[Surveyed], app: &App) -> ExitCode {
 }
 
 /// `12 tasks in 6 of 8 accounts, 21 to 30 calls, 9 of them to the portal; about 2s at …`.
-fn in_words(forecast: &Forecast, all: usize, list_calls: u64, settings: &CollectSettings) -> String {
+fn summary_line(forecast: &Forecast, all: usize, list_calls: u64, settings: &CollectSettings) -> String {
     let portal = forecast.portal_calls + Span::exactly(list_calls);
     let calls = portal + forecast.service_calls;
     let mut text = format!(
@@ -242,11 +284,16 @@ fn in_words(forecast: &Forecast, all: usize, list_calls: u64, settings: &Collect
     if portal.max > 0 {
         text += &format!(", {} of them to the portal", span(portal));
     }
-    let station = &settings.station;
+    let connection = &settings.connection;
     let time = |portal, services| {
         let effort = Effort { portal, services, chain: forecast.chain + list_calls };
-        let time =
-            forecast::estimate(effort, station.portal_pace, station.concurrency, LATENCY, Instant::now());
+        let time = forecast::estimate(
+            effort,
+            connection.portal_pace,
+            connection.concurrency,
+            LATENCY,
+            Instant::now(),
+        );
         humantime::format_duration(rounded(time)).to_string()
     };
     let (least, most) =
@@ -254,11 +301,11 @@ fn in_words(forecast: &Forecast, all: usize, list_calls: u64, settings: &Collect
     let time = if least == most { least } else { format!("{least} to {most}") };
     text += &format!("; about {time}");
     let rate = if portal.max > 0 {
-        format!("at most {}/s to the portal, ", station.portal_pace.max_rate)
+        format!("at most {}/s to the portal, ", connection.portal_pace.max_rate)
     } else {
         String::new()
     };
-    text += &format!(" with {rate}{} at once and {} ms a call", station.concurrency, LATENCY.as_millis());
+    text += &format!(" with {rate}{} at once and {} ms a call", connection.concurrency, LATENCY.as_millis());
     let mut notes = vec!["a page of rows a task".to_owned()];
     if forecast.regions_unknown > 0 {
         notes.push(format!("enabled regions of {} not known", count(forecast.regions_unknown, "account")));
@@ -290,7 +337,7 @@ fn rounded(time: Duration) -> Duration {
 }
 
 /// A row of the plan.
-struct Row {
+struct PlanRow {
     table: Option<&'static str>,
     account_id: Option<String>,
     account_name: Option<Arc<str>>,
@@ -302,7 +349,7 @@ struct Row {
     reason: String,
 }
 
-impl Row {
+impl PlanRow {
     fn of(line: &Line, settings: &CollectSettings) -> Self {
         let scope = &line.scope;
         Self {
@@ -322,7 +369,7 @@ impl Row {
         }
     }
 
-    fn left_out(LeftOut { account, by }: &LeftOut) -> Self {
+    fn excluded_accounts(ExcludedAccount { account, by }: &ExcludedAccount) -> Self {
         Self {
             table: None,
             account_id: Some(account.id.to_string()),
@@ -364,15 +411,15 @@ fn reason(line: &Line, settings: &CollectSettings) -> String {
     if line.regions_unknown {
         text += "; enabled regions are known when the account is asked";
     } else if line.region != "global" {
-        text += &format!("; region {}", settings.regions.in_words());
+        text += &format!("; region {}", settings.regions.describe());
     }
     text
 }
 
 #[expect(clippy::cast_possible_wrap, reason = "counts stay far below 2^63")]
-fn table() -> Table<Row> {
+fn table() -> Table<PlanRow> {
     let columns = vec![
-        Column::text("table", "The table; empty where it is the same for all", |row: &Row, _| {
+        Column::text("table", "The table; empty where it is the same for all", |row: &PlanRow, _| {
             row.table.map(Cow::from)
         }),
         Column::text("account_id", "The account, where it is known", |row, _| {

@@ -2,19 +2,29 @@
 
 use std::borrow::Cow;
 
+use clap::Args;
 use ssoinv_core::json::{Json, Object};
 use ssoinv_core::table::{Column, Table};
 use ssoinv_output::Format;
 use ssoinv_profile::{ProblemReport, ProfileReport, Severity};
 
 use crate::app::App;
-use crate::cli::ProfilesArgs;
+use crate::cli::OutputArgs;
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
 use crate::output;
 use crate::selection;
 use crate::settings::OutputSettings;
 use crate::terminal::{self, Verbosity};
+
+#[derive(Debug, Args)]
+pub(crate) struct ProfilesArgs {
+    /// The profiles to show: names or globs [default: all]
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
 
 pub(crate) fn run(args: &ProfilesArgs, app: &App) -> Result<ExitCode, CommandError> {
     let settings = OutputSettings::new(&args.output, &app.layers)?;

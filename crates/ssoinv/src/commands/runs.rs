@@ -1,28 +1,76 @@
 //! `ssoinv runs`: the runs that are kept. Reads and removes files only.
 
 use std::borrow::Cow;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use clap::{Args, Subcommand};
 use ssoinv_aws::tables::TABLES;
 use ssoinv_core::coverage::Cell;
 use ssoinv_core::table::{Column, Table};
 use ssoinv_store::{KeptRuns, RunState, RunSummary, StoreError};
 
 use crate::app::App;
-use crate::cli::{PruneArgs, RunsCommand};
+use crate::cli::OutputArgs;
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
-use crate::kept_run::{self, command_line};
 use crate::output;
-use crate::settings::OutputSettings;
-use crate::summary::thousands;
+use crate::saved_run::{self, command_line};
+use crate::settings::{OutputSettings, values};
+use crate::text::thousands;
 
-pub(crate) fn run(command: &RunsCommand, app: &App) -> Result<ExitCode, CommandError> {
-    let runs = kept_run::runs(app)?;
-    match command {
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    #[command(subcommand)]
+    pub(crate) command: RunsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// List the runs: how each stands, and what it takes of the disk
+    List(RunsListArgs),
+    /// Show what the tasks of a run have ended with so far
+    Show(RunsShowArgs),
+    /// Remove runs and all that they have collected; never one that is under way
+    Prune(PruneArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsListArgs {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsShowArgs {
+    /// The run
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true)]
+pub(crate) struct PruneArgs {
+    /// The runs
+    #[arg(value_name = "NAME", conflicts_with_all = ["older_than", "all"])]
+    pub(crate) names: Vec<String>,
+
+    /// Those that have done nothing for this time, like 30d
+    #[arg(long, value_name = "TIME", value_parser = values::time, conflicts_with = "all")]
+    pub(crate) older_than: Option<Duration>,
+
+    /// All
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+pub(crate) fn run(args: &RunsArgs, app: &App) -> Result<ExitCode, CommandError> {
+    let runs = saved_run::runs(app)?;
+    match &args.command {
         RunsCommand::List(args) => {
             let settings = OutputSettings::new(&args.output, &app.layers)?;
-            let all = runs.list().map_err(|failed| kept_run::error(&failed, app))?;
+            let all = runs.list().map_err(|failed| saved_run::error(&failed, app))?;
             let code = output::write_all(&list(), &all, &settings, app)?;
             if all.is_empty() {
                 app.terminal.note("no run is kept; `--run NAME` keeps one");
@@ -38,7 +86,7 @@ pub(crate) fn run(command: &RunsCommand, app: &App) -> Result<ExitCode, CommandE
 }
 
 fn show(name: &str, settings: &OutputSettings, runs: &KeptRuns, app: &App) -> Result<ExitCode, CommandError> {
-    let cells = runs.cells(name).map_err(|failed| kept_run::error(&failed, app))?;
+    let cells = runs.cells(name).map_err(|failed| saved_run::error(&failed, app))?;
     let of_table = |name: &str| TABLES.iter().map(|table| table.schema().name).find(|known| *known == name);
     let mut cells: Vec<Cell> = cells
         .into_iter()
@@ -50,7 +98,7 @@ fn show(name: &str, settings: &OutputSettings, runs: &KeptRuns, app: &App) -> Re
         key(one).cmp(&key(other)).then_with(|| one.scope.profile.cmp(&other.scope.profile))
     });
     let code = output::write_all(&shown(), &cells, settings, app)?;
-    let all = runs.list().map_err(|failed| kept_run::error(&failed, app))?;
+    let all = runs.list().map_err(|failed| saved_run::error(&failed, app))?;
     if let Some(run) = all.iter().find(|run| run.name == name) {
         let command = run.manifest.as_ref().map(command_line).unwrap_or_default();
         let (state, done, planned) =
@@ -64,7 +112,7 @@ fn show(name: &str, settings: &OutputSettings, runs: &KeptRuns, app: &App) -> Re
 }
 
 fn prune(args: &PruneArgs, runs: &KeptRuns, app: &App) -> Result<ExitCode, CommandError> {
-    let failed = |failed: StoreError| kept_run::error(&failed, app);
+    let failed = |failed: StoreError| saved_run::error(&failed, app);
     let all = runs.list().map_err(failed)?;
     let old_enough = |run: &&RunSummary| {
         let age = app.clock.now().duration_since(run.active).unwrap_or_default();

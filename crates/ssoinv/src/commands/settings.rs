@@ -2,30 +2,35 @@
 
 use std::borrow::Cow;
 
-use clap::{Arg, CommandFactory};
+use clap::{Arg, Args, Command};
 use ssoinv_core::table::{Column, Table};
 
 use crate::app::App;
-use crate::cli::{Cli, SettingsArgs};
+use crate::cli::OutputArgs;
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
 use crate::output;
 use crate::settings::{OutputSettings, list};
 
+#[derive(Debug, Args)]
+pub(crate) struct SettingsArgs {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
 /// A setting as it counts where its flag isn't typed.
 #[derive(Debug)]
-struct Row {
+struct SettingRow {
     key: &'static str,
     value: Option<String>,
     source: String,
     description: String,
 }
 
-pub(crate) fn run(args: &SettingsArgs, app: &App) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(args: &SettingsArgs, command: &Command, app: &App) -> Result<ExitCode, CommandError> {
     let settings = OutputSettings::new(&args.output, &app.layers)?;
-    let command = Cli::command();
-    let flags: Vec<&Arg> = command.get_subcommands().flat_map(clap::Command::get_arguments).collect();
-    let rows: Vec<Row> = list::ALL
+    let flags: Vec<&Arg> = command.get_subcommands().flat_map(Command::get_arguments).collect();
+    let rows: Vec<SettingRow> = list::ALL
         .iter()
         .map(|setting| {
             let (value, source) = app.layers.shown(*setting);
@@ -33,7 +38,7 @@ pub(crate) fn run(args: &SettingsArgs, app: &App) -> Result<ExitCode, CommandErr
             let flag = flags.iter().find(|flag| flag.get_long() == long.strip_prefix("--"));
             let help = flag.and_then(|flag| flag.get_help());
             let description = help.map(ToString::to_string).unwrap_or_default();
-            Row { key: setting.key(), value, source: source.to_string(), description }
+            SettingRow { key: setting.key(), value, source: source.to_string(), description }
         })
         .collect();
     let code = output::write_all(&table(), &rows, &settings, app)?;
@@ -44,12 +49,12 @@ pub(crate) fn run(args: &SettingsArgs, app: &App) -> Result<ExitCode, CommandErr
     Ok(code)
 }
 
-fn table() -> Table<Row> {
+fn table() -> Table<SettingRow> {
     Table::plain(
         "settings",
         "The settings",
         vec![
-            Column::text("key", "Its name in config.toml", |row: &Row, _| Some(Cow::from(row.key))),
+            Column::text("key", "Its name in config.toml", |row: &SettingRow, _| Some(Cow::from(row.key))),
             Column::text("value", "The value; a list with commas", |row, _| {
                 row.value.as_deref().map(Cow::from)
             }),

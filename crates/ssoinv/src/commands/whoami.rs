@@ -4,28 +4,43 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use clap::Args;
 use futures::{StreamExt, stream};
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::table::{Column, Table};
 use ssoinv_profile::{CredentialSource, Profile, SsoSession};
 use ssoinv_sso::credentials::CredentialStore;
 
-use crate::app::App;
+use crate::app::{self, App};
 use crate::browser::Browser;
-use crate::cli::WhoamiArgs;
+use crate::cli::{CredentialArgs, LimitArgs, OutputArgs, ProfileArgs};
 use crate::command_error::CommandError;
+use crate::connection::Connection;
 use crate::display::Display;
 use crate::exit_codes::ExitCode;
-use crate::settings::{Asking, OutputSettings, ProfileChoice, StationSettings};
+use crate::settings::{ConnectionSettings, OutputSettings, ProfileChoice, SignInPolicy};
 use crate::terminal;
-use crate::{output, selection, station, warnings};
+use crate::text::shell_quoted;
+use crate::{output, selection, warnings};
+
+#[derive(Debug, Args)]
+pub(crate) struct WhoamiArgs {
+    #[command(flatten)]
+    pub(crate) profiles: ProfileArgs,
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
 
 /// Profiles that are asked at once.
 const AT_ONCE: usize = 16;
 
 /// A profile, its sign-in, and who it is.
 #[derive(Debug)]
-struct Row {
+struct CallerRow {
     profile: String,
     sso_session: Option<String>,
     start_url: Option<String>,
@@ -40,7 +55,7 @@ struct Row {
 pub(crate) fn run(args: &WhoamiArgs, app: &App) -> Result<ExitCode, CommandError> {
     let output = OutputSettings::new(&args.output, &app.layers)?;
     let settings =
-        StationSettings::new(&args.credentials, &args.limits, AT_ONCE, &app.layers, &app.environment)?;
+        ConnectionSettings::new(&args.credentials, &args.limits, AT_ONCE, &app.layers, &app.environment)?;
     let profiles = app.load_profiles()?;
     let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
     let choice = ProfileChoice::new(&args.profiles, &app.environment);
@@ -49,13 +64,13 @@ pub(crate) fn run(args: &WhoamiArgs, app: &App) -> Result<ExitCode, CommandError
     let chosen: Vec<Arc<Profile>> =
         selected.profiles.iter().map(|&index| Arc::new(all[index].clone())).collect();
     warnings::foreign_endpoints(&chosen, app);
-    let rows = super::runtime()?.block_on(ask(&chosen, &settings, app))?;
+    let rows = app::runtime()?.block_on(ask(&chosen, &settings, app))?;
     output::write_all(&table(), &rows, &output, app)?;
     Ok(tell(&rows, app))
 }
 
 /// Says why callers aren't known, each reason once, and what the command ends with.
-fn tell(rows: &[Row], app: &App) -> ExitCode {
+fn tell(rows: &[CallerRow], app: &App) -> ExitCode {
     let mut reasons: Vec<(&Failure, Vec<&str>)> = Vec::new();
     for row in rows {
         let Some(failure) = &row.failure else { continue };
@@ -76,7 +91,7 @@ fn tell(rows: &[Row], app: &App) -> ExitCode {
         };
         let signed_out = failure.kind == FailureKind::SignInExpired;
         let verb = if signed_out { "login" } else { "doctor" };
-        let hint = format!("run `ssoinv {verb} --profile {}`", crate::summary::quoted(profiles[0]));
+        let hint = format!("run `ssoinv {verb} --profile {}`", shell_quoted(profiles[0]));
         terminal::say(&app.terminal.warning(&message, Some(&hint)));
         code = code.worst(if signed_out { ExitCode::SignInNeeded } else { ExitCode::Partial });
     }
@@ -85,27 +100,27 @@ fn tell(rows: &[Row], app: &App) -> ExitCode {
 
 async fn ask(
     profiles: &[Arc<Profile>],
-    settings: &StationSettings,
+    settings: &ConnectionSettings,
     app: &App,
-) -> Result<Vec<Row>, CommandError> {
+) -> Result<Vec<CallerRow>, CommandError> {
     let display = Display::start(app.terminal.clone(), app.clock.clone(), Browser::None, app.demo);
     // The person of a demonstration is asked; nobody else is.
-    let asking = if app.demo { Asking::DEMO } else { Asking::NOBODY };
-    let station = station::build(settings, asking, profiles, app, display.events());
-    let rows = match station {
-        Ok(station) => Ok(stream::iter(profiles)
-            .map(async |profile| row(profile, &station.credentials).await)
+    let policy = if app.demo { SignInPolicy::DEMO } else { SignInPolicy::NEVER };
+    let connection = Connection::open(settings, policy, profiles, app, display.events());
+    let rows = match connection {
+        Ok(connection) => Ok(stream::iter(profiles)
+            .map(async |profile| row(profile, &connection.credentials).await)
             .buffered(AT_ONCE)
             .collect()
             .await),
         Err(error) => Err(error),
     };
-    let heard = display.end();
-    warnings::notices(&heard.notices, app);
+    let outcome = display.end();
+    warnings::notices(&outcome.notices, app);
     rows
 }
 
-async fn row(profile: &Profile, credentials: &CredentialStore) -> Row {
+async fn row(profile: &Profile, credentials: &CredentialStore) -> CallerRow {
     let session: Option<&Arc<SsoSession>> = profile.credentials.session();
     let token = match session.map(|session| credentials.tokens(session, Some(profile))) {
         Some(Ok(tokens)) => tokens.get(None).await.ok(),
@@ -123,7 +138,7 @@ async fn row(profile: &Profile, credentials: &CredentialStore) -> Row {
         Ok(identity) => (Some(identity), None),
         Err(failure) => (None, Some(failure)),
     };
-    Row {
+    CallerRow {
         profile: profile.name.clone(),
         sso_session: session.and_then(|session| session.name.clone()),
         start_url: session.map(|session| session.start_url.clone()),
@@ -139,12 +154,12 @@ fn millis(time: SystemTime) -> Option<i64> {
     i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
 }
 
-fn table() -> Table<Row> {
+fn table() -> Table<CallerRow> {
     Table::plain(
         "whoami",
         "Who the profiles are",
         vec![
-            Column::text("profile", "The profile", |row: &Row, _| Some(Cow::from(&row.profile))),
+            Column::text("profile", "The profile", |row: &CallerRow, _| Some(Cow::from(&row.profile))),
             Column::text("account_id", "The account", |row, _| row.account_id.as_deref().map(Cow::from)),
             Column::text("arn", "Who calls AWS with it", |row, _| row.arn.as_deref().map(Cow::from)),
             Column::text("user_id", "The caller's unique ID", |row, _| row.user_id.as_deref().map(Cow::from)),

@@ -8,28 +8,29 @@ use ssoinv_core::failure::FailureKind;
 use ssoinv_core::scope::AccountId;
 use ssoinv_profile::{CredentialSource, Kind, Profile, Shown, SsoRole, nearest};
 
-use super::facts::{Access, Facts, Unasked, Unreached, own_region};
+use super::diagnosis::{Diagnosis, Severity};
+use super::facts::{Access, AccessFailure, Facts, SkipReason, own_region};
 use super::files::problems;
-use super::outcome::{Finding, Outcome, Severity, Step};
-use crate::summary::{quoted, region_hint};
+use super::step::{Step, StepResult};
+use crate::text::{region_hint, shell_quoted};
 
 /// How many names a text has at most.
 const MOST_NAMES: usize = 5;
 
-pub(super) fn accounts(facts: &Facts) -> Outcome {
-    let mut outcome = Outcome::new(Step::Accounts);
+pub(super) fn accounts(facts: &Facts) -> StepResult {
+    let mut result = StepResult::new(Step::Accounts);
     for (profile, access) in pairs(facts) {
         match &access.account {
             Err(_) if matches!(profile.credentials, CredentialSource::None) => {}
-            Err(unasked) => outcome.skip_unasked(unasked, subject(profile)),
-            Ok(Ok(_)) => outcome.look(),
-            Ok(Err(unreached)) => {
-                outcome.look();
-                outcome.find(of_unreached(profile, unreached).of_profile(&profile.name));
+            Err(reason) => result.skip_for(reason, subject(profile)),
+            Ok(Ok(_)) => result.look(),
+            Ok(Err(failure)) => {
+                result.look();
+                result.find(of_unreached(profile, failure).of_profile(&profile.name));
             }
         }
     }
-    outcome
+    result
 }
 
 fn pairs(facts: &Facts) -> impl Iterator<Item = (&Arc<Profile>, &Access)> {
@@ -41,8 +42,8 @@ fn subject(profile: &Profile) -> String {
 }
 
 /// Why an account can't be reached.
-fn of_unreached(profile: &Profile, unreached: &Unreached) -> Finding {
-    let Unreached { failure, roles } = unreached;
+fn of_unreached(profile: &Profile, failure: &AccessFailure) -> Diagnosis {
+    let AccessFailure { failure, roles } = failure;
     if let (CredentialSource::Sso(role), Some(roles)) = (&profile.credentials, roles) {
         return not_assigned(profile, role, roles);
     }
@@ -69,21 +70,21 @@ fn of_unreached(profile: &Profile, unreached: &Unreached) -> Finding {
         }
         _ => (
             "not-reachable",
-            format!("compare with `aws sts get-caller-identity --profile {}`", quoted(&profile.name)),
+            format!("compare with `aws sts get-caller-identity --profile {}`", shell_quoted(&profile.name)),
         ),
     };
-    Finding::new(Severity::Error, code, message, hint).at_line(&profile.source)
+    Diagnosis::new(Severity::Error, code, message, hint).at_line(&profile.source)
 }
 
 /// The portal lets in, but not there.
-fn not_assigned(profile: &Profile, role: &SsoRole, roles: &[String]) -> Finding {
+fn not_assigned(profile: &Profile, role: &SsoRole, roles: &[String]) -> Diagnosis {
     let (account, name) = (role.account_id, &role.role_name);
     let settings = &profile.settings;
     if roles.is_empty() {
         let message = format!("account `{account}` is not assigned to whoever signed in");
         let hint = "compare `sso_account_id` with the access portal, or have the account assigned in IAM Identity Center";
-        let finding = Finding::new(Severity::Error, "account-not-assigned", message, hint);
-        return finding.at_line(&profile.source).at_key([settings.get("sso_account_id")]);
+        let diagnosis = Diagnosis::new(Severity::Error, "account-not-assigned", message, hint);
+        return diagnosis.at_line(&profile.source).at_key([settings.get("sso_account_id")]);
     }
     // ListAccountRoles may list what GetRoleCredentials refuses.
     if roles.contains(name) {
@@ -91,16 +92,16 @@ fn not_assigned(profile: &Profile, role: &SsoRole, roles: &[String]) -> Finding 
             "the portal lists role `{name}` in account `{account}`, and yet gives no credentials for it"
         );
         let hint = "wait some minutes and try it again: an assignment may be on its way, in or out";
-        let finding = Finding::new(Severity::Error, "role-refused", message, hint);
-        return finding.at_line(&profile.source).at_key([settings.get("sso_role_name")]);
+        let diagnosis = Diagnosis::new(Severity::Error, "role-refused", message, hint);
+        return diagnosis.at_line(&profile.source).at_key([settings.get("sso_role_name")]);
     }
     let message = format!("role `{name}` is not assigned in account `{account}` to whoever signed in");
     let hint = match nearest(name, roles.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `sso_role_name = {near}`? Assigned are {}", listed(roles)),
         None => format!("write one that is: {}", listed(roles)),
     };
-    let finding = Finding::new(Severity::Error, "role-not-assigned", message, hint);
-    finding.at_line(&profile.source).at_key([settings.get("sso_role_name")])
+    let diagnosis = Diagnosis::new(Severity::Error, "role-not-assigned", message, hint);
+    diagnosis.at_line(&profile.source).at_key([settings.get("sso_role_name")])
 }
 
 /// Some names in back-ticks, and how many more there are.
@@ -112,31 +113,31 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-pub(super) fn duplicates(facts: &Facts) -> Outcome {
-    let mut outcome = Outcome::new(Step::Duplicates);
+pub(super) fn duplicates(facts: &Facts) -> StepResult {
+    let mut result = StepResult::new(Step::Duplicates);
     let mut by_account: BTreeMap<AccountId, Vec<&Profile>> = BTreeMap::new();
     for (profile, access) in pairs(facts) {
         let asked = access.account.as_ref().ok().and_then(|account| account.as_ref().ok().copied());
         match asked.or(profile.account_id) {
             Some(account) => {
-                outcome.look();
+                result.look();
                 by_account.entry(account).or_default().push(profile);
             }
             None if profile.blocker(false).is_some() => {
-                outcome.skip(Unasked::Files.reason(), Some(subject(profile)));
+                result.skip(SkipReason::Files.describe(), Some(subject(profile)));
             }
             None if matches!(profile.credentials, CredentialSource::None) => {}
-            None => outcome.skip("only AWS can tell its account", Some(subject(profile))),
+            None => result.skip("only AWS can tell its account", Some(subject(profile))),
         }
     }
     for (account, profiles) in by_account.iter().filter(|(_, profiles)| profiles.len() > 1) {
-        outcome.find(of_account(*account, profiles));
+        result.find(of_account(*account, profiles));
     }
-    outcome
+    result
 }
 
 /// Several profiles of one account: one of them too many where they don't differ in role or region.
-fn of_account(account: AccountId, profiles: &[&Profile]) -> Finding {
+fn of_account(account: AccountId, profiles: &[&Profile]) -> Diagnosis {
     let names: Vec<String> = profiles.iter().map(|profile| profile.name.clone()).collect();
     let what = |profile: &Profile| {
         let session = profile.credentials.session().map(|session| session.cache_key().to_owned());
@@ -165,33 +166,33 @@ fn of_account(account: AccountId, profiles: &[&Profile]) -> Finding {
         location: profile.source.clone(),
         text: format!("profile `{}`, {}", profile.name, profile.role_name.as_deref().unwrap_or("no role")),
     });
-    let mut finding = Finding::new(severity, "account-twice", message, hint).at_line(&at.source);
-    finding.profiles = names;
-    finding.showing(shown.collect())
+    let mut diagnosis = Diagnosis::new(severity, "account-twice", message, hint).at_line(&at.source);
+    diagnosis.profiles = names;
+    diagnosis.showing(shown.collect())
 }
 
-pub(super) fn regions(facts: &Facts) -> Outcome {
-    let mut outcome = problems(facts, Step::Regions);
+pub(super) fn regions(facts: &Facts) -> StepResult {
+    let mut result = problems(facts, Step::Regions);
     let fallback = facts.region.as_ref().map(|(_, region)| region.as_str());
     for (profile, access) in pairs(facts) {
         if matches!(profile.credentials, CredentialSource::None) {
             continue;
         }
         let Some(region) = own_region(profile, fallback) else {
-            outcome.look();
+            result.look();
             let message =
                 format!("profile `{}` has no region, so tables of regions cannot be asked", profile.name);
             let hint = format!(
                 "run `aws configure set region REGION --profile {}`, or say `--region REGION`",
-                quoted(&profile.name)
+                shell_quoted(&profile.name)
             );
-            let finding = Finding::new(Severity::Warning, "no-region", message, hint);
-            outcome.find(finding.at_line(&profile.source).of_profile(&profile.name));
+            let diagnosis = Diagnosis::new(Severity::Warning, "no-region", message, hint);
+            result.find(diagnosis.at_line(&profile.source).of_profile(&profile.name));
             continue;
         };
         if profile.blocker(true).is_some() && profile.blocker(false).is_none() {
             // It can't be a region, and that has been told.
-            outcome.look();
+            result.look();
             continue;
         }
         let enabled = match access.region {
@@ -204,28 +205,28 @@ pub(super) fn regions(facts: &Facts) -> Outcome {
             let near = nearest(region, ssoinv_core::scope::KNOWN_REGIONS.iter().copied());
             let hint = format!("write a region's name, such as `region = {}`", near.unwrap_or("eu-west-1"));
             let severity = if enabled.is_some() { Severity::Error } else { Severity::Warning };
-            let finding = Finding::new(severity, "unknown-region", message, hint);
-            let finding = finding.at_line(&profile.source).at_key([profile.settings.get("region")]);
-            outcome.find(finding.of_profile(&profile.name));
+            let diagnosis = Diagnosis::new(severity, "unknown-region", message, hint);
+            let diagnosis = diagnosis.at_line(&profile.source).at_key([profile.settings.get("region")]);
+            result.find(diagnosis.of_profile(&profile.name));
             if enabled.is_some() {
-                outcome.look();
+                result.look();
                 continue;
             }
         }
         match &access.region {
             None => {}
-            Some(Err(unasked)) => {
-                let reason = format!("whether it is enabled was not asked, as {}", unasked.reason());
-                let subject = Some(subject(profile)).filter(|_| *unasked != Unasked::Offline);
-                outcome.skip(&reason, subject);
+            Some(Err(reason)) => {
+                let text = format!("whether it is enabled was not asked, as {}", reason.describe());
+                let subject = Some(subject(profile)).filter(|_| *reason != SkipReason::Offline);
+                result.skip(&text, subject);
             }
-            Some(Ok(Err(failure))) => outcome.skip(
+            Some(Ok(Err(failure))) => result.skip(
                 &format!("whether it is enabled could not be asked: {}", failure.message),
                 Some(subject(profile)),
             ),
-            Some(Ok(Ok(true))) => outcome.look(),
+            Some(Ok(Ok(true))) => result.look(),
             Some(Ok(Ok(false))) => {
-                outcome.look();
+                result.look();
                 let message = format!(
                     "region `{region}` of profile `{}` is not enabled in its account: AWS refuses every call there",
                     profile.name
@@ -233,11 +234,11 @@ pub(super) fn regions(facts: &Facts) -> Outcome {
                 let hint = format!(
                     "name another region, or have an administrator run `aws account enable-region --region-name {region}`"
                 );
-                let finding = Finding::new(Severity::Error, "region-disabled", message, hint);
-                let finding = finding.at_line(&profile.source).at_key([profile.settings.get("region")]);
-                outcome.find(finding.of_profile(&profile.name));
+                let diagnosis = Diagnosis::new(Severity::Error, "region-disabled", message, hint);
+                let diagnosis = diagnosis.at_line(&profile.source).at_key([profile.settings.get("region")]);
+                result.find(diagnosis.of_profile(&profile.name));
             }
         }
     }
-    outcome
+    result
 }

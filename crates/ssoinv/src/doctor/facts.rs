@@ -21,9 +21,9 @@ use tokio::sync::OnceCell;
 
 use crate::app::App;
 use crate::command_error::CommandError;
+use crate::connection::Connection;
 use crate::sessions::{self, KnownSession};
-use crate::settings::{Asking, StationSettings};
-use crate::station;
+use crate::settings::{ConnectionSettings, SignInPolicy};
 
 /// How much is asked at once.
 pub(crate) const AT_ONCE: usize = 16;
@@ -55,12 +55,12 @@ pub(crate) struct Facts {
 pub(crate) struct SessionFacts {
     pub(crate) known: KnownSession,
     pub(crate) file: TokenFile,
-    pub(crate) portal: Result<Answer, Unasked>,
+    pub(crate) portal: Result<PortalResponse, SkipReason>,
 }
 
 /// What a portal says.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct PortalResponse {
     /// Whether it was shown the token.
     pub(crate) with_token: bool,
     pub(crate) probe: Probe,
@@ -73,14 +73,16 @@ impl SessionFacts {
     }
 
     /// The token, where the portal takes it.
-    fn accepted(&self) -> Result<(), Unasked> {
+    fn accepted(&self) -> Result<(), SkipReason> {
         match &self.portal {
-            Err(unasked) => Err(unasked.clone()),
-            Ok(Answer { probe: Probe { accepts: Err(failure), .. }, .. }) => {
-                Err(Unasked::NoPortal(failure.message.clone()))
+            Err(reason) => Err(reason.clone()),
+            Ok(PortalResponse { probe: Probe { accepts: Err(failure), .. }, .. }) => {
+                Err(SkipReason::NoPortal(failure.message.clone()))
             }
-            Ok(Answer { with_token: false, .. }) => Err(Unasked::NoToken),
-            Ok(Answer { probe: Probe { accepts: Ok(false), .. }, .. }) => Err(Unasked::Refused),
+            Ok(PortalResponse { with_token: false, .. }) => Err(SkipReason::NoToken),
+            Ok(PortalResponse { probe: Probe { accepts: Ok(false), .. }, .. }) => {
+                Err(SkipReason::InvalidValue)
+            }
             Ok(_) => Ok(()),
         }
     }
@@ -95,13 +97,13 @@ fn own_token(file: &TokenFile) -> Option<&StoredToken> {
 
 /// Why something was not asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Unasked {
+pub(crate) enum SkipReason {
     /// `--offline`.
     Offline,
     /// There is no token, or it has ended.
     NoToken,
     /// The portal doesn't take the token.
-    Refused,
+    InvalidValue,
     /// The portal could not be asked, and why.
     NoPortal(String),
     /// The endpoint is one that nothing secret goes to.
@@ -109,20 +111,20 @@ pub(crate) enum Unasked {
     /// A problem of the files stands in the way.
     Files,
     /// It was left out, or isn't supported.
-    LeftOut(String),
+    Other(String),
 }
 
-impl Unasked {
+impl SkipReason {
     /// In words.
-    pub(crate) fn reason(&self) -> &str {
+    pub(crate) fn describe(&self) -> &str {
         match self {
             Self::Offline => "`--offline` was said",
             Self::NoToken => "there is no token that is good",
-            Self::Refused => "the portal refuses the token",
+            Self::InvalidValue => "the portal refuses the token",
             Self::NoPortal(_) => "the portal does not answer",
             Self::Files => "a problem in the files stands in the way",
             Self::Misplaced(_) => "nothing secret goes to the portal's endpoint",
-            Self::LeftOut(why) => why,
+            Self::Other(why) => why,
         }
     }
 }
@@ -131,21 +133,21 @@ impl Unasked {
 #[derive(Debug)]
 pub(crate) struct Access {
     /// The account, or why it can't be reached.
-    pub(crate) account: Result<Result<AccountId, Unreached>, Unasked>,
+    pub(crate) account: Result<Result<AccountId, AccessFailure>, SkipReason>,
     /// Whether the profile's region is enabled there; nothing where it has none.
-    pub(crate) region: Option<Result<Result<bool, Failure>, Unasked>>,
+    pub(crate) region: Option<Result<Result<bool, Failure>, SkipReason>>,
 }
 
 /// An account that can't be reached.
 #[derive(Debug)]
-pub(crate) struct Unreached {
+pub(crate) struct AccessFailure {
     pub(crate) failure: Failure,
     /// The roles that the portal lists for the account, where it was asked and said.
     pub(crate) roles: Option<Vec<String>>,
 }
 
 /// What is to be looked at.
-pub(crate) struct Choice {
+pub(crate) struct DoctorScope {
     /// The chosen profiles' places.
     pub(crate) places: Vec<usize>,
     /// Whether they were named.
@@ -156,45 +158,45 @@ pub(crate) struct Choice {
 /// Gathers everything.
 pub(crate) async fn gather(
     profiles: Profiles,
-    choice: &Choice,
-    settings: &StationSettings,
+    scope: &DoctorScope,
+    settings: &ConnectionSettings,
     app: &App,
 ) -> Result<Facts, CommandError> {
     let all: Vec<&Profile> = profiles.iter().collect();
-    let chosen: Vec<Arc<Profile>> = choice.places.iter().map(|&place| Arc::new(all[place].clone())).collect();
+    let chosen: Vec<Arc<Profile>> = scope.places.iter().map(|&place| Arc::new(all[place].clone())).collect();
     let variable = |names: [&'static str; 2]| {
         names.into_iter().find_map(|name| Some((name, app.environment.get(name)?.to_owned())))
     };
     let region = variable(["AWS_REGION", "AWS_DEFAULT_REGION"]);
-    let station = if choice.offline {
+    let connection = if scope.offline {
         None
     } else {
-        Some(station::build(settings, Asking::NOBODY, &chosen, app, Events::new(|_| ()))?)
+        Some(Connection::open(settings, SignInPolicy::NEVER, &chosen, app, Events::new(|_| ()))?)
     };
     let cache = TokenCache::new(app.environment.home.as_deref());
-    let store = station.as_ref().map(|station| &*station.credentials);
+    let store = connection.as_ref().map(|connection| &*connection.credentials);
     let now = app.clock.now();
-    let known = used(&profiles, &chosen, choice.named);
+    let known = used(&profiles, &chosen, scope.named);
     let sessions: Vec<SessionFacts> = stream::iter(known)
         .map(async |known| look_at(known, &cache, store, now).await)
         .buffered(AT_ONCE)
         .collect()
         .await;
-    let asker = station.as_ref().map(|station| Asker {
+    let probe = connection.as_ref().map(|connection| AccessProbe {
         sessions: &sessions,
-        store: &station.credentials,
-        context: &station.context,
+        store: &connection.credentials,
+        context: &connection.context,
         fallback: region.as_ref().map(|(_, region)| region.as_str()),
         enabled: accounts(&chosen),
         now,
     });
     let access = stream::iter(&chosen)
-        .map(async |profile| match &asker {
-            Some(asker) => asker.access(profile).await,
+        .map(async |profile| match &probe {
+            Some(probe) => probe.access(profile).await,
             None => Access {
-                account: Err(Unasked::Offline),
+                account: Err(SkipReason::Offline),
                 region: own_region(profile, region.as_ref().map(|(_, region)| region.as_str()))
-                    .map(|_| Err(Unasked::Offline)),
+                    .map(|_| Err(SkipReason::Offline)),
             },
         })
         .buffered(AT_ONCE)
@@ -206,7 +208,7 @@ pub(crate) async fn gather(
         session::foreign_endpoints(chosen.iter().map(|profile| &**profile), &app.environment.vars)
     };
     Ok(Facts {
-        named: choice.named,
+        named: scope.named,
         variable: variable(["AWS_PROFILE", "AWS_DEFAULT_PROFILE"]),
         region,
         now,
@@ -245,8 +247,8 @@ async fn look_at(
 ) -> SessionFacts {
     let file = cache.examine(&known.sso).await;
     let portal = match store.map(|store| store.portal(&known.sso, known.profile.as_deref())) {
-        None => Err(Unasked::Offline),
-        Some(Err(failure)) => Err(Unasked::Misplaced(failure.message)),
+        None => Err(SkipReason::Offline),
+        Some(Err(failure)) => Err(SkipReason::Misplaced(failure.message)),
         Some(Ok(portal)) => {
             let token = own_token(&file).map(|stored| &stored.token);
             let good = token.filter(|token| token.expires_at > now);
@@ -258,9 +260,9 @@ async fn look_at(
             match really_good {
                 Some(token) => {
                     let probe = portal.probe(Some(&token.access_token)).await;
-                    Ok(Answer { with_token: true, probe })
+                    Ok(PortalResponse { with_token: true, probe })
                 }
-                None => Ok(Answer { with_token: good.is_some(), probe }),
+                None => Ok(PortalResponse { with_token: good.is_some(), probe }),
             }
         }
     };
@@ -288,7 +290,7 @@ fn accounts(profiles: &[Arc<Profile>]) -> BTreeMap<AccountId, Enabled> {
 }
 
 /// Asks for the profiles.
-struct Asker<'a> {
+struct AccessProbe<'a> {
     sessions: &'a [SessionFacts],
     store: &'a CredentialStore,
     context: &'a Arc<SsoContext>,
@@ -298,18 +300,18 @@ struct Asker<'a> {
     now: SystemTime,
 }
 
-impl Asker<'_> {
+impl AccessProbe<'_> {
     async fn access(&self, profile: &Profile) -> Access {
         let region = own_region(profile, self.fallback);
         match self.reach(profile).await {
-            Err(unasked) => {
-                let region = region.map(|_| Err(unasked.clone()));
-                Access { account: Err(unasked), region }
+            Err(reason) => {
+                let region = region.map(|_| Err(reason.clone()));
+                Access { account: Err(reason), region }
             }
-            Ok(Err(unreached)) => {
-                let reason = || Unasked::LeftOut("the account could not be reached".to_owned());
+            Ok(Err(failure)) => {
+                let reason = || SkipReason::Other("the account could not be reached".to_owned());
                 let region = region.map(|_| Err(reason()));
-                Access { account: Ok(Err(unreached)), region }
+                Access { account: Ok(Err(failure)), region }
             }
             Ok(Ok((account, partition, credentials))) => {
                 let enabled = match region {
@@ -332,12 +334,12 @@ impl Asker<'_> {
     async fn reach(
         &self,
         profile: &Profile,
-    ) -> Result<Result<(AccountId, Partition, Arc<RoleCredentials>), Unreached>, Unasked> {
+    ) -> Result<Result<(AccountId, Partition, Arc<RoleCredentials>), AccessFailure>, SkipReason> {
         match &profile.credentials {
             CredentialSource::None => {
-                return Err(Unasked::LeftOut("the profile has no credentials".to_owned()));
+                return Err(SkipReason::Other("the profile has no credentials".to_owned()));
             }
-            _ if profile.blocker(false).is_some() => return Err(Unasked::Files),
+            _ if profile.blocker(false).is_some() => return Err(SkipReason::Files),
             _ => {}
         }
         let session = profile.credentials.session().and_then(|session| {
@@ -364,10 +366,10 @@ impl Asker<'_> {
                 let ended = session.and_then(SessionFacts::token);
                 let ended = ended.is_some_and(|stored| stored.token.expires_at <= self.now);
                 let when = if ended { "by this machine's clock" } else { "meanwhile" };
-                return Err(Unasked::LeftOut(format!("the token has ended {when}")));
+                return Err(SkipReason::Other(format!("the token has ended {when}")));
             }
             (_, Some("CredentialProcessLeftOut" | "LoginNotSupported")) | (FailureKind::Throttled, _) => {
-                return Err(Unasked::LeftOut(failure.message));
+                return Err(SkipReason::Other(failure.message));
             }
             _ => {}
         }
@@ -377,7 +379,7 @@ impl Asker<'_> {
             }
             _ => None,
         };
-        Ok(Err(Unreached { failure, roles }))
+        Ok(Err(AccessFailure { failure, roles }))
     }
 
     /// The roles that the portal lists for an account, none where it isn't assigned at all.

@@ -9,10 +9,11 @@ use ssoinv_profile::{
     nearest,
 };
 
+use super::diagnosis::{Diagnosis, Severity};
 use super::facts::Facts;
-use super::outcome::{Finding, Outcome, Severity, Step};
+use super::step::{Step, StepResult};
 use crate::sessions::KnownSession;
-use crate::summary::{quoted, region_hint};
+use crate::text::{region_hint, shell_quoted};
 
 /// The step that a problem belongs to.
 fn step_of(problem: &Problem, profile: Option<&Profile>) -> Step {
@@ -51,59 +52,59 @@ fn step_of(problem: &Problem, profile: Option<&Profile>) -> Step {
 }
 
 /// The problems of a step: those of the chosen profiles, and of no profile where none was named.
-pub(super) fn problems(facts: &Facts, step: Step) -> Outcome {
-    let mut outcome = Outcome::new(step);
+pub(super) fn problems(facts: &Facts, step: Step) -> StepResult {
+    let mut result = StepResult::new(step);
     let of_files = facts.profiles.file_problems().iter().filter(|_| !facts.named);
     for problem in of_files.filter(|problem| step_of(problem, None) == step) {
-        outcome.find(Finding::of_problem(problem));
+        result.find(Diagnosis::of_problem(problem));
     }
     for profile in &facts.chosen {
         for problem in profile.problems.iter().filter(|problem| step_of(problem, Some(profile)) == step) {
-            outcome.find(Finding::of_problem(problem).of_profile(&profile.name));
+            result.find(Diagnosis::of_problem(problem).of_profile(&profile.name));
         }
     }
-    outcome
+    result
 }
 
-pub(super) fn files(facts: &Facts) -> Outcome {
-    let mut outcome = problems(facts, Step::Files);
-    outcome.looked_at = facts.profiles.looked_at().iter().filter(|file| file.found).count();
+pub(super) fn files(facts: &Facts) -> StepResult {
+    let mut result = problems(facts, Step::Files);
+    result.looked_at = facts.profiles.looked_at().iter().filter(|file| file.found).count();
     if facts.profiles.iter().len() > 0 {
-        return outcome;
+        return result;
     }
     let message = "there is no profile, neither in the config file nor in the credentials file";
     let hint = match facts.profiles.sessions().keys().next() {
         Some(_) => "run `aws configure sso`, which makes one for an account and a role",
         None => "run `ssoinv login --start-url URL --sso-region REGION --write`, then `aws configure sso`",
     };
-    let finding = Finding::new(Severity::Error, "no-profile", message, hint);
+    let diagnosis = Diagnosis::new(Severity::Error, "no-profile", message, hint);
     let config = facts.profiles.looked_at().first();
-    outcome.find(match config {
-        Some(config) => finding.in_file(config.path.clone(), None),
-        None => finding,
+    result.find(match config {
+        Some(config) => diagnosis.in_file(config.path.clone(), None),
+        None => diagnosis,
     });
-    outcome
+    result
 }
 
-pub(super) fn profiles(facts: &Facts) -> Outcome {
-    let mut outcome = problems(facts, Step::Profiles);
-    outcome.looked_at = facts.chosen.len();
+pub(super) fn profiles(facts: &Facts) -> StepResult {
+    let mut result = problems(facts, Step::Profiles);
+    result.looked_at = facts.chosen.len();
     if let Some((variable, name)) = facts.variable.as_ref().filter(|_| !facts.named)
         && facts.profiles.get(name).is_none()
     {
         let message = format!("`{variable}` names profile `{name}`, which does not exist");
         let hint = match facts.profiles.nearest(name) {
-            Some(near) => format!("did you mean `export {variable}={}`?", quoted(near)),
+            Some(near) => format!("did you mean `export {variable}={}`?", shell_quoted(near)),
             None => format!("run `unset {variable}`; `ssoinv profiles` lists what exists"),
         };
-        outcome.find(Finding::new(Severity::Error, "unknown-profile", message, hint));
+        result.find(Diagnosis::new(Severity::Error, "unknown-profile", message, hint));
     }
-    outcome
+    result
 }
 
-pub(super) fn formats(facts: &Facts) -> Outcome {
-    let mut outcome = problems(facts, Step::Formats);
-    outcome.looked_at = facts.chosen.iter().filter(|profile| uses_sso(profile)).count();
+pub(super) fn formats(facts: &Facts) -> StepResult {
+    let mut result = problems(facts, Step::Formats);
+    result.looked_at = facts.chosen.iter().filter(|profile| uses_sso(profile)).count();
     let legacy = facts.sessions.iter().filter(|session| session.known.sso.is_legacy());
     for SessionPair { legacy, session, user } in legacy.filter_map(|legacy| pair(facts, &legacy.known)) {
         let name = session.name.as_deref().unwrap_or_default();
@@ -119,10 +120,10 @@ pub(super) fn formats(facts: &Facts) -> Outcome {
             shown(&legacy.start_url_at, "sso_start_url", &legacy.start_url),
             shown(&session.start_url_at, "sso_start_url", &session.start_url),
         ];
-        let finding = Finding::new(Severity::Info, "both-formats", message, hint);
-        outcome.find(finding.at_line(&legacy.start_url_at).showing(lines).of_profile(&user.name));
+        let diagnosis = Diagnosis::new(Severity::Info, "both-formats", message, hint);
+        result.find(diagnosis.at_line(&legacy.start_url_at).showing(lines).of_profile(&user.name));
     }
-    outcome
+    result
 }
 
 struct SessionPair<'a> {
@@ -140,35 +141,35 @@ fn pair<'a>(facts: &'a Facts, legacy: &'a KnownSession) -> Option<SessionPair<'a
     Some(SessionPair { legacy: &legacy.sso, session, user: legacy.profile.as_deref()? })
 }
 
-pub(super) fn sessions(facts: &Facts) -> Outcome {
-    let mut outcome = problems(facts, Step::Sessions);
+pub(super) fn sessions(facts: &Facts) -> StepResult {
+    let mut result = problems(facts, Step::Sessions);
     let named = facts.sessions.iter().filter(|session| !session.known.sso.is_legacy());
     for sso in named.map(|session| &session.known.sso) {
-        outcome.look();
-        outcome.findings.extend(scope(facts, sso));
+        result.look();
+        result.diagnoses.extend(scope(facts, sso));
     }
     if !facts.named && facts.profiles.iter().len() > 0 {
         for (name, settings) in facts.profiles.session_settings() {
             if facts.profiles.iter().any(|profile| profile.sso_session.as_deref() == Some(name)) {
                 continue;
             }
-            outcome.look();
+            result.look();
             let message = format!("no profile uses sso-session `{name}`");
             let hint = format!("write `sso_session = {name}` in a profile, or delete `[sso-session {name}]`");
-            let finding = Finding::new(Severity::Info, "unused-session", message, hint).of_session(name);
+            let diagnosis = Diagnosis::new(Severity::Info, "unused-session", message, hint).of_session(name);
             let keys = ["sso_start_url", "sso_region"].map(|key| settings.get(key));
-            outcome.find(match facts.profiles.sessions().get(name) {
-                Some(session) => finding.at_line(&session.location),
-                None => finding.at_key(keys),
+            result.find(match facts.profiles.sessions().get(name) {
+                Some(session) => diagnosis.at_line(&session.location),
+                None => diagnosis.at_key(keys),
             });
         }
     }
-    outcome
+    result
 }
 
 /// Whether an sso-session asks for the scope without which its token can't be refreshed ("Access scopes" in the IAM
 /// Identity Center user guide).
-fn scope(facts: &Facts, sso: &SsoSession) -> Option<Finding> {
+fn scope(facts: &Facts, sso: &SsoSession) -> Option<Diagnosis> {
     const KEY: &str = "sso_registration_scopes";
     let name = sso.name.as_deref()?;
     let (_, settings) = facts.profiles.session_settings().find(|(known, _)| *known == name)?;
@@ -185,8 +186,8 @@ fn scope(facts: &Facts, sso: &SsoSession) -> Option<Finding> {
                 (None, Some(url)) => vec![url.end().edit(Change::InsertBelow(format!("{KEY} = {SCOPE}")))],
                 (None, None) => Vec::new(),
             };
-            let finding = Finding::new(Severity::Warning, "no-scope", message, hint);
-            Some(finding.at_line(&sso.location).of_session(name).cured_by(edits))
+            let diagnosis = Diagnosis::new(Severity::Warning, "no-scope", message, hint);
+            Some(diagnosis.at_line(&sso.location).of_session(name).cured_by(edits))
         }
         Some(scopes) if !sso.scopes.iter().any(|scope| scope == SCOPE) => {
             let message = format!(
@@ -195,8 +196,8 @@ fn scope(facts: &Facts, sso: &SsoSession) -> Option<Finding> {
             let wanted = format!("{},{SCOPE}", scopes.value.trim_end_matches([',', ' ']));
             let hint = format!("write `{KEY} = {wanted}` in `[sso-session {name}]`");
             let edits = vec![scopes.location.edit(Change::SetValue(wanted))];
-            let finding = Finding::new(Severity::Error, "scope-missing", message, hint);
-            Some(finding.at_line(&scopes.location).of_session(name).cured_by(one_line(scopes, edits)))
+            let diagnosis = Diagnosis::new(Severity::Error, "scope-missing", message, hint);
+            Some(diagnosis.at_line(&scopes.location).of_session(name).cured_by(one_line(scopes, edits)))
         }
         Some(_) => None,
     }
@@ -207,8 +208,8 @@ fn one_line(setting: &Setting, edits: Vec<FileEdit>) -> Vec<FileEdit> {
     if setting.end() == setting.location { edits } else { Vec::new() }
 }
 
-pub(super) fn start_urls(facts: &Facts) -> Outcome {
-    let mut outcome = problems(facts, Step::StartUrls);
+pub(super) fn start_urls(facts: &Facts) -> StepResult {
+    let mut result = problems(facts, Step::StartUrls);
     let mut by_url: BTreeMap<&str, Vec<&SsoSession>> = BTreeMap::new();
     let of_profiles = facts.chosen.iter().filter_map(|profile| profile.credentials.session());
     for sso in facts.sessions.iter().map(|session| &session.known.sso).chain(of_profiles) {
@@ -220,7 +221,7 @@ pub(super) fn start_urls(facts: &Facts) -> Outcome {
         if sessions.iter().any(is_same) {
             continue;
         }
-        outcome.look();
+        result.look();
         sessions.push(sso);
         if let Some(hint) = region_hint(&sso.sso_region) {
             let message = format!("`sso_region` of {} is `{}`: {hint}", called(sso), sso.sso_region);
@@ -229,13 +230,13 @@ pub(super) fn start_urls(facts: &Facts) -> Outcome {
                 "write the region of the Identity Center, such as `sso_region = {}`",
                 near.unwrap_or("eu-west-1")
             );
-            let finding = Finding::new(Severity::Warning, "unknown-sso-region", message, hint);
-            outcome.find(finding.at_line(&sso.sso_region_at).of_session(sso.cache_key()));
+            let diagnosis = Diagnosis::new(Severity::Warning, "unknown-sso-region", message, hint);
+            result.find(diagnosis.at_line(&sso.sso_region_at).of_session(sso.cache_key()));
         }
     }
     for sessions in by_url.values() {
-        outcome.findings.extend(differing_regions(sessions));
-        outcome.findings.extend(named_twice(sessions));
+        result.diagnoses.extend(differing_regions(sessions));
+        result.diagnoses.extend(named_twice(sessions));
     }
     let mut told: Vec<(&str, &str)> = Vec::new();
     for endpoint in &facts.foreign {
@@ -249,20 +250,20 @@ pub(super) fn start_urls(facts: &Facts) -> Outcome {
             endpoint.session, endpoint.url
         );
         let hint = "if you didn't set this, stop here: whoever runs that endpoint gets your token";
-        let finding = Finding::new(Severity::Warning, "foreign-endpoint", message, hint);
-        let finding = finding.of_session(&endpoint.session);
-        outcome.find(match &endpoint.origin {
-            Origin::File(location) => finding.at_line(location),
+        let diagnosis = Diagnosis::new(Severity::Warning, "foreign-endpoint", message, hint);
+        let diagnosis = diagnosis.of_session(&endpoint.session);
+        result.find(match &endpoint.origin {
+            Origin::File(location) => diagnosis.at_line(location),
             Origin::Variable(name) => {
-                Finding { message: format!("{} (`{name}`)", finding.message), ..finding }
+                Diagnosis { message: format!("{} (`{name}`)", diagnosis.message), ..diagnosis }
             }
         });
     }
-    outcome
+    result
 }
 
 /// One start URL with several SSO regions. It may be right where the Identity Center is replicated.
-fn differing_regions(sessions: &[&SsoSession]) -> Option<Finding> {
+fn differing_regions(sessions: &[&SsoSession]) -> Option<Diagnosis> {
     let first = sessions.first()?;
     let other = sessions.iter().find(|other| other.sso_region != first.sso_region)?;
     let message = format!(
@@ -274,12 +275,12 @@ fn differing_regions(sessions: &[&SsoSession]) -> Option<Finding> {
     );
     let hint = "write the region that the dashboard of IAM Identity Center shows in both";
     let lines = [first, other].map(|sso| shown(&sso.sso_region_at, "sso_region", &sso.sso_region));
-    let finding = Finding::new(Severity::Warning, "regions-differ", message, hint);
-    Some(finding.at_line(&other.sso_region_at).showing(lines.into()).of_session(other.cache_key()))
+    let diagnosis = Diagnosis::new(Severity::Warning, "regions-differ", message, hint);
+    Some(diagnosis.at_line(&other.sso_region_at).showing(lines.into()).of_session(other.cache_key()))
 }
 
 /// Several sso-sessions for one start URL: a sign-in to each.
-fn named_twice(sessions: &[&SsoSession]) -> Option<Finding> {
+fn named_twice(sessions: &[&SsoSession]) -> Option<Diagnosis> {
     let mut named = sessions.iter().filter(|sso| !sso.is_legacy());
     let (first, second) = (named.next()?, named.next()?);
     let message = format!(
@@ -290,8 +291,8 @@ fn named_twice(sessions: &[&SsoSession]) -> Option<Finding> {
     let name = first.cache_key();
     let hint = format!("let the profiles of both name one: `sso_session = {name}`");
     let lines = [first, second].map(|sso| shown(&sso.start_url_at, "sso_start_url", &sso.start_url));
-    let finding = Finding::new(Severity::Info, "one-start-url", message, hint);
-    Some(finding.at_line(&second.start_url_at).showing(lines.into()).of_session(second.cache_key()))
+    let diagnosis = Diagnosis::new(Severity::Info, "one-start-url", message, hint);
+    Some(diagnosis.at_line(&second.start_url_at).showing(lines.into()).of_session(second.cache_key()))
 }
 
 /// A session in a message.

@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use ssoinv_profile::Profiles;
 use ssoinv_profile::config_edit::{FileEdit, LineEdit, apply, may_be_secret, unified_diff};
 
-use super::outcome::Outcome;
+use super::step::StepResult;
 
 /// The files as they were when they were read: line numbers are theirs.
 #[derive(Debug)]
@@ -35,19 +35,20 @@ impl Texts {
     }
 
     /// Takes away cures that would show a secret, so that what is left can be offered.
-    pub(crate) fn leave_out_secrets(&self, outcomes: &mut [Outcome]) {
-        for finding in outcomes.iter_mut().flat_map(|outcome| &mut outcome.findings) {
+    pub(crate) fn leave_out_secrets(&self, results: &mut [StepResult]) {
+        for diagnosis in results.iter_mut().flat_map(|result| &mut result.diagnoses) {
             // Half a cure is none.
-            if !finding.edits.iter().all(|edit| self.shows(edit)) {
-                finding.edits.clear();
+            if !diagnosis.edits.iter().all(|edit| self.shows(edit)) {
+                diagnosis.edits.clear();
             }
         }
     }
 
     /// The diff; empty where nothing is to be changed.
-    pub(crate) fn diff(&self, outcomes: &[Outcome]) -> String {
+    pub(crate) fn diff(&self, results: &[StepResult]) -> String {
         let mut edits: BTreeMap<&Path, Vec<LineEdit>> = BTreeMap::new();
-        for edit in outcomes.iter().flat_map(|outcome| &outcome.findings).flat_map(|finding| &finding.edits) {
+        for edit in results.iter().flat_map(|result| &result.diagnoses).flat_map(|diagnosis| &diagnosis.edits)
+        {
             let edits = edits.entry(&edit.file).or_default();
             // What is wrong with an sso-session is wrong with each of its profiles, and cured once.
             if !edits.contains(&edit.edit) {

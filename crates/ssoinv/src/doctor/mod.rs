@@ -2,24 +2,26 @@
 //!
 //! [`facts`] gathers, and is the only part that reads or asks; the steps judge what was gathered and do nothing else:
 //! [`files`] those of the config, [`sign_in`] those of the token, [`access`] those of the accounts. What they come to
-//! ([`outcome`]) is shown by [`report`] and cured, as far as that takes no judgement, by [`fix`]. The order of the steps
+//! ([`step`], [`diagnosis`]) is shown by [`report`] and cured, as far as that takes no judgement, by [`fix`]. The order of the steps
 //! is [`Step::ALL`]'s.
 
 mod access;
+pub(crate) mod diagnosis;
 pub(crate) mod facts;
 mod files;
 pub(crate) mod fix;
-pub(crate) mod outcome;
 pub(crate) mod report;
 mod sign_in;
+pub(crate) mod step;
 
 use ssoinv_profile::LoadError;
 
+use self::diagnosis::{Diagnosis, Severity};
 use self::facts::Facts;
-use self::outcome::{Finding, Outcome, Severity, Step};
+use self::step::{Step, StepResult};
 
 /// What every step comes to, in order.
-pub(crate) fn judge(facts: &Facts) -> Vec<Outcome> {
+pub(crate) fn judge(facts: &Facts) -> Vec<StepResult> {
     Step::ALL
         .into_iter()
         .map(|step| match step {
@@ -36,32 +38,32 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Outcome> {
             Step::Duplicates => access::duplicates(facts),
             Step::Regions => access::regions(facts),
         })
-        .map(|outcome| with_profiles(outcome, facts))
+        .map(|result| with_profiles(result, facts))
         .collect()
 }
 
 /// What is found of a sign-in concerns the profiles that use it.
-fn with_profiles(mut outcome: Outcome, facts: &Facts) -> Outcome {
-    for finding in outcome.findings.iter_mut().filter(|finding| finding.profiles.is_empty()) {
-        let Some(session) = finding.session.as_deref() else { continue };
+fn with_profiles(mut result: StepResult, facts: &Facts) -> StepResult {
+    for diagnosis in result.diagnoses.iter_mut().filter(|diagnosis| diagnosis.profiles.is_empty()) {
+        let Some(session) = diagnosis.session.as_deref() else { continue };
         let users = facts.chosen.iter().filter(|profile| {
             let key = profile.credentials.session().map(|session| session.cache_key());
             key.or(profile.sso_session.as_deref()) == Some(session)
         });
-        finding.profiles = users.map(|profile| profile.name.clone()).collect();
+        diagnosis.profiles = users.map(|profile| profile.name.clone()).collect();
     }
-    outcome
+    result
 }
 
 /// What every step comes to where the files can't be read: the first fails, and no other is done.
-pub(crate) fn unreadable(error: &LoadError) -> Vec<Outcome> {
+pub(crate) fn unreadable(error: &LoadError) -> Vec<StepResult> {
     let (code, message, line) = match error {
         LoadError::Syntax { line, what, .. } => ("syntax-error", what.to_string(), Some(*line)),
         LoadError::Read { source, .. } => ("unreadable", format!("the file cannot be read: {source}"), None),
     };
-    let finding =
-        Finding::new(Severity::Error, code, message, error.hint()).in_file(error.file().to_owned(), line);
-    let undone = |step| Outcome::new(step).not_done("the files cannot be read", None);
-    let files = Outcome::new(Step::Files).with([finding]);
-    std::iter::once(files).chain(Step::ALL.into_iter().skip(1).map(undone)).collect()
+    let diagnosis =
+        Diagnosis::new(Severity::Error, code, message, error.hint()).in_file(error.file().to_owned(), line);
+    let skipped = |step| StepResult::new(step).not_done("the files cannot be read", None);
+    let files = StepResult::new(Step::Files).with([diagnosis]);
+    std::iter::once(files).chain(Step::ALL.into_iter().skip(1).map(skipped)).collect()
 }

@@ -7,7 +7,8 @@ use console::Style;
 use ssoinv_core::table::{Column, Table};
 use ssoinv_output::sanitize::sanitize;
 
-use super::outcome::{At, Finding, Outcome, Severity, Standing, Undone};
+use super::diagnosis::{Diagnosis, FilePosition, Severity};
+use super::step::{SkippedCheck, StepResult, StepStatus};
 use crate::app::App;
 use crate::terminal::Stream;
 
@@ -15,26 +16,26 @@ use crate::terminal::Stream;
 const MOST_SUBJECTS: usize = 3;
 
 /// The checklist: a line for each step, what was found below it.
-pub(crate) fn checklist(outcomes: &[Outcome], stream: Stream, app: &App) -> String {
+pub(crate) fn checklist(results: &[StepResult], stream: Stream, app: &App) -> String {
     let mut text = String::new();
-    for outcome in outcomes {
-        let (word, style) = word_of(outcome.standing());
+    for result in results {
+        let (word, style) = word_of(result.status());
         let word = app.terminal.styled(stream, style, &format!("{word:<8}"));
-        let (name, title) = (outcome.step.name(), outcome.step.title());
+        let (name, title) = (result.step.name(), result.step.title());
         let _infallible = writeln!(text, "{word}  {name:<12}  {title}");
-        for finding in &outcome.findings {
-            add(&mut text, finding, stream, app);
+        for diagnosis in &result.diagnoses {
+            add(&mut text, diagnosis, stream, app);
         }
-        for undone in &outcome.undone {
+        for skipped in &result.skipped {
             let label = app.terminal.styled(stream, Style::new().bold(), "not done:");
-            let _infallible = writeln!(text, "          {label} {}", sanitize(&in_words(undone)));
+            let _infallible = writeln!(text, "          {label} {}", sanitize(&describe(skipped)));
         }
     }
     text
 }
 
-fn add(text: &mut String, finding: &Finding, stream: Stream, app: &App) {
-    let label = match finding.severity {
+fn add(text: &mut String, diagnosis: &Diagnosis, stream: Stream, app: &App) {
+    let label = match diagnosis.severity {
         Severity::Error => ("error:", Style::new().red().bold()),
         Severity::Warning => ("warning:", Style::new().yellow().bold()),
         Severity::Info => ("info:", Style::new().bold()),
@@ -43,34 +44,37 @@ fn add(text: &mut String, finding: &Finding, stream: Stream, app: &App) {
     let mut line = |text_of: &str| {
         let _infallible = writeln!(text, "          {text_of}");
     };
-    line(&format!("{label} {}", sanitize(&finding.message)));
-    let places: Vec<(String, &str)> = if finding.shown.is_empty() {
-        finding.at.iter().map(|at| (place(at, app), "")).collect()
+    line(&format!("{label} {}", sanitize(&diagnosis.message)));
+    let places: Vec<(String, &str)> = if diagnosis.shown.is_empty() {
+        diagnosis.at.iter().map(|at| (place(at, app), "")).collect()
     } else {
         let at = |shown: &ssoinv_profile::Shown| {
-            place(&At { file: shown.location.file.to_path_buf(), line: Some(shown.location.line) }, app)
+            place(
+                &FilePosition { file: shown.location.file.to_path_buf(), line: Some(shown.location.line) },
+                app,
+            )
         };
-        finding.shown.iter().map(|shown| (at(shown), shown.text.as_str())).collect()
+        diagnosis.shown.iter().map(|shown| (at(shown), shown.text.as_str())).collect()
     };
     for (place, shown) in places {
         line(format!("  {}  {}", sanitize(&place), sanitize(shown)).trim_end());
     }
     let label = app.terminal.styled(stream, Style::new().cyan().bold(), "hint:");
-    line(&format!("  {label} {}", sanitize(&finding.hint)));
+    line(&format!("  {label} {}", sanitize(&diagnosis.hint)));
 }
 
-fn word_of(standing: Standing) -> (&'static str, Style) {
+fn word_of(standing: StepStatus) -> (&'static str, Style) {
     match standing {
-        Standing::Ok => ("ok", Style::new().green()),
-        Standing::Warning => ("warning", Style::new().yellow().bold()),
-        Standing::Error => ("error", Style::new().red().bold()),
-        Standing::NotDone => ("not done", Style::new().bold()),
-        Standing::NotApplicable => ("-", Style::new().dim()),
+        StepStatus::Ok => ("ok", Style::new().green()),
+        StepStatus::Warning => ("warning", Style::new().yellow().bold()),
+        StepStatus::Error => ("error", Style::new().red().bold()),
+        StepStatus::NotDone => ("not done", Style::new().bold()),
+        StepStatus::NotApplicable => ("-", Style::new().dim()),
     }
 }
 
 /// A place as people know it: `~/.aws/config:12`.
-fn place(at: &At, app: &App) -> String {
+fn place(at: &FilePosition, app: &App) -> String {
     let file = app.shown(&at.file.to_string_lossy());
     match at.line {
         Some(line) => format!("{file}:{line}"),
@@ -79,64 +83,61 @@ fn place(at: &At, app: &App) -> String {
 }
 
 /// The reason, and what could not be looked at because of it.
-fn in_words(undone: &Undone) -> String {
-    let named = undone.subjects.iter().take(MOST_SUBJECTS).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match undone.subjects.len() {
-        0 => undone.reason.clone(),
+fn describe(skipped: &SkippedCheck) -> String {
+    let named =
+        skipped.subjects.iter().take(MOST_SUBJECTS).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match skipped.subjects.len() {
+        0 => skipped.reason.clone(),
         number if number > MOST_SUBJECTS => {
-            format!("{} ({named} and {} more)", undone.reason, number - MOST_SUBJECTS)
+            format!("{} ({named} and {} more)", skipped.reason, number - MOST_SUBJECTS)
         }
-        _ => format!("{} ({named})", undone.reason),
+        _ => format!("{} ({named})", skipped.reason),
     }
 }
 
 /// The last line: how much was found, and how much was not looked at.
-pub(crate) fn summary(outcomes: &[Outcome]) -> String {
+pub(crate) fn summary(results: &[StepResult]) -> String {
     let number = |severity| {
-        outcomes
-            .iter()
-            .flat_map(|outcome| &outcome.findings)
-            .filter(|found| found.severity == severity)
-            .count()
+        results.iter().flat_map(|result| &result.diagnoses).filter(|found| found.severity == severity).count()
     };
     let counted = |number: usize, noun: &str| match number {
         0 => format!("no {noun}s"),
         1 => format!("1 {noun}"),
         number => format!("{number} {noun}s"),
     };
-    let undone = outcomes.iter().filter(|outcome| !outcome.undone.is_empty()).count();
-    let undone = match undone {
+    let skipped = results.iter().filter(|result| !result.skipped.is_empty()).count();
+    let skipped = match skipped {
         0 => String::new(),
         1 => "; 1 step could not be done, or not in full".to_owned(),
         number => format!("; {number} steps could not be done, or not in full"),
     };
     format!(
-        "{}, {}{undone}",
+        "{}, {}{skipped}",
         counted(number(Severity::Error), "error"),
         counted(number(Severity::Warning), "warning")
     )
 }
 
-/// A row for scripts: a finding, or how a step without findings stands.
+/// A row for scripts: a diagnosis, or how a step without diagnoses stands.
 #[derive(Debug)]
-pub(crate) struct Row<'a> {
+pub(crate) struct ReportRow<'a> {
     step: &'static str,
     status: &'static str,
-    finding: Option<&'a Finding>,
-    undone: Option<String>,
+    diagnosis: Option<&'a Diagnosis>,
+    skipped: Option<String>,
 }
 
-/// A row for each finding and each reason why something was not done; one row for each step without any.
-pub(crate) fn rows(outcomes: &[Outcome]) -> Vec<Row<'_>> {
+/// A row for each diagnosis and each reason why something was not done; one row for each step without any.
+pub(crate) fn rows(results: &[StepResult]) -> Vec<ReportRow<'_>> {
     let mut rows = Vec::new();
-    for outcome in outcomes {
-        let step = outcome.step.name();
-        let row = |status, finding, undone| Row { step, status, finding, undone };
-        rows.extend(outcome.findings.iter().map(|finding| row("finding", Some(finding), None)));
-        rows.extend(outcome.undone.iter().map(|undone| row("not_done", None, Some(in_words(undone)))));
-        match outcome.standing() {
-            _ if !outcome.findings.is_empty() || !outcome.undone.is_empty() => {}
-            Standing::NotApplicable => rows.push(row("not_applicable", None, None)),
+    for result in results {
+        let step = result.step.name();
+        let row = |status, diagnosis, skipped| ReportRow { step, status, diagnosis, skipped };
+        rows.extend(result.diagnoses.iter().map(|diagnosis| row("finding", Some(diagnosis), None)));
+        rows.extend(result.skipped.iter().map(|skipped| row("not_done", None, Some(describe(skipped)))));
+        match result.status() {
+            _ if !result.diagnoses.is_empty() || !result.skipped.is_empty() => {}
+            StepStatus::NotApplicable => rows.push(row("not_applicable", None, None)),
             _ => rows.push(row("ok", None, None)),
         }
     }
@@ -144,44 +145,50 @@ pub(crate) fn rows(outcomes: &[Outcome]) -> Vec<Row<'_>> {
 }
 
 /// The columns are what users' scripts read: only append.
-pub(crate) fn table<'a>() -> Table<Row<'a>> {
-    fn text<'r>(row: &'r Row<'_>, of: impl Fn(&'r Finding) -> Option<&'r str>) -> Option<Cow<'r, str>> {
-        row.finding.and_then(of).map(Cow::from)
+pub(crate) fn table<'a>() -> Table<ReportRow<'a>> {
+    fn text<'r>(
+        row: &'r ReportRow<'_>,
+        of: impl Fn(&'r Diagnosis) -> Option<&'r str>,
+    ) -> Option<Cow<'r, str>> {
+        row.diagnosis.and_then(of).map(Cow::from)
     }
     Table::plain(
         "doctor",
         "What is wrong, step by step",
         vec![
-            Column::text("step", "The step", |row: &Row<'_>, _| Some(Cow::from(row.step))),
+            Column::text("step", "The step", |row: &ReportRow<'_>, _| Some(Cow::from(row.step))),
             Column::text(
                 "status",
                 "finding, ok, not_done, or not_applicable where there is nothing to look at",
                 |row, _| Some(Cow::from(row.status)),
             ),
             Column::text("severity", "error, warning or info", |row, _| {
-                text(row, |finding| Some(finding.severity.as_str()))
+                text(row, |diagnosis| Some(diagnosis.severity.as_str()))
             }),
-            Column::text("code", "What kind of finding it is", |row, _| {
-                text(row, |finding| Some(&finding.code))
+            Column::text("code", "What kind of diagnosis it is", |row, _| {
+                text(row, |diagnosis| Some(&diagnosis.code))
             }),
             Column::text("message", "What is wrong, or why it could not be looked at", |row, _| {
-                text(row, |finding| Some(&finding.message)).or_else(|| row.undone.as_deref().map(Cow::from))
+                text(row, |diagnosis| Some(&diagnosis.message))
+                    .or_else(|| row.skipped.as_deref().map(Cow::from))
             }),
             Column::text("file", "The file to look at", |row, _| {
-                row.finding.and_then(|finding| Some(finding.at.as_ref()?.file.to_string_lossy()))
+                row.diagnosis.and_then(|diagnosis| Some(diagnosis.at.as_ref()?.file.to_string_lossy()))
             }),
             Column::integer("line", "The line in it, from 1", |row| {
-                row.finding.and_then(|finding| i64::try_from(finding.at.as_ref()?.line?).ok())
+                row.diagnosis.and_then(|diagnosis| i64::try_from(diagnosis.at.as_ref()?.line?).ok())
             }),
-            Column::text("hint", "What to do about it", |row, _| text(row, |finding| Some(&finding.hint))),
+            Column::text("hint", "What to do about it", |row, _| {
+                text(row, |diagnosis| Some(&diagnosis.hint))
+            }),
             Column::json("profiles", "The profiles that it concerns", |row, _, json| {
-                json.texts(row.finding.map(|finding| finding.profiles.as_slice()).unwrap_or_default());
+                json.texts(row.diagnosis.map(|diagnosis| diagnosis.profiles.as_slice()).unwrap_or_default());
             }),
             Column::text("sso_session", "The sso-session or start URL that it concerns", |row, _| {
-                text(row, |finding| finding.session.as_deref())
+                text(row, |diagnosis| diagnosis.session.as_deref())
             }),
             Column::boolean("fixable", "Whether `ssoinv doctor --fix` has a change that cures it", |row| {
-                row.finding.map(|finding| !finding.edits.is_empty())
+                row.diagnosis.map(|diagnosis| !diagnosis.edits.is_empty())
             }),
         ],
     )

@@ -8,10 +8,11 @@ use ssoinv_core::failure::FailureKind;
 use ssoinv_sso::portal::Probe;
 use ssoinv_sso::token_cache::{CachedToken, StoredToken, TokenFile};
 
-use super::facts::{Answer, Facts, SessionFacts, Unasked};
+use super::diagnosis::{Diagnosis, Severity};
+use super::facts::{Facts, PortalResponse, SessionFacts, SkipReason};
 use super::files::called;
-use super::outcome::{Finding, Outcome, Severity, Step};
-use crate::summary::quoted;
+use super::step::{Step, StepResult};
+use crate::text::shell_quoted;
 
 /// A token that ends sooner than this and can't be refreshed may not last for a run.
 const SOON: Duration = Duration::from_mins(15);
@@ -23,25 +24,25 @@ const SKEW_REFUSED: u64 = 300;
 /// A clock that is off by so many seconds isn't kept by anything.
 const SKEW_TOLD: u64 = 30;
 
-pub(super) fn token(facts: &Facts) -> Outcome {
-    let mut outcome = Outcome::new(Step::Token);
+pub(super) fn token(facts: &Facts) -> StepResult {
+    let mut result = StepResult::new(Step::Token);
     for session in &facts.sessions {
-        outcome.look();
-        for finding in of_file(session, facts.now) {
-            outcome.find(finding.of_session(session.known.label()));
+        result.look();
+        for diagnosis in of_file(session, facts.now) {
+            result.find(diagnosis.of_session(session.known.label()));
         }
     }
-    outcome
+    result
 }
 
 /// What is wrong with a session's token, as its file has it.
-fn of_file(session: &SessionFacts, now: SystemTime) -> Vec<Finding> {
+fn of_file(session: &SessionFacts, now: SystemTime) -> Vec<Diagnosis> {
     let called = called(&session.known.sso);
     let error = |code, message: String, path: Option<&Path>, hint: String| {
-        let finding = Finding::new(Severity::Error, code, message, hint);
+        let diagnosis = Diagnosis::new(Severity::Error, code, message, hint);
         vec![match path {
-            Some(path) => finding.in_file(path.to_owned(), None),
-            None => finding,
+            Some(path) => diagnosis.in_file(path.to_owned(), None),
+            None => diagnosis,
         }]
     };
     let login = login(session);
@@ -80,25 +81,25 @@ fn of_file(session: &SessionFacts, now: SystemTime) -> Vec<Finding> {
             login,
         ),
         TokenFile::Token { stored, difference: None, mode } => {
-            let mut findings: Vec<Finding> = exposed(stored, *mode, &called).into_iter().collect();
-            findings.extend(lasting(stored, session, now, &called));
-            findings
+            let mut diagnoses: Vec<Diagnosis> = exposed(stored, *mode, &called).into_iter().collect();
+            diagnoses.extend(lasting(stored, session, now, &called));
+            diagnoses
         }
     }
 }
 
 /// Whether others of this machine can read a token.
-fn exposed(stored: &StoredToken, mode: Option<u32>, called: &str) -> Option<Finding> {
+fn exposed(stored: &StoredToken, mode: Option<u32>, called: &str) -> Option<Diagnosis> {
     let mode = mode.filter(|mode| mode & 0o077 != 0)?;
     let message =
         format!("others on this machine can open the token of {called}: its mode is {mode:04o}, not 0600");
-    let hint = format!("run `chmod 600 {}`", quoted(&stored.path.to_string_lossy()));
-    let finding = Finding::new(Severity::Warning, "token-exposed", message, hint);
-    Some(finding.in_file(stored.path.clone(), None))
+    let hint = format!("run `chmod 600 {}`", shell_quoted(&stored.path.to_string_lossy()));
+    let diagnosis = Diagnosis::new(Severity::Warning, "token-exposed", message, hint);
+    Some(diagnosis.in_file(stored.path.clone(), None))
 }
 
 /// Whether a token lasts, by its own time or by being refreshed.
-fn lasting(stored: &StoredToken, session: &SessionFacts, now: SystemTime, called: &str) -> Option<Finding> {
+fn lasting(stored: &StoredToken, session: &SessionFacts, now: SystemTime, called: &str) -> Option<Diagnosis> {
     let token = &stored.token;
     let ends = time(token.expires_at);
     let left = token.expires_at.duration_since(now).ok().filter(|left| !left.is_zero());
@@ -136,7 +137,7 @@ fn lasting(stored: &StoredToken, session: &SessionFacts, now: SystemTime, called
         ),
         (Some(_), _) => return None,
     };
-    Some(Finding::new(severity, code, message, hint).in_file(stored.path.clone(), None))
+    Some(Diagnosis::new(severity, code, message, hint).in_file(stored.path.clone(), None))
 }
 
 /// Whether a token can be refreshed.
@@ -145,20 +146,20 @@ fn refreshes(token: &CachedToken, session: &SessionFacts, now: SystemTime) -> bo
     token.refresh_token.is_some() && registered && !session.known.sso.is_legacy()
 }
 
-pub(super) fn registration(facts: &Facts) -> Outcome {
-    let mut outcome = Outcome::new(Step::Registration);
+pub(super) fn registration(facts: &Facts) -> StepResult {
+    let mut result = StepResult::new(Step::Registration);
     for session in facts.sessions.iter().filter(|session| !session.known.sso.is_legacy()) {
         let called = called(&session.known.sso);
         let Some(stored) = session.token() else {
-            outcome.skip("there is no token of its own", Some(called));
+            result.skip("there is no token of its own", Some(called));
             continue;
         };
         // Without a refresh token a client is of no use; the step before has told that.
         if stored.token.refresh_token.is_none() {
-            outcome.skip("the token cannot be refreshed", Some(called));
+            result.skip("the token cannot be refreshed", Some(called));
             continue;
         }
-        outcome.look();
+        result.look();
         let good = stored.token.expires_at > facts.now;
         let severity = if good { Severity::Warning } else { Severity::Error };
         let (code, message) = match &stored.token.client {
@@ -178,35 +179,36 @@ pub(super) fn registration(facts: &Facts) -> Outcome {
             ),
             Some(_) => continue,
         };
-        let finding = Finding::new(severity, code, message, login(session));
-        outcome.find(finding.in_file(stored.path.clone(), None).of_session(session.known.label()));
+        let diagnosis = Diagnosis::new(severity, code, message, login(session));
+        result.find(diagnosis.in_file(stored.path.clone(), None).of_session(session.known.label()));
     }
-    outcome
+    result
 }
 
-pub(super) fn clock(facts: &Facts) -> Outcome {
-    let mut outcome = Outcome::new(Step::Clock);
+pub(super) fn clock(facts: &Facts) -> StepResult {
+    let mut result = StepResult::new(Step::Clock);
     let mut furthest: Option<i64> = None;
     for session in &facts.sessions {
         match &session.portal {
-            Err(unasked) => outcome.skip_unasked(unasked, called(&session.known.sso)),
-            Ok(Answer { probe: Probe { clock_ahead: Some(ahead), .. }, .. }) => {
-                outcome.look();
+            Err(reason) => result.skip_for(reason, called(&session.known.sso)),
+            Ok(PortalResponse { probe: Probe { clock_ahead: Some(ahead), .. }, .. }) => {
+                result.look();
                 furthest = furthest.into_iter().chain([*ahead]).max_by_key(|ahead| ahead.unsigned_abs());
             }
-            Ok(Answer { probe, .. }) => {
-                let silent = Unasked::NoPortal(String::new());
-                let reason = if probe.accepts.is_err() { silent.reason() } else { "the portal told no time" };
-                outcome.skip(reason, Some(called(&session.known.sso)));
+            Ok(PortalResponse { probe, .. }) => {
+                let silent = SkipReason::NoPortal(String::new());
+                let reason =
+                    if probe.accepts.is_err() { silent.describe() } else { "the portal told no time" };
+                result.skip(reason, Some(called(&session.known.sso)));
             }
         }
     }
-    let Some(ahead) = furthest else { return outcome };
+    let Some(ahead) = furthest else { return result };
     // One answer is enough: there is one clock here, and one of AWS.
-    outcome.undone.clear();
+    result.skipped.clear();
     let off = ahead.unsigned_abs();
     if off < SKEW_TOLD {
-        return outcome;
+        return result;
     }
     let direction = if ahead < 0 { "behind" } else { "ahead of" };
     let (severity, consequence) = if off >= SKEW_REFUSED {
@@ -214,13 +216,14 @@ pub(super) fn clock(facts: &Facts) -> Outcome {
     } else {
         (Severity::Warning, "from five minutes on AWS refuses requests")
     };
-    let message = format!("this machine's clock is {} {direction} AWS's: {consequence}", in_words(off));
+    let message =
+        format!("this machine's clock is {} {direction} AWS's: {consequence}", describe_seconds(off));
     let hint = "let the network set it, on Linux with `sudo timedatectl set-ntp true`";
-    outcome.with([Finding::new(severity, "clock-off", message, hint)])
+    result.with([Diagnosis::new(severity, "clock-off", message, hint)])
 }
 
 /// Seconds in the largest unit that leaves more than one.
-fn in_words(seconds: u64) -> String {
+fn describe_seconds(seconds: u64) -> String {
     let (number, unit) = match seconds {
         0..120 => (seconds, "seconds"),
         120..7_200 => (seconds / 60, "minutes"),
@@ -230,27 +233,27 @@ fn in_words(seconds: u64) -> String {
     format!("{number} {unit}")
 }
 
-pub(super) fn portal(facts: &Facts) -> Outcome {
-    let mut outcome = Outcome::new(Step::Portal);
+pub(super) fn portal(facts: &Facts) -> StepResult {
+    let mut result = StepResult::new(Step::Portal);
     for session in &facts.sessions {
         let called = called(&session.known.sso);
         let answer = match &session.portal {
             Ok(answer) => answer,
-            Err(Unasked::Misplaced(why)) => {
+            Err(SkipReason::Misplaced(why)) => {
                 // It keeps every token from being used, whatever else is fine.
                 let hint = "write the endpoint with `https://`, or take it out";
-                let finding = Finding::new(Severity::Error, "token-endpoint", why.as_str(), hint);
-                outcome.find(finding.of_session(session.known.label()));
+                let diagnosis = Diagnosis::new(Severity::Error, "token-endpoint", why.as_str(), hint);
+                result.find(diagnosis.of_session(session.known.label()));
                 continue;
             }
-            Err(unasked) => {
-                outcome.skip_unasked(unasked, called);
+            Err(reason) => {
+                result.skip_for(reason, called);
                 continue;
             }
         };
         let (code, message, hint) = match &answer.probe.accepts {
             Err(failure) if failure.kind == FailureKind::Throttled => {
-                outcome.skip("the portal was asked too much", Some(called));
+                result.skip("the portal was asked too much", Some(called));
                 continue;
             }
             Err(failure) if failure.kind == FailureKind::Unreachable => (
@@ -266,11 +269,11 @@ pub(super) fn portal(facts: &Facts) -> Outcome {
                 "try it again; if it stays so, see that `sso_region` is the region of the Identity Center".to_owned(),
             ),
             _ if !answer.with_token => {
-                outcome.skip(Unasked::NoToken.reason(), Some(called));
+                result.skip(SkipReason::NoToken.describe(), Some(called));
                 continue;
             }
             Ok(true) => {
-                outcome.look();
+                result.look();
                 continue;
             }
             Ok(false) => (
@@ -282,15 +285,16 @@ pub(super) fn portal(facts: &Facts) -> Outcome {
                 login(session),
             ),
         };
-        outcome.look();
-        let finding = Finding::new(Severity::Error, code, message, hint).of_session(session.known.label());
+        result.look();
+        let diagnosis =
+            Diagnosis::new(Severity::Error, code, message, hint).of_session(session.known.label());
         let sso = &session.known.sso;
-        outcome.find(match session.token().filter(|_| answer.with_token && answer.probe.accepts.is_ok()) {
-            Some(stored) => finding.in_file(stored.path.clone(), None),
-            None => finding.at_line(&sso.sso_region_at),
+        result.find(match session.token().filter(|_| answer.with_token && answer.probe.accepts.is_ok()) {
+            Some(stored) => diagnosis.in_file(stored.path.clone(), None),
+            None => diagnosis.at_line(&sso.sso_region_at),
         });
     }
-    outcome
+    result
 }
 
 fn login(session: &SessionFacts) -> String {
@@ -308,7 +312,7 @@ mod tests {
 
     #[test]
     fn distances_in_words() {
-        let words: Vec<String> = [30, 119, 120, 7_199, 7_200, 172_800].map(in_words).into();
+        let words: Vec<String> = [30, 119, 120, 7_199, 7_200, 172_800].map(describe_seconds).into();
         assert_eq!(words, ["30 seconds", "119 seconds", "2 minutes", "119 minutes", "2 hours", "2 days"]);
     }
 }

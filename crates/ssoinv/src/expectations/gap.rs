@@ -10,15 +10,15 @@ use ssoinv_core::coverage::Cell;
 use ssoinv_core::scope::{AccountId, Place};
 use ssoinv_profile::nearest;
 
-use super::{ExpectError, Wrong};
-use crate::account_file::{Line, Row, is_digits};
+use super::{ExpectError, RowError};
+use crate::account_file::{FileLine, FileRow, is_digits};
 use crate::settings::values;
 
 /// A gap.
 #[derive(Clone, Debug)]
 pub(crate) struct Gap {
     /// Where it is declared.
-    pub(crate) at: Line,
+    pub(crate) at: FileLine,
     account: Account,
     /// Any where there is none.
     region: Option<GlobMatcher>,
@@ -40,12 +40,12 @@ enum Account {
 
 impl Gap {
     /// Reads a row that declares one.
-    pub(super) fn read(row: &Row) -> Result<Self, ExpectError> {
-        let refuse = |wrong| ExpectError::Row { at: row.at.clone(), wrong };
-        let reason = row.get("reason").ok_or_else(|| refuse(Wrong::Missing { column: "reason" }));
-        let until = row.get("until").ok_or_else(|| refuse(Wrong::Missing { column: "until" }));
+    pub(super) fn read(row: &FileRow) -> Result<Self, ExpectError> {
+        let refuse = |error| ExpectError::Row { at: row.at.clone(), error };
+        let reason = row.get("reason").ok_or_else(|| refuse(RowError::Missing { column: "reason" }));
+        let until = row.get("until").ok_or_else(|| refuse(RowError::Missing { column: "until" }));
         let account = match (row.get("account_id"), row.get("name")) {
-            (None, None) => return Err(refuse(Wrong::NoAccount)),
+            (None, None) => return Err(refuse(RowError::NoAccount)),
             // With an ID the name is for people: accounts are renamed.
             (Some(id), _) if is_digits(id) => Account::Id(row.account_id()?),
             (id, name) => Account::Like {
@@ -114,28 +114,28 @@ impl Gap {
     }
 }
 
-fn pattern(text: &str, any_case: bool) -> Result<GlobMatcher, Wrong> {
+fn pattern(text: &str, any_case: bool) -> Result<GlobMatcher, RowError> {
     let glob = GlobBuilder::new(text).case_insensitive(any_case).build();
     glob.map(|glob| glob.compile_matcher())
-        .map_err(|error| Wrong::NoPattern { text: text.to_owned(), reason: error.kind().to_string() })
+        .map_err(|error| RowError::NoPattern { text: text.to_owned(), reason: error.kind().to_string() })
 }
 
 /// A pattern that some ID fits. One with letters would never find an account, and nobody would know.
-fn id_pattern(text: &str) -> Result<GlobMatcher, Wrong> {
+fn id_pattern(text: &str) -> Result<GlobMatcher, RowError> {
     if text.chars().any(|c| !c.is_ascii_digit() && !"*?[]{},!-".contains(c)) {
-        return Err(Wrong::NoIdPattern { text: text.to_owned() });
+        return Err(RowError::NoIdPattern { text: text.to_owned() });
     }
     pattern(text, false)
 }
 
 /// A region by name or pattern, or `global`; none for every place.
-fn region(text: &str) -> Result<Option<GlobMatcher>, Wrong> {
+fn region(text: &str) -> Result<Option<GlobMatcher>, RowError> {
     if text == "*" || text == ssoinv_aws::regions::ALL {
         return Ok(None);
     }
     if text != Place::Global.as_str() && !is_glob(text) {
         // One that only looks like a region may be a new one.
-        values::region(text).map_err(|refused| Wrong::NoRegion {
+        values::region(text).map_err(|refused| RowError::NoRegion {
             text: text.to_owned(),
             hint: refused.hint.unwrap_or_default(),
         })?;
@@ -144,20 +144,20 @@ fn region(text: &str) -> Result<Option<GlobMatcher>, Wrong> {
 }
 
 /// Tables by name or pattern, of which there is one; none for every one.
-fn table(text: &str) -> Result<Option<GlobMatcher>, Wrong> {
+fn table(text: &str) -> Result<Option<GlobMatcher>, RowError> {
     if text == "*" {
         return Ok(None);
     }
     let glob = pattern(text, false)?;
     let names = || TABLES.iter().map(|table| table.schema().name);
     if !names().any(|name| glob.is_match(name)) {
-        return Err(Wrong::NoTable { text: text.to_owned(), nearest: nearest(text, names()) });
+        return Err(RowError::NoTable { text: text.to_owned(), nearest: nearest(text, names()) });
     }
     Ok(Some(glob))
 }
 
-fn day(text: &str) -> Result<NaiveDate, Wrong> {
+fn day(text: &str) -> Result<NaiveDate, RowError> {
     // As ISO 8601 writes it; chrono would take `2027-3-1`, too.
     let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == "2027-03-31".len());
-    day.ok_or_else(|| Wrong::NoDay { text: text.to_owned() })
+    day.ok_or_else(|| RowError::NoDay { text: text.to_owned() })
 }

@@ -13,10 +13,10 @@ use ssoinv_profile::nearest;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::layers::{Given, Source, split};
 use super::list::{self, Form};
+use super::source::{RawSetting, SettingSource, split};
 use crate::command_error::CommandError;
-use crate::env_vars::Environment;
+use crate::environment::Environment;
 
 /// The variable that names another file.
 pub(crate) const VARIABLE: &str = "SSOINV_CONFIG_FILE";
@@ -32,7 +32,7 @@ pub(crate) struct ConfigFile {
     /// Whether there is one.
     pub(crate) found: bool,
     /// What it says, by key.
-    pub(super) given: BTreeMap<&'static str, Given>,
+    pub(super) given: BTreeMap<&'static str, RawSetting>,
 }
 
 impl ConfigFile {
@@ -76,7 +76,7 @@ fn read_all(file: File) -> io::Result<Vec<u8>> {
 }
 
 /// What the bytes of a file say, by key. Values have the form of their setting; what they mean isn't looked at.
-fn parse(bytes: &[u8], place: &str) -> Result<BTreeMap<&'static str, Given>, CommandError> {
+fn parse(bytes: &[u8], place: &str) -> Result<BTreeMap<&'static str, RawSetting>, CommandError> {
     let at = |offset: usize| {
         let line = bytes[..offset.min(bytes.len())].split(|&byte| byte == b'\n').count();
         format!("{place}:{line}")
@@ -103,7 +103,7 @@ fn parse(bytes: &[u8], place: &str) -> Result<BTreeMap<&'static str, Given>, Com
             CommandError::usage(format!("{at}: `{key}` is {}, not {}", wrong.found, wrong.wanted))
                 .with_hint(wrong.hint)
         })?;
-        given.insert(setting.key(), Given { texts, source: Source::File(at) });
+        given.insert(setting.key(), RawSetting { texts, source: SettingSource::File(at) });
     }
     Ok(given)
 }
@@ -120,16 +120,16 @@ fn unknown(key: &str, value: &DeValue<'_>, at: &str) -> CommandError {
 }
 
 /// A value of the wrong type.
-struct Wrong {
+struct WrongType {
     found: String,
     wanted: &'static str,
     hint: &'static str,
 }
 
 /// A value as the texts that a flag would have.
-fn texts(value: &Spanned<DeValue<'_>>, form: Form) -> Result<Vec<String>, Wrong> {
+fn texts(value: &Spanned<DeValue<'_>>, form: Form) -> Result<Vec<String>, WrongType> {
     let value = value.get_ref();
-    let wrong = |wanted, hint| Wrong { found: type_of(value), wanted, hint };
+    let wrong = |wanted, hint| WrongType { found: type_of(value), wanted, hint };
     Ok(match (form, value) {
         (Form::Switch, DeValue::Boolean(on)) => vec![on.to_string()],
         (Form::Switch, _) => return Err(wrong("true or false", "write `true` or `false`, without quotes")),
@@ -146,7 +146,7 @@ fn texts(value: &Spanned<DeValue<'_>>, form: Form) -> Result<Vec<String>, Wrong>
             let texts = items.iter().map(|item| item.get_ref().as_str().map(|text| text.trim().to_owned()));
             let texts: Option<Vec<String>> = texts.collect();
             let odd = || items.iter().map(Spanned::get_ref).find(|item| !item.is_str());
-            texts.ok_or_else(|| Wrong {
+            texts.ok_or_else(|| WrongType {
                 found: format!("a list with {} in it", odd().map(type_of).unwrap_or_default()),
                 wanted: "a list of texts",
                 hint: "write each in quotes, like `[\"one\", \"two\"]`",

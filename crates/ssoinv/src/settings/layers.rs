@@ -4,90 +4,14 @@
 //! more than `EDITOR`: who wrote it meant this program.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use ssoinv_profile::nearest;
 
 use super::file::{self, ConfigFile};
-use super::list::{self, AnySetting, Form, PREFIX, Setting, flag_of, variable_of};
-use super::values::Refused;
+use super::list::{self, AnySetting, Form, PREFIX, Setting, variable_of};
+use super::source::{RawSetting, SettingSource, SettingValue, split};
 use crate::command_error::CommandError;
-use crate::env_vars::Environment;
-
-/// Where a value comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// Nobody said anything.
-    Default,
-    /// A variable that isn't ssoinv's own.
-    StandIn(&'static str),
-    /// A line of the file: `~/.config/ssoinv/config.toml:7`.
-    File(String),
-    /// A variable of ssoinv's.
-    Variable(String),
-    /// The flag of this setting.
-    Flag(&'static str),
-}
-
-impl Source {
-    fn rank(&self) -> u8 {
-        match self {
-            Self::Default => 0,
-            Self::StandIn(_) => 1,
-            Self::File(_) => 2,
-            Self::Variable(_) => 3,
-            Self::Flag(_) => 4,
-        }
-    }
-
-    /// Whether what comes from here counts for more than what comes from there.
-    pub(super) fn is_above(&self, other: &Self) -> bool {
-        self.rank() > other.rank()
-    }
-
-    pub(crate) fn is_flag(&self) -> bool {
-        matches!(self, Self::Flag(_))
-    }
-
-    /// Says that this is where a wrong value of a setting comes from.
-    fn refuse(&self, key: &str, refused: Refused) -> CommandError {
-        let Refused { text, wanted, hint } = refused;
-        let error = CommandError::usage(match self {
-            Self::File(place) => format!("{place}: `{key}` is `{text}`, which is not {wanted}"),
-            _ => format!("`{text}` (from {self}) is not {wanted}"),
-        });
-        match hint {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        }
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => formatter.write_str("default"),
-            Self::StandIn(name) => formatter.write_str(name),
-            Self::File(name) | Self::Variable(name) => formatter.write_str(name),
-            Self::Flag(key) => formatter.write_str(&flag_of(key)),
-        }
-    }
-}
-
-/// What a setting is given, outside the command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Given {
-    /// The texts of a list; of anything else the one.
-    pub(crate) texts: Vec<String>,
-    pub(crate) source: Source,
-}
-
-/// The value of a setting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Resolved<T> {
-    pub(crate) value: T,
-    pub(crate) source: Source,
-}
+use crate::environment::Environment;
 
 /// A variable that looks like a setting and is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +24,7 @@ pub(crate) struct UnknownVariable {
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
     /// What counts for each setting that is given at all.
-    given: BTreeMap<&'static str, Given>,
+    given: BTreeMap<&'static str, RawSetting>,
     pub(crate) file: ConfigFile,
     pub(crate) unknown_variables: Vec<UnknownVariable>,
 }
@@ -122,7 +46,7 @@ impl Layers {
             let stand_in = || {
                 setting.stand_ins().iter().find_map(|name| {
                     let texts = vec![environment.get(name)?.to_owned()];
-                    Some(Given { texts, source: Source::StandIn(name) })
+                    Some(RawSetting { texts, source: SettingSource::StandIn(name) })
                 })
             };
             if let Some(winner) = of_variable.or(of_file).or_else(stand_in) {
@@ -137,15 +61,15 @@ impl Layers {
         &self,
         setting: &Setting<T>,
         flag: Option<T>,
-    ) -> Result<Resolved<T>, CommandError> {
+    ) -> Result<SettingValue<T>, CommandError> {
         if let Some(value) = flag {
-            return Ok(Resolved { value, source: Source::Flag(setting.key) });
+            return Ok(SettingValue { value, source: SettingSource::Flag(setting.key) });
         }
-        let Some(Given { texts, source }) = self.given.get(setting.key) else {
-            return Ok(Resolved { value: setting.default.clone(), source: Source::Default });
+        let Some(RawSetting { texts, source }) = self.given.get(setting.key) else {
+            return Ok(SettingValue { value: setting.default.clone(), source: SettingSource::Default });
         };
         let value = setting.parse(&borrowed(texts)).map_err(|refused| source.refuse(setting.key, refused))?;
-        Ok(Resolved { value, source: source.clone() })
+        Ok(SettingValue { value, source: source.clone() })
     }
 
     /// The value alone.
@@ -154,35 +78,30 @@ impl Layers {
     }
 
     /// What a setting is given where no flag is typed, as text, and where that comes from.
-    pub(crate) fn shown(&self, setting: &dyn AnySetting) -> (Option<String>, Source) {
+    pub(crate) fn shown(&self, setting: &dyn AnySetting) -> (Option<String>, SettingSource) {
         match self.given.get(setting.key()) {
             Some(given) => (Some(given.texts.join(",")), given.source.clone()),
-            None => (setting.default_text(), Source::Default),
+            None => (setting.default_text(), SettingSource::Default),
         }
     }
 }
 
 /// The value of a flag that clap hands on as it was typed.
 pub(super) fn typed<T>(setting: &Setting<T>, texts: &[&str]) -> Result<T, CommandError> {
-    setting.parse(texts).map_err(|refused| Source::Flag(setting.key).refuse(setting.key, refused))
+    setting.parse(texts).map_err(|refused| SettingSource::Flag(setting.key).refuse(setting.key, refused))
 }
 
-/// The parts of a list that is written with commas.
-pub(super) fn split(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
-}
-
-fn given_by_variable(setting: &dyn AnySetting, environment: &Environment) -> Option<Given> {
+fn given_by_variable(setting: &dyn AnySetting, environment: &Environment) -> Option<RawSetting> {
     let name = variable_of(setting.key());
     let text = environment.get(&name)?;
     let texts = if setting.form() == Form::List { split(text) } else { vec![text.to_owned()] };
-    Some(Given { texts, source: Source::Variable(name) })
+    Some(RawSetting { texts, source: SettingSource::Variable(name) })
 }
 
-fn check(setting: &dyn AnySetting, given: &Given) -> Result<(), CommandError> {
+fn check(setting: &dyn AnySetting, given: &RawSetting) -> Result<(), CommandError> {
     if given.texts.is_empty() {
         let message = match &given.source {
-            Source::File(place) => format!("{place}: `{}` names nothing", setting.key()),
+            SettingSource::File(place) => format!("{place}: `{}` names nothing", setting.key()),
             other => format!("`{other}` names nothing"),
         };
         return Err(CommandError::usage(message).with_hint("name one or more, or leave it out"));
@@ -274,8 +193,8 @@ mod tests {
         let layers = Layers::default();
         assert_eq!(layers.value(&RETRY_TIME, None).expect("valid"), Duration::from_mins(5));
         assert_eq!(layers.value(&MAX_TIME, None).expect("valid"), None);
-        assert_eq!(layers.shown(&RETRY_TIME), (Some("5m".to_owned()), Source::Default));
-        assert_eq!(layers.shown(&MAX_TIME), (None, Source::Default));
+        assert_eq!(layers.shown(&RETRY_TIME), (Some("5m".to_owned()), SettingSource::Default));
+        assert_eq!(layers.shown(&MAX_TIME), (None, SettingSource::Default));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ssoinv_output::Format;
 
-use super::values::{self, Refused};
+use super::values::{self, InvalidValue};
 
 /// What a variable of a setting begins with.
 pub(crate) const PREFIX: &str = "SSOINV_";
@@ -30,7 +30,7 @@ pub(crate) struct Setting<T: 'static> {
     /// Its name in the file.
     pub(super) key: &'static str,
     form: Form,
-    parse: fn(&[&str]) -> Result<T, Refused>,
+    parse: fn(&[&str]) -> Result<T, InvalidValue>,
     pub(super) default: T,
     show: fn(&T) -> Option<String>,
     /// AWS's own variables that say it where nothing of ssoinv's does, the first that is set.
@@ -85,7 +85,7 @@ const fn switch(key: &'static str) -> Setting<bool> {
 const fn number(
     key: &'static str,
     default: usize,
-    parse: fn(&[&str]) -> Result<usize, Refused>,
+    parse: fn(&[&str]) -> Result<usize, InvalidValue>,
 ) -> Setting<usize> {
     Setting {
         key,
@@ -113,12 +113,12 @@ const fn time(key: &'static str, default: Duration) -> Setting<Duration> {
 const fn optional<T>(
     key: &'static str,
     form: Form,
-    parse: fn(&[&str]) -> Result<Option<T>, Refused>,
+    parse: fn(&[&str]) -> Result<Option<T>, InvalidValue>,
 ) -> Setting<Option<T>> {
     Setting { key, form, parse, default: None, show: |_| None, stand_ins: &[] }
 }
 
-const fn list<T>(key: &'static str, parse: fn(&[&str]) -> Result<Vec<T>, Refused>) -> Setting<Vec<T>> {
+const fn list<T>(key: &'static str, parse: fn(&[&str]) -> Result<Vec<T>, InvalidValue>) -> Setting<Vec<T>> {
     Setting { key, form: Form::List, parse, default: Vec::new(), show: |_| None, stand_ins: &[] }
 }
 
@@ -133,7 +133,7 @@ impl<T> Setting<T> {
         self
     }
 
-    pub(super) fn parse(&self, texts: &[&str]) -> Result<T, Refused> {
+    pub(super) fn parse(&self, texts: &[&str]) -> Result<T, InvalidValue> {
         (self.parse)(texts)
     }
 }
@@ -146,7 +146,7 @@ pub(crate) trait AnySetting: Sync {
     /// The default, as the file would have it.
     fn default_text(&self) -> Option<String>;
     /// Refuses what is no value of it.
-    fn check(&self, texts: &[&str]) -> Result<(), Refused>;
+    fn check(&self, texts: &[&str]) -> Result<(), InvalidValue>;
 }
 
 impl<T: Sync> AnySetting for Setting<T> {
@@ -166,7 +166,7 @@ impl<T: Sync> AnySetting for Setting<T> {
         (self.show)(&self.default)
     }
 
-    fn check(&self, texts: &[&str]) -> Result<(), Refused> {
+    fn check(&self, texts: &[&str]) -> Result<(), InvalidValue> {
         self.parse(texts).map(drop)
     }
 }
@@ -183,49 +183,7 @@ pub(crate) fn variable_of(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use clap::{Arg, CommandFactory};
-
     use super::*;
-    use crate::cli::Cli;
-
-    /// The flags of all commands, by their long names.
-    fn flags() -> BTreeMap<String, Arg> {
-        let command = Cli::command();
-        let of_commands = command.get_subcommands().flat_map(clap::Command::get_arguments);
-        let named = of_commands.filter_map(|flag| Some((format!("--{}", flag.get_long()?), flag.clone())));
-        named.collect()
-    }
-
-    #[test]
-    fn each_setting_is_a_flag_that_says_the_default() {
-        let flags = flags();
-        for setting in ALL {
-            let flag =
-                flags.get(&flag_of(setting.key())).unwrap_or_else(|| panic!("no flag for {}", setting.key()));
-            assert!(!flag.is_hide_set());
-            assert_eq!(flag.get_action().takes_values(), setting.form() != Form::Switch, "{}", setting.key());
-            // clap must not know defaults: it would hide whether the flag was typed.
-            assert!(flag.get_default_values().iter().all(|value| value == "false"), "{}", setting.key());
-            let help = flag.get_help().expect("help").to_string();
-            if let Some(default) = setting.default_text().filter(|_| setting.form() != Form::Switch) {
-                assert!(help.contains(&format!("[default: {default}]")), "{help}");
-            }
-        }
-    }
-
-    #[test]
-    fn each_switch_can_be_taken_back() {
-        let flags = flags();
-        for setting in ALL.iter().filter(|setting| setting.form() == Form::Switch) {
-            let opposite = match setting.key().strip_prefix("no_") {
-                Some(rest) => flag_of(rest),
-                None => flag_of(&format!("no_{}", setting.key())),
-            };
-            assert!(flags.get(&opposite).is_some_and(Arg::is_hide_set), "{opposite}");
-        }
-    }
 
     #[test]
     fn the_list_is_in_order_and_its_defaults_are_values() {

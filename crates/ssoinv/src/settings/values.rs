@@ -11,101 +11,104 @@ use ssoinv_core::scope::{AccountId, KNOWN_REGIONS, is_region_name};
 use ssoinv_output::Format;
 use ssoinv_profile::nearest;
 
+use crate::account_file;
+use crate::text::shell_quoted;
+
 /// A text that is no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub(crate) struct InvalidValue {
     pub(crate) text: String,
     /// What it should be, as in "a number from 1 to 1024".
     pub(crate) wanted: &'static str,
     pub(crate) hint: Option<String>,
 }
 
-impl Refused {
+impl InvalidValue {
     fn new(text: &str, wanted: &'static str) -> Self {
         Self { text: text.to_owned(), wanted, hint: None }
     }
 }
 
 /// What follows clap's `invalid value '0' for '--concurrency <N>': `.
-impl fmt::Display for Refused {
+impl fmt::Display for InvalidValue {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "must be {}", self.wanted)
     }
 }
 
-impl Error for Refused {}
+impl Error for InvalidValue {}
 
 /// `true` or `false`; `1` and `0` are what variables often have.
-pub(super) fn switch(text: &str) -> Result<bool, Refused> {
+pub(super) fn switch(text: &str) -> Result<bool, InvalidValue> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
-        _ => Err(Refused::new(text, "true or false")),
+        _ => Err(InvalidValue::new(text, "true or false")),
     }
 }
 
 /// A time, like `45m`.
-pub(crate) fn time(text: &str) -> Result<Duration, Refused> {
+pub(crate) fn time(text: &str) -> Result<Duration, InvalidValue> {
     let time = humantime::parse_duration(text).ok().filter(|time| !time.is_zero());
-    time.ok_or_else(|| Refused::new(text, "a time above zero, like 90s, 45m or 1h 30m"))
+    time.ok_or_else(|| InvalidValue::new(text, "a time above zero, like 90s, 45m or 1h 30m"))
 }
 
 /// How old what a run has collected may be, where nobody says.
 pub(crate) const MAX_AGE: Duration = Duration::from_hours(24);
 
 /// An age, like `24h`; none at all is `0s`.
-pub(crate) fn age(text: &str) -> Result<Duration, Refused> {
-    humantime::parse_duration(text).map_err(|_| Refused::new(text, "a time, like 0s, 45m or 7d"))
+pub(crate) fn age(text: &str) -> Result<Duration, InvalidValue> {
+    humantime::parse_duration(text).map_err(|_| InvalidValue::new(text, "a time, like 0s, 45m or 7d"))
 }
 
 /// How many calls are under way at once.
-pub(crate) fn concurrency(text: &str) -> Result<usize, Refused> {
+pub(crate) fn concurrency(text: &str) -> Result<usize, InvalidValue> {
     let number = text.parse().ok().filter(|number| (1..=1024).contains(number));
-    number.ok_or_else(|| Refused::new(text, "a number from 1 to 1024"))
+    number.ok_or_else(|| InvalidValue::new(text, "a number from 1 to 1024"))
 }
 
 /// A TCP port of this machine.
-pub(crate) fn port(text: &str) -> Result<u16, Refused> {
+pub(crate) fn port(text: &str) -> Result<u16, InvalidValue> {
     let port = text.parse().ok().filter(|&port| port > 0);
-    port.ok_or_else(|| Refused::new(text, "a port from 1 to 65535"))
+    port.ok_or_else(|| InvalidValue::new(text, "a port from 1 to 65535"))
 }
 
 /// The name of a format.
-pub(super) fn format(text: &str) -> Result<Format, Refused> {
+pub(super) fn format(text: &str) -> Result<Format, InvalidValue> {
     Format::from_name(text).ok_or_else(|| {
         let hint = if text.contains(['.', '/', '\\']) {
-            format!("to write to a file, say `--out {}`", crate::summary::quoted(text))
+            format!("to write to a file, say `--out {}`", shell_quoted(text))
         } else {
             "the formats are table, csv, json and ndjson".to_owned()
         };
-        Refused { hint: Some(hint), ..Refused::new(text, "a format") }
+        InvalidValue { hint: Some(hint), ..InvalidValue::new(text, "a format") }
     })
 }
 
 /// How often the portal may be called, in calls a second.
-pub(crate) fn portal_rate(text: &str) -> Result<u32, Refused> {
+pub(crate) fn portal_rate(text: &str) -> Result<u32, InvalidValue> {
     let number = text.parse().ok().filter(|number| (1..=20).contains(number));
-    number.ok_or_else(|| Refused::new(text, "a number from 1 to 20"))
+    number.ok_or_else(|| InvalidValue::new(text, "a number from 1 to 20"))
 }
 
 /// Roles by name or glob, each once.
-pub(super) fn roles(texts: &[&str]) -> Result<Vec<Arc<str>>, Refused> {
+pub(super) fn roles(texts: &[&str]) -> Result<Vec<Arc<str>>, InvalidValue> {
     let roles: Vec<Arc<str>> = once(texts);
     match RoleChoice::new(roles.iter().map(|role| &**role)) {
         Ok(_) => Ok(roles),
         Err(error) => {
             let glob = error.glob().unwrap_or_default();
-            Err(Refused { hint: Some(error.kind().to_string()), ..Refused::new(glob, "a pattern") })
+            Err(InvalidValue { hint: Some(error.kind().to_string()), ..InvalidValue::new(glob, "a pattern") })
         }
     }
 }
 
 /// Accounts by ID, glob or file, each once. What a file says is read where it is needed.
-pub(super) fn accounts(texts: &[&str]) -> Result<Vec<Arc<str>>, Refused> {
+pub(super) fn accounts(texts: &[&str]) -> Result<Vec<Arc<str>>, InvalidValue> {
     for text in texts {
         if text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<AccountId>().is_err() {
-            let hint = crate::account_file::id_hint(text);
-            return Err(Refused { hint: Some(hint), ..Refused::new(text, "an account ID") });
+            let hint = account_file::id_hint(text);
+            return Err(InvalidValue { hint: Some(hint), ..InvalidValue::new(text, "an account ID") });
         }
     }
     Ok(once(texts))
@@ -123,7 +126,7 @@ pub(super) fn once(texts: &[&str]) -> Vec<Arc<str>> {
 }
 
 /// Regions by name or glob, each once; `all` is a word for every one.
-pub(super) fn regions(texts: &[&str]) -> Result<Vec<Arc<str>>, Refused> {
+pub(super) fn regions(texts: &[&str]) -> Result<Vec<Arc<str>>, InvalidValue> {
     let mut regions: Vec<Arc<str>> = Vec::new();
     for text in texts {
         let region = region(text)?;
@@ -136,13 +139,14 @@ pub(super) fn regions(texts: &[&str]) -> Result<Vec<Arc<str>>, Refused> {
 
 /// A region becomes part of host names, so anything else is refused; so is a word that no region looks like. A pattern
 /// never becomes one: it only picks among the regions that AWS names.
-pub(crate) fn region(text: &str) -> Result<Arc<str>, Refused> {
+pub(crate) fn region(text: &str) -> Result<Arc<str>, InvalidValue> {
     if text == regions::ALL || is_glob(text) {
         return match RegionPatterns::new([text]) {
             Ok(_) => Ok(text.into()),
-            Err(error) => {
-                Err(Refused { hint: Some(error.kind().to_string()), ..Refused::new(text, "a pattern") })
-            }
+            Err(error) => Err(InvalidValue {
+                hint: Some(error.kind().to_string()),
+                ..InvalidValue::new(text, "a pattern")
+            }),
         };
     }
     let looks_like_one = text.matches('-').count() >= 2 && text.ends_with(|c: char| c.is_ascii_digit());
@@ -153,7 +157,7 @@ pub(crate) fn region(text: &str) -> Result<Arc<str>, Refused> {
         Some(near) => format!("did you mean `{near}`?"),
         None => "a region's name looks like `eu-central-1`".to_owned(),
     };
-    Err(Refused { hint: Some(hint), ..Refused::new(text, "the name of a region") })
+    Err(InvalidValue { hint: Some(hint), ..InvalidValue::new(text, "the name of a region") })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::account_list::NamedAccount;
 
 /// What a run was for, as far as a gap may lie outside it.
 #[derive(Clone, Debug)]
-pub(crate) struct Looked {
+pub(crate) struct RunExtent {
     /// The tables, and whether each is asked once an account.
     pub(crate) tables: Vec<(&'static str, bool)>,
     /// Whether no account was left out.
@@ -22,7 +22,7 @@ pub(crate) struct Looked {
 
 /// Where expectations and the world differ.
 #[derive(Debug, Default)]
-pub(crate) struct Findings<'a> {
+pub(crate) struct Deviations<'a> {
     /// Accounts that were asked and that no file lists.
     pub(crate) new: Vec<NamedAccount>,
     /// Gaps that would be about some cell, but have ended.
@@ -37,7 +37,7 @@ pub(crate) struct Findings<'a> {
 
 /// What became of a gap.
 #[derive(Clone, Copy, Debug, Default)]
-struct Fate {
+struct GapTally {
     cells: usize,
     missing: usize,
     answered: usize,
@@ -45,34 +45,36 @@ struct Fate {
 
 impl Expectations {
     /// Marks the cells in which a gap is expected at the time `now`, and tells what differs.
-    pub(crate) fn apply(&self, cells: &mut [Cell], looked: &Looked, now: SystemTime) -> Findings<'_> {
-        let mut fates = vec![Fate::default(); self.gaps.len()];
+    pub(crate) fn apply(&self, cells: &mut [Cell], extent: &RunExtent, now: SystemTime) -> Deviations<'_> {
+        let mut tallies = vec![GapTally::default(); self.gaps.len()];
         for cell in &mut *cells {
             for index in self.gaps_of(cell.scope.account_id).collect::<Vec<_>>() {
                 let gap = &self.gaps[index];
                 if !gap.is_in(cell) {
                     continue;
                 }
-                let fate = &mut fates[index];
-                fate.cells += 1;
-                fate.missing += usize::from(!cell.status.is_complete());
-                fate.answered += usize::from(cell.status == Status::Ok);
+                let tally = &mut tallies[index];
+                tally.cells += 1;
+                tally.missing += usize::from(!cell.status.is_complete());
+                tally.answered += usize::from(cell.status == Status::Ok);
                 cell.expected |= !gap.is_over(now);
             }
         }
-        let mut findings = Findings { new: self.new_accounts(cells), ..Findings::default() };
-        for (gap, fate) in self.gaps.iter().zip(fates) {
-            match fate {
-                Fate { cells: 0, .. } if gap_is_within(gap, looked, cells) => findings.nowhere.push(gap),
-                Fate { cells: 0, .. } => {}
-                _ if gap.is_over(now) => findings.over.push(gap),
-                Fate { missing: 0, answered: 1.., .. } => findings.readable.push(gap),
-                Fate { missing, .. } if missing > 0 => findings.held.push((gap, missing)),
+        let mut deviations = Deviations { new: self.new_accounts(cells), ..Deviations::default() };
+        for (gap, tally) in self.gaps.iter().zip(tallies) {
+            match tally {
+                GapTally { cells: 0, .. } if gap_is_within(gap, extent, cells) => {
+                    deviations.nowhere.push(gap);
+                }
+                GapTally { cells: 0, .. } => {}
+                _ if gap.is_over(now) => deviations.over.push(gap),
+                GapTally { missing: 0, answered: 1.., .. } => deviations.readable.push(gap),
+                GapTally { missing, .. } if missing > 0 => deviations.held.push((gap, missing)),
                 // Skipped, or in regions that aren't enabled: nobody knows.
                 _ => {}
             }
         }
-        findings
+        deviations
     }
 
     fn new_accounts(&self, cells: &[Cell]) -> Vec<NamedAccount> {
@@ -95,11 +97,11 @@ impl Expectations {
 
 /// Whether a gap that is in no cell would be in one, if what it says were so: a run for buckets is not about functions,
 /// nor one for some accounts about the others.
-fn gap_is_within(gap: &Gap, looked: &Looked, cells: &[Cell]) -> bool {
+fn gap_is_within(gap: &Gap, extent: &RunExtent, cells: &[Cell]) -> bool {
     let table =
-        looked.tables.iter().any(|(name, global)| gap.is_of_table(name) && (!global || gap.is_of_global()));
-    let account = looked.all_accounts || cells.iter().any(|cell| gap.is_of_account(cell));
-    let region = looked.all_regions || cells.iter().any(|cell| gap.is_of_place(&cell.scope.place));
+        extent.tables.iter().any(|(name, global)| gap.is_of_table(name) && (!global || gap.is_of_global()));
+    let account = extent.all_accounts || cells.iter().any(|cell| gap.is_of_account(cell));
+    let region = extent.all_regions || cells.iter().any(|cell| gap.is_of_place(&cell.scope.place));
     table && account && region
 }
 
@@ -147,8 +149,8 @@ mod tests {
 
     const ALL: [(&str, bool); 2] = [("aws_s3_bucket", true), ("aws_ec2_instance", false)];
 
-    fn looked() -> Looked {
-        Looked { tables: ALL.to_vec(), all_accounts: true, all_regions: true }
+    fn extent() -> RunExtent {
+        RunExtent { tables: ALL.to_vec(), all_accounts: true, all_regions: true }
     }
 
     /// Seconds since 1970 of 2027-01-31T00:00:00Z.
@@ -159,7 +161,7 @@ mod tests {
     }
 
     /// Lays gaps, all until 2027-01-31, over cells: which are expected, by their places in the ledger, and what is told.
-    fn applied(rows: &str, ledger: &str, looked: &Looked, now: SystemTime) -> String {
+    fn applied(rows: &str, ledger: &str, extent: &RunExtent, now: SystemTime) -> String {
         let rows: String = rows
             .lines()
             .map(str::trim)
@@ -172,7 +174,7 @@ mod tests {
         let expectations = expectations(&rows).expect("well-formed");
         let mut cells = cells(ledger);
         let before: Vec<Status> = cells.iter().map(|cell| cell.status).collect();
-        let findings = expectations.apply(&mut cells, looked, now);
+        let deviations = expectations.apply(&mut cells, extent, now);
         let after: Vec<Status> = cells.iter().map(|cell| cell.status).collect();
         assert_eq!(before, after, "the true status stays");
         let marks: String = cells.iter().map(|cell| if cell.expected { 'x' } else { '.' }).collect();
@@ -180,14 +182,14 @@ mod tests {
             words.fold(String::new(), |told, word| told + " " + &word)
         };
         let lines = |gaps: &[&Gap]| told(&mut gaps.iter().map(|gap| gap.at.number.to_string()));
-        let new = told(&mut findings.new.iter().map(|account| account.id.as_str()[..1].to_owned()));
-        let held = findings.held.iter().map(|(gap, missing)| format!("{}:{missing}", gap.at.number));
+        let new = told(&mut deviations.new.iter().map(|account| account.id.as_str()[..1].to_owned()));
+        let held = deviations.held.iter().map(|(gap, missing)| format!("{}:{missing}", gap.at.number));
         let held = told(&mut held.into_iter());
         format!(
             "{marks} new{new} over{} readable{} nowhere{} held{held}",
-            lines(&findings.over),
-            lines(&findings.readable),
-            lines(&findings.nowhere)
+            lines(&deviations.over),
+            lines(&deviations.readable),
+            lines(&deviations.nowhere)
         )
     }
 
@@ -200,7 +202,7 @@ mod tests {
     ";
 
     fn in_ledger(rows: &str) -> String {
-        applied(rows, LEDGER, &looked(), at(LAST_DAY))
+        applied(rows, LEDGER, &extent(), at(LAST_DAY))
     }
 
     #[test]
@@ -232,7 +234,7 @@ mod tests {
     #[test]
     fn the_last_day_counts_until_midnight_utc() {
         let gap = "222222222222,,, gap";
-        let told = |second| applied(gap, LEDGER, &looked(), at(second));
+        let told = |second| applied(gap, LEDGER, &extent(), at(second));
         assert_eq!(told(LAST_DAY + 86_399), "...xx new over readable nowhere held 2:2");
         assert_eq!(
             told(LAST_DAY + 86_400),
@@ -250,7 +252,7 @@ mod tests {
             ".xx.x new over readable nowhere held 2:2",
             "one cell needs it"
         );
-        let skipped = applied("1*,,, gap", "1 global buckets skipped", &looked(), at(LAST_DAY));
+        let skipped = applied("1*,,, gap", "1 global buckets skipped", &extent(), at(LAST_DAY));
         assert_eq!(skipped, "x new over readable nowhere held", "nobody has looked");
     }
 
@@ -259,14 +261,14 @@ mod tests {
         let nowhere = ".. new over readable nowhere 2 held";
         let silent = ".. new over readable nowhere held";
         let ledger = "1 global buckets ok\n1 us-east-1 instances ok";
-        let told = |gap: &str, looked: &Looked| applied(gap, ledger, looked, at(LAST_DAY));
-        let some = Looked { all_accounts: false, ..looked() };
-        assert_eq!(told("333333333333,,, gap", &looked()), nowhere);
+        let told = |gap: &str, extent: &RunExtent| applied(gap, ledger, extent, at(LAST_DAY));
+        let some = RunExtent { all_accounts: false, ..extent() };
+        assert_eq!(told("333333333333,,, gap", &extent()), nowhere);
         assert_eq!(told("333333333333,,, gap", &some), silent, "others were chosen");
-        assert_eq!(told("1*,,eu-west-1, gap", &looked()), nowhere);
-        let region = Looked { all_regions: false, ..looked() };
+        assert_eq!(told("1*,,eu-west-1, gap", &extent()), nowhere);
+        let region = RunExtent { all_regions: false, ..extent() };
         assert_eq!(told("1*,,eu-west-1, gap", &region), silent);
-        let buckets = Looked { tables: ALL[..1].to_vec(), ..looked() };
+        let buckets = RunExtent { tables: ALL[..1].to_vec(), ..extent() };
         let told = |gap: &str| applied(gap, "1 global buckets ok", &buckets, at(LAST_DAY));
         assert_eq!(told("1*,,,aws_ec2_instance gap"), silent[1..]);
         assert_eq!(told("1*,,eu-west-1, gap"), silent[1..], "buckets lie in no region of the plan");
@@ -275,7 +277,7 @@ mod tests {
 
     #[test]
     fn accounts_that_no_file_lists_are_new() {
-        let told = |rows: &str| applied(rows, LEDGER, &looked(), at(LAST_DAY));
+        let told = |rows: &str| applied(rows, LEDGER, &extent(), at(LAST_DAY));
         assert_eq!(told("111111111111"), "..... new 2 over readable nowhere held");
         assert_eq!(told("111111111111\n222222222222,,, gap"), "...xx new over readable nowhere held 3:2");
         assert_eq!(

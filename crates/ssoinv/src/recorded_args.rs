@@ -1,30 +1,25 @@
-//! The arguments of a command as words, so that a kept run can be asked for once more: [`crate::kept_run`].
+//! The arguments of a command as words, so that a saved run can be repeated.
+//!
+//! [`crate::commands`] records them, [`crate::saved_run`] writes them into a run's manifest, and `ssoinv resume` merges
+//! them with what is typed then.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{self, Path};
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, FromArgMatches};
+use clap::{ArgMatches, Command};
 
-use crate::cli::{self, Cli};
-
-/// What was typed behind the program's name, less what every command takes: a flag and its value are one word.
+/// A verb and the arguments typed after it, without the global ones.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Typed {
+pub(crate) struct RecordedArgs {
     pub(crate) command: String,
+    /// Positional values, and flags as one word each: `--out=rows.csv`.
     pub(crate) words: Vec<OsString>,
 }
 
-/// Parses the process's arguments. Ends the program where they are wrong, or where help is asked for.
-pub(crate) fn parse() -> (Cli, Typed) {
-    let command = cli::command();
-    let matches = command.clone().get_matches();
-    let typed = Typed::of(&command, &matches);
-    (Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()), typed)
-}
-
-impl Typed {
-    fn of(command: &Command, matches: &ArgMatches) -> Self {
+impl RecordedArgs {
+    /// Records the arguments that `matches` found on the command line of `command`.
+    pub(crate) fn new(command: &Command, matches: &ArgMatches) -> Self {
         let Some((name, matches)) = matches.subcommand() else { return Self::default() };
         let mut words = Vec::new();
         for arg in command.find_subcommand(name).into_iter().flat_map(Command::get_arguments) {
@@ -46,27 +41,26 @@ impl Typed {
         Self { command: name.to_owned(), words }
     }
 
-    /// The command, to be written down: without `--run`, and with paths that mean the same in any folder. None where a
-    /// word is no text.
-    pub(crate) fn lasting(&self) -> Option<Vec<String>> {
-        let mut lasting = vec![self.command.clone()];
+    /// Returns the words for a manifest: without `--run`, and with absolute paths. None if a word isn't UTF-8.
+    pub(crate) fn to_manifest(&self) -> Option<Vec<String>> {
+        let mut words = vec![self.command.clone()];
         for word in &self.words {
             let word = word.to_str()?;
             if flag(word) != "--run" {
-                lasting.push(anywhere(word));
+                words.push(with_absolute_path(word));
             }
         }
-        Some(lasting)
+        Some(words)
     }
 }
 
-/// The flag of a word: `--out` of `--out=rows.csv`.
+/// Returns the flag of a word: `--out` of `--out=rows.csv`.
 pub(crate) fn flag(word: &str) -> &str {
     word.split_once('=').map_or(word, |(flag, _)| flag)
 }
 
-/// A word whose path doesn't hang on the current folder.
-fn anywhere(word: &str) -> String {
+/// Returns a word with its path made absolute.
+fn with_absolute_path(word: &str) -> String {
     let Some((flag, value)) = word.split_once('=') else { return word.to_owned() };
     let is_path = match flag {
         "--out" | "--coverage" => true,
@@ -79,26 +73,27 @@ fn anywhere(word: &str) -> String {
     }
 }
 
-/// The words of a command once more, where what is typed now counts for more than what was typed then.
-pub(crate) fn again(then: &[String], now: &[String]) -> Vec<String> {
-    let typed_now =
-        |word: &&String| word.starts_with("--") && now.iter().any(|other| flag(other) == flag(word));
-    then.iter().filter(|word| !typed_now(word)).chain(now).cloned().collect()
+/// Merges recorded words with words typed now; a flag typed now replaces the recorded one.
+pub(crate) fn merge(recorded: &[String], typed: &[String]) -> Vec<String> {
+    let is_replaced =
+        |word: &&String| word.starts_with("--") && typed.iter().any(|other| flag(other) == flag(word));
+    recorded.iter().filter(|word| !is_replaced(word)).chain(typed).cloned().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands;
 
     fn words(arguments: &[&str]) -> Vec<String> {
-        let command = cli::command();
+        let command = commands::command();
         let matches =
             command.clone().try_get_matches_from(["ssoinv"].iter().chain(arguments)).expect("arguments");
-        Typed::of(&command, &matches).lasting().expect("text")
+        RecordedArgs::new(&command, &matches).to_manifest().expect("text")
     }
 
     #[test]
-    fn arguments_become_words_that_mean_the_same() {
+    fn recorded_words_parse_to_the_same_arguments() {
         let typed = [
             "-v",
             "list",
@@ -122,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_do_not_hang_on_the_folder() {
+    fn recorded_paths_are_absolute() {
         let found =
             words(&["buckets", "--out", "rows.csv", "--account=1", "--all-accounts", "--columns=Cargo.toml"]);
         let here = path::absolute("rows.csv").expect("a folder").display().to_string();
@@ -136,10 +131,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_now_counts_for_more() {
+    fn a_flag_typed_now_replaces_the_recorded_one() {
         let word = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
         assert_eq!(
-            again(
+            merge(
                 &word(&["t", "--out=a", "--region=b", "--region=c", "--wide"]),
                 &word(&["--region=d", "--no-input"])
             ),

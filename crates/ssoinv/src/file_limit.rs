@@ -16,12 +16,12 @@ const PER_CALL: u64 = 3;
 
 /// The bound, and what follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OpenFiles {
+pub(crate) struct FileLimit {
     /// None where there is no bound, or none that can be asked.
     limit: Option<u64>,
 }
 
-impl OpenFiles {
+impl FileLimit {
     /// Raises the bound as far as the system allows without being asked (macOS begins with 256), and tells it.
     #[cfg(unix)]
     pub(crate) fn raised() -> Self {
@@ -64,12 +64,12 @@ mod tests {
 
     #[test]
     fn calls_at_once_leave_room_for_the_rest() {
-        let most = |limit, wanted| OpenFiles { limit }.most_calls(wanted);
+        let most = |limit, wanted| FileLimit { limit }.most_calls(wanted);
         assert_eq!(most(None, 4096), 4096);
         assert_eq!(most(Some(1024), 64), 64);
         assert_eq!((most(Some(256), 64), most(Some(256), 512)), (64, 64));
         assert_eq!((most(Some(100), 64), most(Some(20), 64)), (12, 1));
-        assert_eq!(OpenFiles { limit: Some(256) }.too_low_for(512), Some(256));
-        assert_eq!(OpenFiles { limit: Some(256) }.too_low_for(64), None);
+        assert_eq!(FileLimit { limit: Some(256) }.too_low_for(512), Some(256));
+        assert_eq!(FileLimit { limit: Some(256) }.too_low_for(64), None);
     }
 }

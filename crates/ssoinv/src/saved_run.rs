@@ -2,28 +2,33 @@
 //! another process goes on with it. The folders themselves: `ssoinv_store::kept`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ssoinv_aws::plan::Plan;
 use ssoinv_aws::tables::AnyTable;
+use ssoinv_core::coverage::Cell;
+use ssoinv_core::scope::AccountId;
+use ssoinv_core::table::TableSchema;
 use ssoinv_profile::nearest;
-use ssoinv_store::{KeptRun, KeptRuns, Manifest, StoreError, StoredCell};
+use ssoinv_store::{KeptRun, KeptRuns, Manifest, Replay, RowQueue, Rows, StoreError, StoredCell};
 
+use crate::account_list::NamedAccount;
 use crate::app::App;
-use crate::arguments;
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
-use crate::output;
+use crate::output::{self, ROW_BUDGET};
+use crate::recorded_args;
 use crate::sessions::KnownSession;
 use crate::settings::{CollectSettings, ProfileChoice, RegionSource};
-use crate::summary::quoted;
+use crate::text::shell_quoted;
 
 /// What decides which rows there are, each by the flag that says it.
 type Selection = BTreeMap<String, String>;
 
 /// A run that another process has begun, opened.
 #[derive(Debug)]
-pub(crate) struct Resumed {
+pub(crate) struct RunToResume {
     pub(crate) run: KeptRun,
     /// What has been done longer ago is done anew.
     pub(crate) max_age: Duration,
@@ -31,14 +36,14 @@ pub(crate) struct Resumed {
 
 /// Whether a run is kept, before it begins.
 #[derive(Debug)]
-pub(crate) enum Keeping {
+pub(crate) enum SaveRequest {
     New { name: String, runs: KeptRuns, manifest: Manifest },
-    Again(Resumed),
+    Again(RunToResume),
 }
 
 /// A run that is kept, and ours.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct SavedRun {
     pub(crate) run: KeptRun,
     /// What ended then or before is done anew.
     pub(crate) oldest: Option<SystemTime>,
@@ -54,7 +59,7 @@ pub(crate) fn runs(app: &App) -> Result<KeptRuns, CommandError> {
     Ok(KeptRuns::new(&folder))
 }
 
-impl Keeping {
+impl SaveRequest {
     /// What a command was asked for with `--run`, if anything. Nothing is written yet.
     pub(crate) fn new(
         name: &str,
@@ -76,7 +81,7 @@ impl Keeping {
                 "`--run` keeps rows on disk, and with `--include-secrets` there are secrets in them";
             return Err(CommandError::usage(message).with_hint("leave out one of the two"));
         }
-        let Some(command) = app.typed.lasting() else {
+        let Some(command) = app.recorded.to_manifest() else {
             return Err(CommandError::usage("`--run` writes the arguments down, and one of them is no text"));
         };
         let runs = runs(app)?;
@@ -97,20 +102,49 @@ impl Keeping {
     }
 
     /// Makes the folder, where there is none yet.
-    pub(crate) fn begin(self, app: &App) -> Result<Kept, CommandError> {
+    pub(crate) fn begin(self, app: &App) -> Result<SavedRun, CommandError> {
         match self {
             Self::New { name, runs, manifest } => {
                 let run = runs.create(&name, manifest).map_err(|failed| error(&failed, app))?;
-                Ok(Kept { run, oldest: None, is_new: true })
+                Ok(SavedRun { run, oldest: None, is_new: true })
             }
-            Self::Again(Resumed { run, max_age }) => {
-                Ok(Kept { run, oldest: app.clock.now().checked_sub(max_age), is_new: false })
+            Self::Again(RunToResume { run, max_age }) => {
+                Ok(SavedRun { run, oldest: app.clock.now().checked_sub(max_age), is_new: false })
             }
         }
     }
 }
 
-impl Kept {
+impl SavedRun {
+    /// Returns the queue of the rows, of which so many tasks are known already. All rows go through the disk.
+    pub(crate) fn queue(
+        self,
+        slots: usize,
+        tasks: usize,
+        app: &App,
+    ) -> Result<(RowQueue, Rows), CommandError> {
+        let queue = RowQueue::kept(slots, ROW_BUDGET, self.run, self.oldest, app.clock.clone(), tasks);
+        queue.map_err(|error| output::store_error(&error))
+    }
+
+    /// Returns everything that a complete run has collected, or the run itself if a task or an account that `expected`
+    /// names is missing.
+    pub(crate) fn replay(
+        self,
+        tables: &[Arc<TableSchema>],
+        expected: &[NamedAccount],
+        app: &App,
+    ) -> Result<Replay, Box<Self>> {
+        let Self { run, oldest, .. } = self;
+        let is_all = |cells: &[Vec<Cell>]| {
+            let seen: BTreeSet<AccountId> =
+                cells.iter().flatten().filter_map(|cell| cell.scope.account_id).collect();
+            expected.iter().all(|account| seen.contains(&account.id))
+        };
+        run.replay(ROW_BUDGET, oldest, app.clock.clone(), tables, is_all)
+            .map_err(|run| Box::new(Self { run: *run, ..self }))
+    }
+
     /// The command has ended before there was a plan. A run that might go on, once somebody has signed in, is kept;
     /// otherwise there is nothing to go on with.
     pub(crate) fn not_begun(self, error: &CommandError) {
@@ -136,7 +170,7 @@ pub(crate) fn selection(
         ("include-secrets", settings.include_secrets),
     ];
     if let (Some(discovery), Some(session)) = (&settings.all_accounts, session) {
-        let (accounts, excluded) = discovery.of.accounts.in_words();
+        let (accounts, excluded) = discovery.of.accounts.to_flag_value();
         switches.push(("all-accounts", true));
         texts.extend([
             ("sso-session", session.label().to_owned()),
@@ -154,7 +188,7 @@ pub(crate) fn selection(
     }
     if let Some(assume) = &settings.assume {
         texts.push(("assume-role", assume.role.clone()));
-        texts.push(("account", assume.accounts.in_words()));
+        texts.push(("account", assume.accounts.to_flag_value()));
         texts.push(("external-id", assume.external_id.clone().unwrap_or_default()));
     }
     match &settings.regions {
@@ -168,7 +202,7 @@ pub(crate) fn selection(
     texts.chain(switches).map(|(flag, text)| (flag.to_owned(), text)).collect()
 }
 
-impl Resumed {
+impl RunToResume {
     /// Opens a run, the last one where there is no name, if it is this version's.
     pub(crate) fn open(name: Option<&str>, max_age: Duration, app: &App) -> Result<Self, CommandError> {
         let runs = runs(app)?;
@@ -200,8 +234,8 @@ impl Resumed {
             return Ok(());
         }
         let name = self.run.name();
-        let typed = app.typed.words.iter().filter_map(|word| word.to_str()).any(|word| {
-            arguments::flag(word)
+        let typed = app.recorded.words.iter().filter_map(|word| word.to_str()).any(|word| {
+            recorded_args::flag(word)
                 .strip_prefix("--")
                 .is_some_and(|typed| flags.iter().any(|flag| *flag == typed))
         });
@@ -213,7 +247,7 @@ impl Resumed {
         } else if flags.iter().all(|&flag| then.contains_key(flag)) {
             let words = flags.iter().map(|&flag| match &*then[flag] {
                 "" => format!("--{flag}"),
-                text => format!("--{flag} {}", quoted(text)),
+                text => format!("--{flag} {}", shell_quoted(text)),
             });
             format!("say `ssoinv resume {name} {}`", words.collect::<Vec<_>>().join(" "))
         } else {
@@ -271,8 +305,8 @@ pub(crate) fn command_line(manifest: &Manifest) -> String {
 /// `--profile='my prod'`
 fn quoted_word(word: &str) -> String {
     match word.split_once('=') {
-        Some((flag, value)) if flag.starts_with("--") => format!("{flag}={}", quoted(value)),
-        _ => quoted(word),
+        Some((flag, value)) if flag.starts_with("--") => format!("{flag}={}", shell_quoted(value)),
+        _ => shell_quoted(word),
     }
 }
 
