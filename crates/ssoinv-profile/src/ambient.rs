@@ -7,14 +7,14 @@ use std::sync::Arc;
 use ssoinv_core::env::Env;
 use ssoinv_core::scope::AccountId;
 
-use crate::endpoints::ConfiguredEndpoints;
-use crate::names::RoleArn;
-use crate::problem::Location;
-use crate::profile::Profile;
-use crate::settings::Settings;
-use crate::source::{
+use crate::credential_source::{
     AssumeRole, CredentialSource, Kind, Machine, RoleSource, SsoRole, SsoSession, WebIdentity,
 };
+use crate::endpoints::ConfiguredEndpoints;
+use crate::location::Location;
+use crate::names::RoleArn;
+use crate::profile::Profile;
+use crate::settings::Settings;
 
 /// The name that the machine's own identity goes by.
 pub const AMBIENT: &str = "ambient";

@@ -1,19 +1,18 @@
 //! What is wrong with a profile whatever its credentials are: keys that nobody reads, values that can't be right.
 
-use crate::config_edit::{Change, FileEdit};
+use crate::credential_source::Kind;
 use crate::endpoints::{ConfiguredEndpoints, Origin};
-use crate::keys::{meant_as, misspelt};
+use crate::keys::{misspelt, renaming};
+use crate::location::Location;
 use crate::names::{is_https_or_loopback, is_url, listed, nearest};
-use crate::problem::{Location, Problem, ProblemKind};
-use crate::resolve::Resolver;
+use crate::problem::{Problem, ProblemKind};
+use crate::resolver::Resolver;
 use crate::sections::{Entry, Group};
-use crate::settings::Settings;
-use crate::source::Kind;
 use crate::sso::{mixed_formats, region_problem};
 
 impl Resolver<'_> {
     /// The problems of a profile that don't come from resolving its credentials, which gave `kind`.
-    pub(super) fn check(&self, entry: &Entry, kind: Kind, endpoints: &ConfiguredEndpoints) -> Vec<Problem> {
+    pub(crate) fn check(&self, entry: &Entry, kind: Kind, endpoints: &ConfiguredEndpoints) -> Vec<Problem> {
         let mut problems = entry.problems.clone();
         for group in [&entry.config, &entry.credentials].into_iter().flatten() {
             problems.extend_from_slice(&group.problems);
@@ -108,13 +107,6 @@ fn misspelt_keys(group: &Group) -> impl Iterator<Item = Problem> {
         let problem = Problem::warning(ProblemKind::MisspeltKey, &setting.location, message, hint);
         Some(problem.cured_by(renaming(&group.settings, key, meant)))
     })
-}
-
-/// Renames a misspelt key, unless there is the right one too, or another that is meant to be it.
-pub(super) fn renaming(settings: &Settings, key: &str, meant: &str) -> Option<FileEdit> {
-    let only = settings.get(meant).is_none() && meant_as(settings, meant) == Some(key);
-    let setting = settings.get(key).filter(|_| only)?;
-    Some(setting.location.edit(Change::RenameKey(meant.to_owned())))
 }
 
 fn sso_in_credentials(entry: &Entry, problems: &mut Vec<Problem>) {

@@ -10,9 +10,8 @@ use std::fmt;
 use ssoinv_core::env::Env;
 use ssoinv_core::service::ServiceInfo;
 
+use crate::location::Location;
 use crate::names::is_https_or_loopback;
-use crate::problem::Location;
-use crate::profile::Profile;
 use crate::sections::Group;
 use crate::settings::{Setting, Settings};
 
@@ -65,7 +64,7 @@ pub struct ConfiguredEndpoints {
 
 impl ConfiguredEndpoints {
     /// From a profile's settings and the `services` section that it names.
-    pub(super) fn new(settings: &Settings, services: Option<&Group>) -> Self {
+    pub(crate) fn new(settings: &Settings, services: Option<&Group>) -> Self {
         let endpoint = |url: &str, location: Location| {
             (!url.is_empty()).then(|| Endpoint { url: url.to_owned(), origin: Origin::File(location) })
         };
@@ -93,25 +92,28 @@ impl ConfiguredEndpoints {
     }
 
     /// All that the profile sets, whether it is used or not.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Endpoint> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Endpoint> {
         self.services.values().chain(&self.global)
     }
 
     /// Whether the profile says that none of them counts.
-    pub(super) fn is_ignored(&self) -> bool {
+    pub(crate) fn is_ignored(&self) -> bool {
         self.ignored == Some(true)
     }
 }
 
 /// A switch as botocore reads it: `true` in any case is on, anything else is off.
-pub(super) fn is_true(value: &str) -> bool {
+pub(crate) fn is_true(value: &str) -> bool {
     value.eq_ignore_ascii_case("true")
 }
 
-/// The endpoint to use for a service instead of AWS's own, with a profile or without.
+/// Returns the endpoint to use for a service instead of AWS's own; `configured` is what a profile sets.
 #[must_use]
-pub fn endpoint_for(service: &ServiceInfo, profile: Option<&Profile>, env: &Env) -> Option<Endpoint> {
-    let configured = profile.map(|profile| &profile.endpoints);
+pub fn endpoint_for(
+    service: &ServiceInfo,
+    configured: Option<&ConfiguredEndpoints>,
+    env: &Env,
+) -> Option<Endpoint> {
     let ignored = env
         .get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
         .map(|value| is_true(value))

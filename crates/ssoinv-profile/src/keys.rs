@@ -1,5 +1,6 @@
 //! The keys that AWS's tools know, to find misspelt ones.
 
+use crate::config_edit::line_edit::{Change, FileEdit};
 use crate::names::nearest;
 use crate::settings::Settings;
 
@@ -45,7 +46,7 @@ const OTHERS: [&str; 12] = [
 ];
 
 /// The vital key that was probably meant by this one, where it is none that anybody knows.
-pub(super) fn misspelt(key: &str) -> Option<&'static str> {
+pub(crate) fn misspelt(key: &str) -> Option<&'static str> {
     if VITAL.contains(&key) || OTHERS.contains(&key) {
         return None;
     }
@@ -65,8 +66,15 @@ pub(super) fn misspelt(key: &str) -> Option<&'static str> {
 }
 
 /// The key in these settings that was probably meant to be `wanted`.
-pub(super) fn meant_as<'a>(settings: &'a Settings, wanted: &str) -> Option<&'a str> {
+pub(crate) fn meant_as<'a>(settings: &'a Settings, wanted: &str) -> Option<&'a str> {
     settings.iter().map(|(key, _)| key).find(|key| misspelt(key) == Some(wanted))
+}
+
+/// Renames a misspelt key, unless there is the right one too, or another that is meant to be it.
+pub(crate) fn renaming(settings: &Settings, key: &str, meant: &str) -> Option<FileEdit> {
+    let only = settings.get(meant).is_none() && meant_as(settings, meant) == Some(key);
+    let setting = settings.get(key).filter(|_| only)?;
+    Some(setting.location.edit(Change::RenameKey(meant.to_owned())))
 }
 
 #[cfg(test)]

@@ -12,29 +12,32 @@ mod ambient;
 pub mod aws_ini;
 mod check;
 pub mod config_edit;
+mod credential_source;
 mod endpoints;
 mod keys;
+mod location;
 mod names;
 mod problem;
 mod profile;
+mod profile_report;
 mod profiles;
-mod report;
 mod resolve;
+mod resolver;
 mod sections;
 mod settings;
-mod source;
+
 mod sso;
 
 pub use self::ambient::AMBIENT;
-pub use self::endpoints::{ConfiguredEndpoints, Endpoint, Origin, endpoint_for};
-pub use self::names::{RoleArn, bare_start_url, host, is_https_or_loopback, nearest};
-pub use self::problem::{Location, Problem, ProblemKind, Severity, Shown};
-pub use self::profile::Profile;
-pub use self::profiles::{LoadError, LookedAt, Profiles, config_file};
-pub use self::report::{ProblemReport, ProfileReport, SourceReport};
-pub use self::settings::{Setting, Settings};
-pub use self::source::{
-    AssumeRole, Base, CredentialSource, Kind, Machine, RoleSource, SsoRole, SsoSession, StaticKeys,
+pub use self::credential_source::{
+    AssumeRole, Base, CredentialSource, Kind, Machine, RoleSource, SCOPE, SsoRole, SsoSession, StaticKeys,
     WebIdentity,
 };
-pub use self::sso::SCOPE;
+pub use self::endpoints::{ConfiguredEndpoints, Endpoint, Origin, endpoint_for};
+pub use self::location::Location;
+pub use self::names::{RoleArn, bare_start_url, host, is_https_or_loopback, nearest};
+pub use self::problem::{Problem, ProblemKind, Severity, Shown};
+pub use self::profile::Profile;
+pub use self::profile_report::{ProblemReport, ProfileReport, SourceReport};
+pub use self::profiles::{LoadError, LookedAt, Profiles, config_file};
+pub use self::settings::{Setting, Settings};

@@ -53,7 +53,7 @@ fn is_label(text: &str) -> bool {
 
 /// Whether botocore makes a client for this region: a host label of at most 63 letters, digits and hyphens that isn't
 /// all digits (its `validate_region_name`). An empty one means "none" there.
-pub(super) fn botocore_accepts_region(region: &str) -> bool {
+pub(crate) fn botocore_accepts_region(region: &str) -> bool {
     region.len() <= 63 && is_label(region) && !region.bytes().all(|byte| byte.is_ascii_digit())
 }
 
@@ -92,7 +92,7 @@ pub fn is_https_or_loopback(url: &str) -> bool {
 }
 
 /// Whether the text is an `http` or `https` URL with a host at all.
-pub(super) fn is_url(url: &str) -> bool {
+pub(crate) fn is_url(url: &str) -> bool {
     host(url).is_some()
 }
 
@@ -128,7 +128,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// Some names in back-ticks, at most five, and how many more there are.
-pub(super) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut names = names.into_iter();
     let shown: Vec<String> = names.by_ref().take(5).map(|name| format!("`{name}`")).collect();
     match names.count() {

@@ -1,28 +1,10 @@
 //! What is wrong with a profile, where, and what to do about it.
 
-use std::fmt;
-use std::path::Path;
-use std::sync::Arc;
-
 use serde::Serialize;
 
-use crate::config_edit::{Change, FileEdit, LineEdit};
+use crate::config_edit::line_edit::FileEdit;
+use crate::location::Location;
 use crate::settings::Setting;
-
-/// A line of a file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Location {
-    /// The file, as it was opened.
-    pub file: Arc<Path>,
-    /// The line, from 1.
-    pub line: usize,
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.line)
-    }
-}
 
 /// How bad a problem is, measured by botocore, on which the AWS CLI stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -101,6 +83,13 @@ pub struct Shown {
     pub text: String,
 }
 
+impl Shown {
+    /// Returns the line of a key that is no secret.
+    pub(crate) fn setting(key: &str, setting: &Setting) -> Self {
+        Self { location: setting.location.clone(), text: format!("{key} = {}", setting.value) }
+    }
+}
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -122,25 +111,9 @@ pub struct Problem {
     pub edits: Box<[FileEdit]>,
 }
 
-impl Location {
-    /// A change to this line.
-    #[must_use]
-    pub fn edit(&self, change: Change) -> FileEdit {
-        FileEdit { file: Arc::clone(&self.file), edit: LineEdit { line: self.line, change } }
-    }
-}
-
-/// Takes a key out, with all lines of its value.
-pub(super) fn deletion(setting: &Setting) -> impl Iterator<Item = FileEdit> {
-    setting.lines.iter().map(|line| {
-        let line = Location { file: Arc::clone(&setting.location.file), line: *line };
-        line.edit(Change::Delete)
-    })
-}
-
 impl Problem {
     /// A problem that botocore refuses.
-    pub(super) fn error(kind: ProblemKind, location: &Location, message: String, hint: String) -> Self {
+    pub(crate) fn error(kind: ProblemKind, location: &Location, message: String, hint: String) -> Self {
         Self {
             severity: Severity::Error,
             kind,
@@ -154,27 +127,27 @@ impl Problem {
     }
 
     /// A problem that botocore doesn't mind.
-    pub(super) fn warning(kind: ProblemKind, location: &Location, message: String, hint: String) -> Self {
+    pub(crate) fn warning(kind: ProblemKind, location: &Location, message: String, hint: String) -> Self {
         Self { severity: Severity::Warning, blocks: false, ..Self::error(kind, location, message, hint) }
     }
 
     /// The same, but ssoinv can't use the profile.
-    pub(super) fn blocking(self) -> Self {
+    pub(crate) fn blocking(self) -> Self {
         Self { blocks: true, ..self }
     }
 
     /// The same where botocore never comes to the point of refusing.
-    pub(super) fn harmless(self) -> Self {
+    pub(crate) fn harmless(self) -> Self {
         Self { severity: Severity::Warning, blocks: false, ..self }
     }
 
     /// The same, with the changes that cure it.
-    pub(super) fn cured_by(self, edits: impl IntoIterator<Item = FileEdit>) -> Self {
+    pub(crate) fn cured_by(self, edits: impl IntoIterator<Item = FileEdit>) -> Self {
         Self { edits: edits.into_iter().collect(), ..self }
     }
 
     /// The same, with these lines to show.
-    pub(super) fn showing(self, shown: Vec<Shown>) -> Self {
+    pub(crate) fn showing(self, shown: Vec<Shown>) -> Self {
         Self { shown, ..self }
     }
 }

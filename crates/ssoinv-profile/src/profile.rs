@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use ssoinv_core::scope::AccountId;
 
+use crate::credential_source::{CredentialSource, Kind};
 use crate::endpoints::ConfiguredEndpoints;
+use crate::location::Location;
 use crate::names::RoleArn;
-use crate::problem::{Location, Problem, ProblemKind};
+use crate::problem::{Problem, ProblemKind};
 use crate::settings::Settings;
-use crate::source::{CredentialSource, Kind};
 
 /// A profile, merged from both files.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,14 +8,16 @@ use std::sync::Arc;
 use ssoinv_core::env::Env;
 
 use crate::aws_ini::{self, Section, Syntax};
+use crate::credential_source::{Kind, SsoSession};
 use crate::endpoints::{self, ConfiguredEndpoints};
+use crate::location::Location;
 use crate::names::{RoleArn, nearest};
-use crate::problem::{Location, Problem};
+use crate::problem::Problem;
 use crate::profile::Profile;
-use crate::resolve::{Resolved, Resolver};
+use crate::resolve::Resolved;
+use crate::resolver::Resolver;
 use crate::sections::{Entry, Files, Group};
 use crate::settings::Settings;
-use crate::source::{Kind, SsoSession};
 use crate::sso;
 
 /// Why the files can't be read at all.

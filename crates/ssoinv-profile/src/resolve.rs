@@ -5,21 +5,18 @@
 //! there decides, and when that one can't work the profile can't: nothing later is tried. A `source_profile` is asked in
 //! the same order, but keys of its own (or anything else it has beside them) go before its role.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use ssoinv_core::secret::Secret;
 
-use crate::check::renaming;
-use crate::keys::meant_as;
-use crate::names::{RoleArn, listed, nearest};
-use crate::problem::{Location, Problem, ProblemKind, Shown};
-use crate::sections::{Entry, Files, Group};
-use crate::settings::Setting;
-use crate::source::{
-    AssumeRole, CredentialSource, Kind, Machine, RoleSource, SsoSession, StaticKeys, WebIdentity,
+use crate::credential_source::{
+    AssumeRole, CredentialSource, Kind, Machine, RoleSource, StaticKeys, WebIdentity,
 };
+use crate::keys::{meant_as, renaming};
+use crate::location::Location;
+use crate::names::{RoleArn, listed, nearest};
+use crate::problem::{Problem, ProblemKind, Shown};
+use crate::resolver::Resolver;
+use crate::sections::{Entry, Group};
+use crate::settings::Setting;
 
 /// A credential provider of botocore's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,11 +31,11 @@ enum Provider {
 }
 
 /// What a profile comes to.
-pub(super) struct Resolved {
-    pub(super) kind: Kind,
-    pub(super) credentials: CredentialSource,
+pub(crate) struct Resolved {
+    pub(crate) kind: Kind,
+    pub(crate) credentials: CredentialSource,
     /// The profile's own problems on this way.
-    pub(super) problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
     /// What stands in the way, and in which profile: this one, or one that it rests on.
     blocker: Option<(String, Problem)>,
 }
@@ -49,21 +46,9 @@ const MAX_CHAIN: usize = 50;
 /// What botocore asks of STS's `AssumeRole` before it sends anything: the shortest ARN of the service's model.
 const SHORTEST_ARN: usize = 20;
 
-/// Resolves the profiles of two files.
-pub(super) struct Resolver<'a> {
-    pub(super) files: &'a Files,
-    pub(super) sessions: &'a BTreeMap<String, Arc<SsoSession>>,
-    /// What [`Self::nearest_profile`] has found.
-    meant: RefCell<BTreeMap<String, Option<String>>>,
-}
-
 impl<'a> Resolver<'a> {
-    pub(super) fn new(files: &'a Files, sessions: &'a BTreeMap<String, Arc<SsoSession>>) -> Self {
-        Self { files, sessions, meant: RefCell::default() }
-    }
-
     /// Resolves a profile that was named.
-    pub(super) fn resolve(&self, entry: &'a Entry) -> Resolved {
+    pub(crate) fn resolve(&self, entry: &'a Entry) -> Resolved {
         let mut resolved = self.resolve_as(entry, false, &mut vec![entry]);
         resolved.problems.extend(ignored_keys(entry, resolved.kind));
         resolved
@@ -142,13 +127,6 @@ impl<'a> Resolver<'a> {
                 .and_then(|text| text.trim().parse().ok()),
             mfa_serial: text("mfa_serial"),
         })))
-    }
-
-    /// The profile that was probably meant. A file whose common base is missing asks the same for each profile.
-    fn nearest_profile(&self, name: &str) -> Option<String> {
-        let ask =
-            || nearest(name, self.files.profiles.iter().map(|entry| entry.name.as_str())).map(str::to_owned);
-        self.meant.borrow_mut().entry(name.to_owned()).or_insert_with(ask).clone()
     }
 
     fn role_source(
@@ -269,7 +247,8 @@ fn named_source(entry: &Entry) -> Result<Named<'_>, Problem> {
         (Some(profile), Some(source)) => {
             let message = format!("profile `{name}` has both `source_profile` and `credential_source`");
             let hint = format!("delete one of the two from `{label}`");
-            let lines = vec![shown("source_profile", profile), shown("credential_source", source)];
+            let lines =
+                vec![Shown::setting("source_profile", profile), Shown::setting("credential_source", source)];
             error(&source.location, message, hint).map_err(|problem| problem.showing(lines))
         }
         (None, None) => {
@@ -322,11 +301,6 @@ fn has_key(entry: &Entry) -> bool {
     ["aws_access_key_id", "aws_secret_access_key"].into_iter().any(|key| entry.merged.get(key).is_some())
 }
 
-/// A line of the file, to show. Not for secrets.
-pub(super) fn shown(key: &str, setting: &Setting) -> Shown {
-    Shown { location: setting.location.clone(), text: format!("{key} = {}", setting.value) }
-}
-
 /// What `cause`, a problem of profile `root`, is to a profile whose `source_profile` leads there.
 fn below_problem(name: &str, named: &Setting, root: &str, cause: &Problem) -> Problem {
     let location = named.location.clone();
@@ -337,7 +311,7 @@ fn below_problem(name: &str, named: &Setting, root: &str, cause: &Problem) -> Pr
     let message =
         format!("profile `{name}` rests on profile `{root}`, which cannot be used: {}", cause.message);
     let lines = vec![
-        shown("source_profile", named),
+        Shown::setting("source_profile", named),
         Shown { location: cause.location.clone(), text: format!("profile `{root}`") },
     ];
     Problem { kind: ProblemKind::UnusableSource, message, location, ..cause.clone() }.showing(lines)
@@ -355,8 +329,9 @@ fn circle_problem(path: &[&Entry], source: &Entry, location: &Location) -> Probl
     let way: Vec<String> = path.iter().chain([&source]).map(|entry| format!("`{}`", entry.name)).collect();
     let message = format!("the `source_profile` of profile `{first}` leads in a circle: {}", way.join(" → "));
     let hint = "let one of them name a profile with keys or single sign-on".to_owned();
-    let lines =
-        path.iter().filter_map(|entry| Some(shown("source_profile", entry.merged.get("source_profile")?)));
+    let lines = path
+        .iter()
+        .filter_map(|entry| Some(Shown::setting("source_profile", entry.merged.get("source_profile")?)));
     Problem::error(ProblemKind::SourceLoop, location, message, hint).showing(lines.collect())
 }
 

@@ -9,49 +9,50 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::aws_ini::{Property, Section};
-use crate::config_edit::Change;
+use crate::config_edit::line_edit::Change;
+use crate::location::Location;
 use crate::names::nearest;
-use crate::problem::{Location, Problem, ProblemKind, Shown, deletion};
+use crate::problem::{Problem, ProblemKind, Shown};
 use crate::settings::{Setting, Settings};
 
 /// Which of the two files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FileKind {
+pub(crate) enum FileKind {
     Config,
     Credentials,
 }
 
 /// All sections of one name in one file.
 #[derive(Debug, Clone)]
-pub(super) struct Group {
+pub(crate) struct Group {
     /// The header as it stands in the file: `[profile dev]`.
-    pub(super) label: String,
+    pub(crate) label: String,
     /// Its first header.
-    pub(super) location: Location,
-    pub(super) settings: Settings,
-    pub(super) problems: Vec<Problem>,
+    pub(crate) location: Location,
+    pub(crate) settings: Settings,
+    pub(crate) problems: Vec<Problem>,
 }
 
 /// A profile, as the two files have it.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) name: String,
-    pub(super) config: Option<Group>,
-    pub(super) credentials: Option<Group>,
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) config: Option<Group>,
+    pub(crate) credentials: Option<Group>,
     /// Both merged: a key of the credentials file wins.
-    pub(super) merged: Settings,
+    pub(crate) merged: Settings,
     /// About sections that would have been part of the profile, but are ignored.
-    pub(super) problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 impl Entry {
     /// The section that the profile starts with; config goes first.
-    pub(super) fn main(&self) -> Option<&Group> {
+    pub(crate) fn main(&self) -> Option<&Group> {
         self.config.as_ref().or(self.credentials.as_ref())
     }
 
     /// The header of the section to write a config key into.
-    pub(super) fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         let quotes = |name: &str| if name.contains([' ', '\t']) { "\"" } else { "" };
         match &self.config {
             Some(group) => group.label.clone(),
@@ -61,7 +62,7 @@ impl Entry {
     }
 
     /// Where the profile starts.
-    pub(super) fn location(&self) -> Location {
+    pub(crate) fn location(&self) -> Location {
         self.main()
             .map_or_else(|| Location { file: Path::new("").into(), line: 0 }, |group| group.location.clone())
     }
@@ -69,19 +70,19 @@ impl Entry {
 
 /// What the two files define.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Files {
+pub(crate) struct Files {
     /// In file order: config first, then those that only the credentials file has.
-    pub(super) profiles: Vec<Entry>,
+    pub(crate) profiles: Vec<Entry>,
     by_name: BTreeMap<String, usize>,
-    pub(super) sessions: BTreeMap<String, Group>,
-    pub(super) services: BTreeMap<String, Group>,
+    pub(crate) sessions: BTreeMap<String, Group>,
+    pub(crate) services: BTreeMap<String, Group>,
     /// Of no profile.
-    pub(super) problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 impl Files {
     /// Reads the meaning of the two files' sections.
-    pub(super) fn new(
+    pub(crate) fn new(
         config: Option<(Arc<Path>, Vec<Section>)>,
         credentials: Option<(Arc<Path>, Vec<Section>)>,
     ) -> Self {
@@ -107,7 +108,7 @@ impl Files {
         files
     }
 
-    pub(super) fn profile(&self, name: &str) -> Option<&Entry> {
+    pub(crate) fn profile(&self, name: &str) -> Option<&Entry> {
         self.by_name.get(name).map(|index| &self.profiles[*index])
     }
 
@@ -241,7 +242,7 @@ impl Group {
                 );
                 let hint = format!("delete one of the two `{key}`");
                 // The value that counts stays.
-                let cure: Vec<_> = deletion(&earlier).collect();
+                let cure: Vec<_> = earlier.deletion().collect();
                 let shown = vec![
                     Shown { location: earlier.location, text: key.clone() },
                     Shown { location: location.clone(), text: key },

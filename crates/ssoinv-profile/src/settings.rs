@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::problem::Location;
+use crate::config_edit::line_edit::{Change, FileEdit};
+use crate::location::Location;
 
 /// A value and where it stands.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub struct Setting {
     /// The line of the key.
     pub location: Location,
     /// The line of each of the value's lines, from 1.
-    pub(super) lines: Vec<usize>,
+    pub(crate) lines: Vec<usize>,
 }
 
 impl Setting {
@@ -26,8 +27,16 @@ impl Setting {
         Location { file: Arc::clone(&self.location.file), line }
     }
 
+    /// Returns the changes that delete the key with all lines of its value.
+    pub(crate) fn deletion(&self) -> impl Iterator<Item = FileEdit> {
+        self.lines.iter().map(|line| {
+            let line = Location { file: Arc::clone(&self.location.file), line: *line };
+            line.edit(Change::Delete)
+        })
+    }
+
     /// The properties nested in the value, `name = value` each on a line of its own below the key.
-    pub(super) fn nested(&self) -> impl Iterator<Item = (&str, &str, Location)> {
+    pub(crate) fn nested(&self) -> impl Iterator<Item = (&str, &str, Location)> {
         self.value.split('\n').zip(&self.lines).skip(1).filter_map(|(text, line)| {
             let (key, value) = text.split_once('=')?;
             Some((key.trim(), value.trim(), Location { file: Arc::clone(&self.location.file), line: *line }))
@@ -63,12 +72,12 @@ impl Settings {
         self.iter().map(|(key, setting)| (key.to_owned(), mask(key, &setting.value))).collect()
     }
 
-    pub(super) fn insert(&mut self, key: &str, setting: Setting) -> Option<Setting> {
+    pub(crate) fn insert(&mut self, key: &str, setting: Setting) -> Option<Setting> {
         self.0.insert(key.to_owned(), setting)
     }
 
     /// Takes over another's settings; they win.
-    pub(super) fn extend_from(&mut self, other: &Self) {
+    pub(crate) fn extend_from(&mut self, other: &Self) {
         self.0.extend(other.0.iter().map(|(key, setting)| (key.clone(), setting.clone())));
     }
 }

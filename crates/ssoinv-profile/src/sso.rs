@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use ssoinv_core::scope::{AccountId, KNOWN_REGIONS, is_region_name};
 
-use crate::check::renaming;
-use crate::config_edit::{Change, FileEdit};
-use crate::keys::meant_as;
+use crate::config_edit::line_edit::{Change, FileEdit};
+use crate::credential_source::{CredentialSource, SCOPE, SsoRole, SsoSession};
+use crate::keys::{meant_as, renaming};
+use crate::location::Location;
 use crate::names::{bare_start_url, botocore_accepts_region, is_https_or_loopback, is_url, listed, nearest};
-use crate::problem::{Location, Problem, ProblemKind, deletion};
-use crate::resolve::{Resolver, shown};
+use crate::problem::{Problem, ProblemKind, Shown};
+use crate::resolver::Resolver;
 use crate::sections::{Entry, Files, Group};
 use crate::settings::{Setting, Settings};
-use crate::source::{CredentialSource, SsoRole, SsoSession};
 
 /// The sso-sessions that are complete, whether anybody uses them or not.
-pub(super) fn sessions(files: &Files) -> BTreeMap<String, Arc<SsoSession>> {
+pub(crate) fn sessions(files: &Files) -> BTreeMap<String, Arc<SsoSession>> {
     let session = |(name, group): (&String, &Group)| {
         let settings = |key: &str| group.settings.get(key);
         Some((name.clone(), Arc::new(session(Some(name), &settings, group.location.clone())?)))
@@ -50,7 +50,7 @@ fn session<'a>(
 
 impl Resolver<'_> {
     /// The account and role of a profile that has `sso_account_id` or `sso_role_name`.
-    pub(super) fn sso(&self, entry: &Entry, problems: &mut Vec<Problem>) -> Option<CredentialSource> {
+    pub(crate) fn sso(&self, entry: &Entry, problems: &mut Vec<Problem>) -> Option<CredentialSource> {
         let (name, label) = (&entry.name, entry.label());
         let session_name = entry.merged.get("sso_session");
         let group = session_name.map(|named| {
@@ -132,7 +132,7 @@ impl Resolver<'_> {
 
     /// What is wrong with the sso-session that a profile names, if anything is: botocore looks at it whenever it makes a
     /// client, for a profile with other credentials too.
-    pub(super) fn session_problem(&self, entry: &Entry, named: &Setting) -> Option<Problem> {
+    pub(crate) fn session_problem(&self, entry: &Entry, named: &Setting) -> Option<Problem> {
         match self.files.sessions.get(&named.value) {
             Some(group) => self.incomplete_session(entry, named, group),
             None => Some(self.unknown_session(entry, named)),
@@ -210,9 +210,6 @@ impl Resolver<'_> {
     }
 }
 
-/// The scope that the portal asks for, and refreshing (IAM Identity Center's "Access scopes").
-pub const SCOPE: &str = "sso:account:access";
-
 /// What a token needs.
 const TOKEN_KEYS: [&str; 2] = ["sso_start_url", "sso_region"];
 
@@ -221,7 +218,7 @@ fn missing(keys: [&'static str; 2], has: &dyn Fn(&str) -> bool) -> Vec<&'static 
 }
 
 /// A key in both the profile and its session: botocore refuses where the values differ.
-pub(super) fn mixed_formats(entry: &Entry, group: &Group, problems: &mut Vec<Problem>) {
+pub(crate) fn mixed_formats(entry: &Entry, group: &Group, problems: &mut Vec<Problem>) {
     let (name, label) = (&entry.name, entry.label());
     let session = group.label.trim_matches(['[', ']']).split_once(' ').map_or("", |(_, name)| name.trim());
     let both: Vec<(&str, &Setting, &Setting)> = group
@@ -232,7 +229,7 @@ pub(super) fn mixed_formats(entry: &Entry, group: &Group, problems: &mut Vec<Pro
     let keys: Vec<&str> = both.iter().map(|(key, ..)| *key).collect();
     for (key, ours, theirs) in &both {
         let hint = format!("delete {} from `{label}`", and(&keys));
-        let lines = vec![shown(key, ours), shown(key, theirs)];
+        let lines = vec![Shown::setting(key, ours), Shown::setting(key, theirs)];
         let problem = if ours.value == theirs.value {
             let message = format!(
                 "profile `{name}` repeats `{key}` of sso-session `{session}`; AWS SDKs other than botocore refuse that"
@@ -246,7 +243,7 @@ pub(super) fn mixed_formats(entry: &Entry, group: &Group, problems: &mut Vec<Pro
         };
         // Of the sign-in the session's section decides, of an account the profile's.
         let of_sign_in = TOKEN_KEYS.contains(key) || *key == "sso_registration_scopes";
-        problems.push(problem.showing(lines).cured_by(deletion(ours).filter(|_| of_sign_in)));
+        problems.push(problem.showing(lines).cured_by(ours.deletion().filter(|_| of_sign_in)));
     }
 }
 
@@ -289,7 +286,7 @@ fn start_url_problem(owner: &str, url: &Setting) -> Option<Problem> {
 }
 
 /// A region that can't be one must not become part of a host name.
-pub(super) fn region_problem(key: &str, owner: &str, region: &Setting) -> Option<Problem> {
+pub(crate) fn region_problem(key: &str, owner: &str, region: &Setting) -> Option<Problem> {
     if is_region_name(&region.value) && botocore_accepts_region(&region.value) {
         return None;
     }

@@ -850,7 +850,7 @@ const SSO_OIDC: ServiceInfo = service("SSO OIDC");
 fn endpoints_in_botocores_order() {
     let profiles = load("services");
     let url = |service, profile: &str, variables: &Env| {
-        let endpoint = endpoint_for(service, Some(get(&profiles, profile)), variables)?;
+        let endpoint = endpoint_for(service, Some(&get(&profiles, profile).endpoints), variables)?;
         let file = endpoint.origin.to_string();
         Some(format!("{} {}", endpoint.url, file.rsplit('/').next().unwrap_or_default()))
     };
@@ -889,7 +889,8 @@ fn endpoints_in_botocores_order() {
     assert_eq!(url(&S3, "ignored", &heed).as_deref(), Some("http://localhost:1 AWS_ENDPOINT_URL"));
 
     let secure = |profile: &str, service| {
-        endpoint_for(service, Some(get(&profiles, profile)), &none).map(|endpoint| endpoint.is_secure())
+        endpoint_for(service, Some(&get(&profiles, profile).endpoints), &none)
+            .map(|endpoint| endpoint.is_secure())
     };
     assert_eq!(secure("local", &S3), Some(true));
     assert_eq!(secure("local", &SSO_OIDC), Some(false));

@@ -94,7 +94,7 @@ impl SsoContext {
         if !is_region_name(region) {
             return Err(misconfigured("InvalidRegion", format!("`{region}` is not the name of a region")));
         }
-        let endpoint = endpoint_for(service, profile, &self.env);
+        let endpoint = endpoint_for(service, profile.map(|profile| &profile.endpoints), &self.env);
         if let Some(endpoint) = &endpoint
             && !endpoint.is_secure()
         {
@@ -215,7 +215,7 @@ pub fn foreign_endpoints<'a>(
     for profile in profiles {
         let Some(session) = profile.credentials.session() else { continue };
         for service in [&SSO_OIDC, &SSO] {
-            let endpoint = endpoint_for(service, Some(profile), env).filter(Endpoint::is_secure);
+            let endpoint = endpoint_for(service, Some(&profile.endpoints), env).filter(Endpoint::is_secure);
             let Some(Endpoint { url, origin }) = endpoint else { continue };
             let known = found.iter().any(|other| other.url == url && other.origin == origin);
             if !known && !is_aws(&url) {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::credential_source::Kind;
 use crate::problem::{Problem, Severity};
 use crate::profile::Profile;
-use crate::source::Kind;
 
 /// One profile, without its secrets. The fields are what users' scripts read: only append.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -8,8 +8,8 @@ use serde::Serialize;
 use ssoinv_core::scope::AccountId;
 use ssoinv_core::secret::Secret;
 
+use crate::location::Location;
 use crate::names::RoleArn;
-use crate::problem::Location;
 
 /// The kind of a profile: which of botocore's credential providers answers for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -91,6 +91,9 @@ impl SsoSession {
         self.name.is_none()
     }
 }
+
+/// The scope that the portal asks for, and refreshing (IAM Identity Center's "Access scopes").
+pub const SCOPE: &str = "sso:account:access";
 
 /// An account and a role behind a sign-in.
 #[derive(Debug, Clone, PartialEq, Eq)]

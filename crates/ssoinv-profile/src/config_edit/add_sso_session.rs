@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use ssoinv_core::scope::is_region_name;
 
-use super::append_section;
+use crate::config_edit::line_edit::newline_of;
+use crate::credential_source::SCOPE;
+use crate::location::Location;
 use crate::names::{bare_start_url, is_https_or_loopback};
-use crate::problem::Location;
 use crate::profiles::{LoadError, Profiles};
 use crate::sections::is_identifier;
-use crate::sso::SCOPE;
 
 /// How many copies of a file are kept.
 const MOST_BACKUPS: usize = 1000;
@@ -213,6 +213,26 @@ fn append(name: &str, start_url: &str, sso_region: &str, text: &str) -> String {
     append_section(text, &format!("sso-session {name}"), &keys)
 }
 
+/// The text with a section at its end, an empty line before it. `keys` are its lines' keys and values.
+fn append_section(text: &str, header: &str, keys: &[(&str, &str)]) -> String {
+    let newline = newline_of(text);
+    let mut out = text.to_owned();
+    if !text.is_empty() {
+        if !text.ends_with('\n') {
+            out.push_str(newline);
+        }
+        let last = text.lines().next_back().unwrap_or_default();
+        if !last.trim().is_empty() {
+            out.push_str(newline);
+        }
+    }
+    out.push_str(&format!("[{header}]{newline}"));
+    for (key, value) in keys {
+        out.push_str(&format!("{key} = {value}{newline}"));
+    }
+    out
+}
+
 /// The file that a path leads to, which needn't be there.
 fn behind_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
@@ -301,6 +321,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config_edit::testing::{config_text, sections_of};
 
     const URL: &str = "https://corp.awsapps.com/start";
 
@@ -472,6 +493,36 @@ mod tests {
             prop_assert_eq!(&session.start_url, &url);
             prop_assert_eq!(&session.sso_region, &region);
             prop_assert_eq!(&session.scopes, &[SCOPE.to_owned()]);
+        }
+    }
+
+    #[test]
+    fn a_section_goes_to_the_end_after_an_empty_line() {
+        let keys = [("k", "v")];
+        for (before, after) in [
+            ("", "[s]\nk = v\n"),
+            ("[a]\n", "[a]\n\n[s]\nk = v\n"),
+            ("[a]\nb = c", "[a]\nb = c\n\n[s]\nk = v\n"),
+            ("[a]\r\nb = c", "[a]\r\nb = c\r\n\r\n[s]\r\nk = v\r\n"),
+            ("[a]\n \t\n", "[a]\n \t\n[s]\nk = v\n"),
+            ("\u{feff}", "\u{feff}\n\n[s]\nk = v\n"),
+        ] {
+            assert_eq!(append_section(before, "s", &keys), after, "{before:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_appended_leaves_all_before_it(text in config_text()) {
+            let after = append_section(&text, "sso-session new", &[("sso_region", "eu-west-1")]);
+            prop_assert!(after.starts_with(&text));
+            let Ok(sections) = sections_of(&text) else { return Ok(()) };
+            let mut found = sections_of(&after).expect("still well-formed");
+            let new = found.pop().expect("the new section");
+            prop_assert_eq!(&found, &sections);
+            prop_assert_eq!(new.header, "sso-session new");
+            prop_assert_eq!(new.properties.len(), 1);
+            prop_assert_eq!(&new.properties[0].value, "eu-west-1");
         }
     }
 }

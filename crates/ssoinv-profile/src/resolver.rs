@@ -1,0 +1,33 @@
+//! What resolving a profile looks things up in: the sections of both files, and the sso-sessions that are complete.
+//!
+//! The steps are methods of [`Resolver`] in modules of their own: `resolve` follows botocore's credential providers, `sso`
+//! reads what single sign-on needs, `check` finds the problems that don't depend on either.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::credential_source::SsoSession;
+use crate::names::nearest;
+use crate::sections::Files;
+
+/// Resolves the profiles of two files.
+pub(crate) struct Resolver<'a> {
+    pub(crate) files: &'a Files,
+    pub(crate) sessions: &'a BTreeMap<String, Arc<SsoSession>>,
+    /// What [`Self::nearest_profile`] has found.
+    meant: RefCell<BTreeMap<String, Option<String>>>,
+}
+
+impl<'a> Resolver<'a> {
+    pub(crate) fn new(files: &'a Files, sessions: &'a BTreeMap<String, Arc<SsoSession>>) -> Self {
+        Self { files, sessions, meant: RefCell::default() }
+    }
+
+    /// The profile that was probably meant. A file whose common base is missing asks the same for each profile.
+    pub(crate) fn nearest_profile(&self, name: &str) -> Option<String> {
+        let ask =
+            || nearest(name, self.files.profiles.iter().map(|entry| entry.name.as_str())).map(str::to_owned);
+        self.meant.borrow_mut().entry(name.to_owned()).or_insert_with(ask).clone()
+    }
+}
