@@ -3,13 +3,15 @@
 //! [`http_client`] builds the one client that all calls share, [`sdk_settings`] what the clients of all services have in
 //! common. [`retry_loop`] is the only way to make a call: it waits for the [`rate_limiter`], and [`classify`] says what an
 //! error means. [`circuit_breaker`] leaves out hosts that can't be reached. [`complete_xml`] refuses half a response,
-//! [`large_bodies`] bounds the memory of long ones. Nothing here knows a service, a profile or a credential.
+//! [`large_bodies`] bounds the memory of long ones. [`once_map`] fetches once what many calls need at the same
+//! time. Nothing here knows a service, a profile or a credential.
 
 pub mod circuit_breaker;
 pub mod classify;
 pub mod complete_xml;
 pub mod http_client;
 mod large_bodies;
+pub mod once_map;
 pub mod rate_limiter;
 pub mod retry_loop;
 pub mod sdk_settings;
