@@ -14,6 +14,7 @@ mod expect;
 mod expiry;
 mod faults;
 mod formats;
+mod held;
 mod independent;
 mod login;
 mod manners;
@@ -27,6 +28,7 @@ mod secrets;
 mod settings;
 mod sharing;
 mod sign_in;
+mod status;
 mod support;
 
 use std::process::ExitCode;
@@ -120,6 +122,7 @@ fn main() -> ExitCode {
         settings::tests(),
         sharing::tests(),
         sign_in::tests(),
+        status::tests(),
     ]
     .into_iter()
     .flatten()

@@ -5,12 +5,13 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 
 use expect_test::expect;
 use rustix::process::Signal;
-use ssoinv_sim::{Control, Effect, Fault, Options, Organisation, Seeded, Service, Token};
+use ssoinv_sim::{Control, Effect, Fault, Options, Organisation, Seeded, Service};
 
+use crate::held::Held;
 use crate::support::{
     Impostor, Live, OnTerminal, World, column, rows_of, run, screen, seeded, ssoinv, statuses,
 };
@@ -177,61 +178,6 @@ fn a_file_that_cannot_be_written_is_told_before_anything_is_asked() {
     "#]]
     .assert_eq(&all);
     assert!(world.simulator.calls().is_empty(), "something was asked");
-}
-
-/// A world whose last account's S3 is held until the test lets it go, and then fails.
-struct Held {
-    world: World,
-    /// Hears of each call that is held.
-    seen: mpsc::Receiver<()>,
-    /// Lets a call go.
-    go: mpsc::Sender<()>,
-}
-
-impl Held {
-    /// `sound` accounts come before the one that is held.
-    fn new(organisation: Organisation) -> Self {
-        let (saw, seen) = mpsc::channel();
-        let (go, gone) = mpsc::channel::<()>();
-        let (saw, gone) = (Mutex::new(saw), Mutex::new(gone));
-        let impostor = Impostor::start(move |_| {
-            saw.lock().expect("no panic").send(()).expect("the test waits");
-            // When the test has ended it goes as well.
-            let _ = gone.lock().expect("no panic").recv();
-            Impostor::http(
-                "403 Forbidden",
-                "application/xml",
-                "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Message>No</Message></Error>",
-            )
-        });
-        let world = World::without_home(organisation, Options::default());
-        let organisation = world.simulator.organisation();
-        let last = organisation.account(organisation.len() - 1).id;
-        let sound: Vec<String> =
-            (0..organisation.len() - 1).map(|index| organisation.account(index).id).collect();
-        let sound: Vec<&str> = sound.iter().map(String::as_str).collect();
-        let profile = format!(
-            "[profile held]\nsso_session = acme\nsso_account_id = {last}\nsso_role_name = ReadOnlyAccess\n\
-             region = us-east-1\nservices = held\nendpoint_url = {}\n\n\
-             [services held]\ns3 =\n  endpoint_url = {}\n",
-            world.simulator.url(),
-            impostor.url,
-        );
-        let home = world.simulator.home().accounts(&sound).token(Token::Good);
-        home.text(&profile).write(world.home.path()).expect("a home");
-        Self { world, seen, go }
-    }
-
-    /// Starts a command and waits until a call is held.
-    fn start(&self, arguments: &str) -> Live {
-        let live = Live::start(self.world.command(arguments));
-        self.wait();
-        live
-    }
-
-    fn wait(&self) {
-        self.seen.recv_timeout(std::time::Duration::from_mins(2)).expect("a call");
-    }
 }
 
 fn a_file_is_replaced_only_at_the_end() {
@@ -507,6 +453,10 @@ fn help_lists_the_exit_codes() {
           -v, --verbose...
                   Say more: every warning by name (-v), every retry and every task (-vv)
 
+              --status <FILE>
+                  Write how the command ended to FILE, as JSON: exit code, reasons, whether all is complete,
+                  counts by status and account
+
               --color <WHEN>
                   When to colour what is said
 
@@ -554,6 +504,8 @@ fn short_help_and_version() {
                                what failures look like [possible values: plain, faults]
           -q, --quiet          Say nothing when all is well
           -v, --verbose...     Say more: every warning by name (-v), every retry and every task (-vv)
+              --status <FILE>  Write how the command ended to FILE, as JSON: exit code, reasons, whether all
+                               is complete, counts by status and account
               --color <WHEN>   When to colour what is said [default: auto] [possible values: auto, always,
                                never]
           -h, --help           Print help (see more with '--help')

@@ -78,10 +78,6 @@ fn another_selection_is_refused() {
         $ ssoinv resume r --ambient
         error: the argument '--all-profiles' cannot be used with '--ambient'
 
-        Usage: ssoinv instances --all-profiles --region <REGION> --output <FORMAT> --columns <COLUMNS>
-
-        For more information, try '--help'.
-
         $ ssoinv resume r --include-secrets
         warning: `--include-secrets`: the output holds the values of environment variables
         hint: keep the output as you keep passwords

@@ -53,10 +53,28 @@ enum Opened {
     Beside { temporary: NamedTempFile, path: PathBuf },
 }
 
+/// The mode of a file that is replaced or made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum FileMode {
+    /// The mode of the file in its place, else the mode of any new file.
+    Usual,
+    /// 0600.
+    Private,
+}
+
 impl Target {
     /// Opens one file.
     pub fn file(path: &Path) -> Result<Self, TargetError> {
-        Ok(Self { files: vec![Opened::new(path)?], is_folder: false, made: None })
+        Self::one(path, FileMode::Usual)
+    }
+
+    /// Opens one file that only its owner may read, whatever mode a file in its place has.
+    pub fn private_file(path: &Path) -> Result<Self, TargetError> {
+        Self::one(path, FileMode::Private)
+    }
+
+    fn one(path: &Path, mode: FileMode) -> Result<Self, TargetError> {
+        Ok(Self { files: vec![Opened::new(path, mode)?], is_folder: false, made: None })
     }
 
     /// Opens one file for each name in a folder, which is made where it isn't there.
@@ -71,7 +89,7 @@ impl Target {
         };
         let mut target = Self { files: Vec::new(), is_folder: true, made };
         for name in names {
-            target.files.push(Opened::new(&folder.join(name))?);
+            target.files.push(Opened::new(&folder.join(name), FileMode::Usual)?);
         }
         Ok(target)
     }
@@ -89,6 +107,12 @@ impl Target {
             [only] if !self.is_folder => Ok(Destination::One(writer(only)?)),
             all => Ok(Destination::PerTable(all.iter().map(writer).collect::<Result<_, _>>()?)),
         }
+    }
+
+    /// Whether all files replace what was there. Devices and pipes are written at once instead.
+    #[must_use]
+    pub fn replaces_file(&self) -> bool {
+        self.files.iter().all(|opened| matches!(opened, Opened::Beside { .. }))
     }
 
     /// Puts the files in their places.
@@ -115,19 +139,19 @@ impl Drop for Target {
 }
 
 impl Opened {
-    fn new(path: &Path) -> Result<Self, TargetError> {
+    fn new(path: &Path, mode: FileMode) -> Result<Self, TargetError> {
         let Some(path) = follow(path)? else { return Self::straight(path) };
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_file() => {
                 // A file that its owner protected isn't replaced, although the folder's mode may allow it.
                 OpenOptions::new().write(true).open(&path).map_err(TargetError::of("write", &path))?;
-                Self::beside(path, Some(metadata.permissions()))
+                Self::beside(path, Some(metadata.permissions()), mode)
             }
             Ok(metadata) if metadata.is_dir() => {
                 Err(TargetError::of("write", &path)(io::ErrorKind::IsADirectory.into()))
             }
             Ok(_) => Self::straight(&path),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::beside(path, None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::beside(path, None, mode),
             Err(error) => Err(TargetError::of("write", &path)(error)),
         }
     }
@@ -139,7 +163,7 @@ impl Opened {
     }
 
     /// A temporary file, in the end with the mode of the file that it replaces, `kept`, or with that of any new file.
-    fn beside(path: PathBuf, kept: Option<fs::Permissions>) -> Result<Self, TargetError> {
+    fn beside(path: PathBuf, kept: Option<fs::Permissions>, mode: FileMode) -> Result<Self, TargetError> {
         let Some(name) = path.file_name() else {
             return Err(TargetError::of("write", &path)(io::ErrorKind::InvalidFilename.into()));
         };
@@ -150,14 +174,15 @@ impl Opened {
         let mut builder = Builder::new();
         builder.prefix(&prefix).suffix(".tmp");
         #[cfg(unix)]
-        if kept.is_none() {
+        if kept.is_none() && mode == FileMode::Usual {
             // The umask takes away from it.
             builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         }
         let temporary = builder
             .tempfile_in(folder)
             .map_err(|error| TargetError::of("create a file beside", &path)(of_system(error)))?;
-        if let Some(mode) = kept {
+        // `tempfile` makes private files.
+        if let Some(mode) = kept.filter(|_| mode == FileMode::Usual) {
             temporary.as_file().set_permissions(mode).map_err(TargetError::of("set the mode of", &path))?;
         }
         Ok(Self::Beside { temporary, path })
@@ -242,6 +267,22 @@ mod tests {
         drop(target);
         assert_eq!(names(folder.path()), ["out.csv"]);
         assert_eq!(fs::read_to_string(&path).unwrap(), "new", "left alone");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn private_files_have_mode_0600() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("status.json");
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        Target::private_file(&path).unwrap().commit().unwrap();
+        assert_eq!(mode(), 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        Target::private_file(&path).unwrap().commit().unwrap();
+        assert_eq!(mode(), 0o600);
+        assert!(Target::private_file(&path).unwrap().replaces_file());
+        assert!(!Target::private_file(Path::new("/dev/null")).unwrap().replaces_file());
     }
 
     #[cfg(unix)]

@@ -241,7 +241,7 @@ impl AccountSelection {
             } else {
                 format!("none of the {} accounts of `{session}` is left", offered.len())
             };
-            return Err(CommandError::new(ExitCode::Nothing, message).with_hint(SHOW_ACCOUNTS));
+            return Err(CommandError::new(ExitCode::NothingCollected, message).with_hint(SHOW_ACCOUNTS));
         }
         Ok(SelectedAccounts { accounts, not_offered, excluded_accounts })
     }
@@ -251,7 +251,7 @@ const SHOW_ACCOUNTS: &str = "`ssoinv accounts` shows all that the sign-in reache
 
 fn nothing_like(pattern: &str, offered: &[Account], session: &str) -> CommandError {
     let message = format!("no account of `{session}` is named like `{pattern}`");
-    let error = CommandError::new(ExitCode::Nothing, message);
+    let error = CommandError::new(ExitCode::NothingCollected, message);
     let names = offered.iter().filter_map(|account| account.name.as_deref());
     match nearest(pattern, names) {
         Some(near) => error.with_hint(format!("did you mean `{near}`?")),
@@ -447,7 +447,7 @@ mod tests {
             (error.exit, error.message, error.hint.unwrap_or_default())
         };
         let (exit, message, hint) = refused(&["shop-pord"], &[]);
-        assert_eq!((exit, hint.as_str()), (ExitCode::Nothing, "did you mean `Shop-Prod`?"));
+        assert_eq!((exit, hint.as_str()), (ExitCode::NothingCollected, "did you mean `Shop-Prod`?"));
         assert_eq!(message, "no account of `corp` is named like `shop-pord`");
         assert_eq!(refused(&[], &["*", "444444444444"]).1, "none of the 4 accounts of `corp` is left");
         let (exit, message, hint) = refused(&["11111111111"], &[]);

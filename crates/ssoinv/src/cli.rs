@@ -26,6 +26,11 @@ pub(crate) struct GlobalArgs {
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 
+    /// Write how the command ended to FILE, as JSON: exit code, reasons, whether all is complete, counts by status and
+    /// account
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) status: Option<PathBuf>,
+
     /// When to colour what is said
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub(crate) color: ColorWhen,

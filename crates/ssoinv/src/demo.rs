@@ -27,7 +27,7 @@ impl Demo {
         environment: &Environment,
     ) -> Result<Self, CommandError> {
         Self::try_start(kind, signed_in, environment).map_err(|error| {
-            CommandError::new(ExitCode::Output, format!("the demonstration cannot start: {error}"))
+            CommandError::new(ExitCode::OutputFailed, format!("the demonstration cannot start: {error}"))
                 .with_hint("it needs a folder for temporary files and a free port on 127.0.0.1")
         })
     }

@@ -57,7 +57,7 @@ fn not_listed(failure: &Failure, session: &KnownSession, app: &App) -> CommandEr
             let code = failure.code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
             let message =
                 format!("cannot list the accounts of `{}`: {}{code}", session.label(), failure.message);
-            CommandError::new(ExitCode::Nothing, message)
+            CommandError::new(ExitCode::NothingCollected, message)
                 .with_hint("`ssoinv doctor` looks at the sign-in step by step")
         }
     }

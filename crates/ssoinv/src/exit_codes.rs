@@ -1,50 +1,35 @@
-//! Every exit code of ssoinv, in one place.
+//! The exit codes of ssoinv.
 //!
-//! Where several apply, [`ExitCode::worst`] decides: 130, 70, 74, 2, 1, 3, 5, 4, 0. The codes of a run follow from its
-//! ledger ([`of_ledger`]); the others from the error that ended the command ([`crate::command_error`]).
+//! A command may end for several reasons at once: [`crate::command_outcome`] collects them, and the code with the highest
+//! precedence is the code of the process.
 
 use std::process;
 
-use ssoinv_core::coverage::{Ledger, Status};
-
-/// How ssoinv ends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// A reason to end, in order of precedence: the first that applies is the exit code.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum ExitCode {
-    /// Everything planned was collected.
-    Complete,
-    /// What was looked for was found: an error of `doctor`.
-    Findings,
-    /// Wrong usage or configuration: nothing could start.
-    Usage,
-    /// A sign-in is needed; what was collected is still written.
-    SignInNeeded,
-    /// Some planned cell isn't complete.
-    Partial,
-    /// Every task failed, or nothing matched the selection, or all of it was skipped.
-    Nothing,
-    /// A bug.
-    Bug,
-    /// The output could not be written.
-    Output,
     /// SIGINT or SIGTERM.
     Interrupted,
+    /// A bug in ssoinv.
+    Bug,
+    /// Output could not be written.
+    OutputFailed,
+    /// Wrong usage or configuration; nothing started.
+    Usage,
+    /// `doctor` found an error.
+    Findings,
+    /// A sign-in is needed; what was collected is written.
+    SignInNeeded,
+    /// Every task failed, or nothing matched the selection, or everything was skipped.
+    NothingCollected,
+    /// Some planned cell isn't complete.
+    Partial,
+    /// Everything planned was collected.
+    Complete,
 }
 
-/// From the one that wins to the one that loses.
-const PRECEDENCE: [ExitCode; 9] = [
-    ExitCode::Interrupted,
-    ExitCode::Bug,
-    ExitCode::Output,
-    ExitCode::Usage,
-    ExitCode::Findings,
-    ExitCode::SignInNeeded,
-    ExitCode::Nothing,
-    ExitCode::Partial,
-    ExitCode::Complete,
-];
-
 impl ExitCode {
-    /// The number that the shell sees.
+    /// Returns the number that the shell sees.
     pub(crate) fn number(self) -> u8 {
         match self {
             Self::Complete => 0,
@@ -52,16 +37,26 @@ impl ExitCode {
             Self::Usage => 2,
             Self::SignInNeeded => 3,
             Self::Partial => 4,
-            Self::Nothing => 5,
+            Self::NothingCollected => 5,
             Self::Bug => 70,
-            Self::Output => 74,
+            Self::OutputFailed => 74,
             Self::Interrupted => 130,
         }
     }
 
-    /// The one that counts where both apply.
-    pub(crate) fn worst(self, other: Self) -> Self {
-        PRECEDENCE.into_iter().find(|&code| code == self || code == other).unwrap_or(Self::Bug)
+    /// Returns the name in the status file. Scripts read it: never change one.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Findings => "findings",
+            Self::Usage => "usage",
+            Self::SignInNeeded => "sign_in_needed",
+            Self::Partial => "partial",
+            Self::NothingCollected => "nothing_collected",
+            Self::Bug => "bug",
+            Self::OutputFailed => "output_failed",
+            Self::Interrupted => "interrupted",
+        }
     }
 }
 
@@ -69,23 +64,6 @@ impl From<ExitCode> for process::ExitCode {
     fn from(code: ExitCode) -> Self {
         Self::from(code.number())
     }
-}
-
-/// The exit code that a run's cells amount to.
-pub(crate) fn of_ledger(ledger: &Ledger) -> ExitCode {
-    let mut code = ExitCode::Complete;
-    // Answered, or not tried, which is no failure.
-    let mut not_failed = 0_usize;
-    for cell in ledger.cells.iter().filter(|cell| cell.status != Status::Skipped) {
-        not_failed += usize::from(cell.is_complete() || cell.status == Status::NotTried);
-        code = code.worst(match cell.status {
-            _ if cell.is_complete() => ExitCode::Complete,
-            Status::SignInExpired => ExitCode::SignInNeeded,
-            _ => ExitCode::Partial,
-        });
-    }
-    // Nobody was asked, or nobody answered: no proof of anything.
-    if not_failed == 0 { code.worst(ExitCode::Nothing) } else { code }
 }
 
 /// The table of `--help`.
@@ -103,61 +81,26 @@ Exit codes:
 
 #[cfg(test)]
 mod tests {
-    use ssoinv_core::coverage::Cell;
-    use ssoinv_core::scope::{Partition, Place, Scope};
-
     use super::*;
-
-    fn scope() -> Scope {
-        Scope {
-            partition: Partition::Aws,
-            account_id: None,
-            account_name: None,
-            role_name: None,
-            profile: None,
-            place: Place::Global,
-        }
-    }
-
-    fn code(statuses: &[Status]) -> u8 {
-        let cells = statuses.iter().map(|&status| Cell::untouched(scope(), "t", status)).collect();
-        of_ledger(&Ledger { run_id: "r".into(), cells }).number()
-    }
-
-    #[test]
-    fn what_was_declared_is_no_failure() {
-        let expected = |status| {
-            let mut cell = Cell::untouched(scope(), "t", status);
-            cell.expected = true;
-            cell
-        };
-        let code = |cells| of_ledger(&Ledger { run_id: "r".into(), cells }).number();
-        let ok = Cell::untouched(scope(), "t", Status::Ok);
-        let denied = Cell::untouched(scope(), "t", Status::Denied);
-        assert_eq!(code(vec![ok.clone(), expected(Status::Denied), expected(Status::NotOffered)]), 0);
-        assert_eq!(code(vec![ok, expected(Status::SignInExpired)]), 0);
-        assert_eq!(code(vec![denied, expected(Status::Denied)]), 4, "another is none that was declared");
-        assert_eq!(code(vec![expected(Status::Denied)]), 0, "that there is nothing else was declared, too");
-    }
-
-    #[test]
-    fn the_ledger_tells_the_truth() {
-        use Status::{Denied, NotTried, Ok, RegionDisabled, SignInExpired, Skipped};
-        assert_eq!(code(&[Ok, Skipped, RegionDisabled]), 0);
-        assert_eq!(code(&[Skipped, Skipped]), 5, "nothing was looked at");
-        assert_eq!(code(&[Ok, Denied]), 4);
-        assert_eq!(code(&[Ok, NotTried]), 4);
-        assert_eq!(code(&[Denied, Skipped]), 5);
-        assert_eq!(code(&[NotTried, Denied]), 4, "--max-time is 4, however early");
-        assert_eq!(code(&[Ok, Denied, SignInExpired]), 3);
-        assert_eq!(code(&[SignInExpired]), 3, "3 comes before 5");
-    }
 
     #[test]
     fn precedence_is_the_documented_one() {
-        let numbers = PRECEDENCE.map(ExitCode::number);
-        assert_eq!(numbers, [130, 70, 74, 2, 1, 3, 5, 4, 0]);
-        assert_eq!(ExitCode::Partial.worst(ExitCode::Output), ExitCode::Output);
-        assert_eq!(ExitCode::Output.worst(ExitCode::Partial), ExitCode::Output);
+        use ExitCode::{
+            Bug, Complete, Findings, Interrupted, NothingCollected, OutputFailed, Partial, SignInNeeded,
+            Usage,
+        };
+        let mut codes = [
+            Complete,
+            Findings,
+            Usage,
+            SignInNeeded,
+            Partial,
+            NothingCollected,
+            Bug,
+            OutputFailed,
+            Interrupted,
+        ];
+        codes.sort();
+        assert_eq!(codes.map(ExitCode::number), [130, 70, 74, 2, 1, 3, 5, 4, 0]);
     }
 }

@@ -184,7 +184,7 @@ fn refused(base: &Profile, what: &str, failure: &Failure) -> CommandError {
     let exit = match failure.kind {
         FailureKind::SignInExpired => ExitCode::SignInNeeded,
         FailureKind::Misconfigured => ExitCode::Usage,
-        _ => ExitCode::Nothing,
+        _ => ExitCode::NothingCollected,
     };
     let code = failure.code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
     CommandError::new(exit, format!("the identity `{}` {what}: {}{code}", base.name, failure.message))

@@ -55,12 +55,12 @@ impl NewSession {
     }
 
     /// Prints the section to add, or adds it.
-    pub(crate) fn keep(&self, write: bool, app: &App) -> Result<ExitCode, CommandError> {
+    pub(crate) fn keep(&self, write: bool, app: &App) -> Result<(), CommandError> {
         let (name, url, region) = (&self.name, &self.sso.start_url, &self.sso.sso_region);
         let config = app.shown(&self.config.to_string_lossy());
         if self.there {
             app.terminal.note(&format!("`[sso-session {name}]` is in {config} already"));
-            return Ok(ExitCode::Complete);
+            return Ok(());
         }
         if write {
             let written =
@@ -68,15 +68,15 @@ impl NewSession {
             let backup = written.backup.map(|backup| app.shown(&backup.to_string_lossy()));
             let backup = backup.map(|backup| format!("; what it was is in {backup}")).unwrap_or_default();
             app.terminal.note(&format!("added `[sso-session {name}]` to {config}{backup}"));
-            return Ok(ExitCode::Complete);
+            return Ok(());
         }
         let block = sso_session_block(name, url, region).map_err(|error| refused(&error, app))?;
         app.terminal.note(&format!("add this to {config}, or run the same with `--write`:"));
         match io::stdout().lock().write_all(block.as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(CommandError::new(ExitCode::Output, format!("cannot write to stdout: {error}")))
+                Err(CommandError::new(ExitCode::OutputFailed, format!("cannot write to stdout: {error}")))
             }
-            _ => Ok(ExitCode::Complete),
+            _ => Ok(()),
         }
     }
 }
@@ -112,7 +112,7 @@ fn refused(error: &EditError, app: &App) -> CommandError {
         _ => Vec::new(),
     };
     let exit = match error {
-        EditError::Write { .. } | EditError::Changed { .. } => ExitCode::Output,
+        EditError::Write { .. } | EditError::Changed { .. } => ExitCode::OutputFailed,
         _ => ExitCode::Usage,
     };
     CommandError::new(exit, message).with_details(details).with_hint(error.hint())

@@ -16,6 +16,7 @@ use ssoinv_store::{RowQueue, Rows, RunFolder, StoreError};
 
 use crate::app::App;
 use crate::command_error::CommandError;
+use crate::command_outcome::CommandOutcome;
 use crate::exit_codes::ExitCode;
 use crate::settings::OutputSettings;
 
@@ -142,7 +143,7 @@ pub(crate) fn write_all<R>(
     rows: &[R],
     settings: &OutputSettings,
     app: &App,
-) -> Result<ExitCode, CommandError> {
+) -> Result<CommandOutcome, CommandError> {
     let RowWriter { mut output, target, .. } = RowWriter::new(&[Arc::clone(&table.schema)], settings, app)?;
     // These rows have no scope; their columns don't look at it.
     let scope = Scope {
@@ -158,8 +159,12 @@ pub(crate) fn write_all<R>(
     let out = settings.out.as_deref();
     let written = output.write(0, &batch).and_then(|()| output.finish());
     match written.map_err(|error| written_error(&error, out)) {
-        Ok(()) => commit(target).map(|()| ExitCode::Complete),
-        Err(None) => Ok(ExitCode::Complete),
+        Ok(()) => commit(target).map(|()| CommandOutcome::default()),
+        Err(None) => {
+            let mut outcome = CommandOutcome::default();
+            outcome.close_output();
+            Ok(outcome)
+        }
         Err(Some(error)) => Err(error),
     }
 }
@@ -215,7 +220,7 @@ fn could_be_folder(path: &Path) -> bool {
 
 fn target_error(error: &TargetError) -> CommandError {
     let reason = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-    CommandError::new(ExitCode::Output, format!("{error}{reason}"))
+    CommandError::new(ExitCode::OutputFailed, format!("{error}{reason}"))
         .with_hint("see that the folder is there and can be written to")
 }
 
@@ -228,7 +233,7 @@ fn output_error(error: &OutputError, out: Option<&Path>) -> CommandError {
     let place = out.map_or_else(|| "stdout".to_owned(), |out| format!("`{}`", out.display()));
     match error {
         OutputError::Write(reason) => {
-            CommandError::new(ExitCode::Output, format!("cannot write to {place}: {reason}"))
+            CommandError::new(ExitCode::OutputFailed, format!("cannot write to {place}: {reason}"))
                 .with_hint("see that there is room; `--out FILE` writes somewhere else")
         }
         other => bug(other),
@@ -237,7 +242,7 @@ fn output_error(error: &OutputError, out: Option<&Path>) -> CommandError {
 
 pub(crate) fn store_error(error: &StoreError) -> CommandError {
     let reason = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-    let error = CommandError::new(ExitCode::Output, format!("{error}{reason}"));
+    let error = CommandError::new(ExitCode::OutputFailed, format!("{error}{reason}"));
     error.with_hint("rows that wait are kept on disk: set `XDG_STATE_HOME` to a folder with more room")
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn select(
     match choice {
         ProfileChoice::All if names.is_empty() => {
             let message = format!("there is no profile in {}", searched.join(" or "));
-            Err(CommandError::new(ExitCode::Nothing, message).with_hint(FIRST_PROFILE))
+            Err(CommandError::new(ExitCode::NothingCollected, message).with_hint(FIRST_PROFILE))
         }
         ProfileChoice::All => {
             Ok(ProfileSelection { profiles: (0..names.len()).collect(), named_alone: false })
@@ -90,8 +90,8 @@ pub(crate) fn several(
             }
             if !any {
                 let message = format!("no profile matches `{part}`");
-                let error =
-                    CommandError::new(ExitCode::Nothing, message).with_details(listed(names, searched));
+                let error = CommandError::new(ExitCode::NothingCollected, message)
+                    .with_details(listed(names, searched));
                 return Err(if names.is_empty() { error } else { error.with_hint(MORE) });
             }
         }
@@ -164,9 +164,9 @@ mod tests {
             ["there are:", "`default`", "`prod-eu`", "`prod-us`", "`staging`", "`odd,name`"]
         );
         assert_eq!(error.hint.as_deref(), Some("did you mean `--profile prod-eu`?"));
-        assert_eq!(flag(&["test-*"]).expect_err("no match").exit, ExitCode::Nothing);
+        assert_eq!(flag(&["test-*"]).expect_err("no match").exit, ExitCode::NothingCollected);
         assert_eq!(flag(&[","]).expect_err("nothing").exit, ExitCode::Usage);
-        assert_eq!(select(&ProfileChoice::All, &[], &[]).expect_err("none").exit, ExitCode::Nothing);
+        assert_eq!(select(&ProfileChoice::All, &[], &[]).expect_err("none").exit, ExitCode::NothingCollected);
     }
 
     #[test]

@@ -69,7 +69,7 @@ fn stopped_early(reason: StopReason) -> CommandError {
     match reason {
         StopReason::OutOfTime => {
             let message = "the time of `--max-time` was over before the accounts were known";
-            CommandError::new(ExitCode::Nothing, message).with_hint("give it more")
+            CommandError::new(ExitCode::NothingCollected, message).with_hint("give it more")
         }
         _ => CommandError::new(ExitCode::Interrupted, "interrupted before the accounts were known"),
     }

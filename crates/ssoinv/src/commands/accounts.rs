@@ -15,6 +15,7 @@ use crate::app::{self, App};
 use crate::browser::Browser;
 use crate::cli::{AccountArgs, LimitArgs, OutputArgs, SignInArgs};
 use crate::command_error::CommandError;
+use crate::command_outcome::CommandOutcome;
 use crate::display::Display;
 use crate::exit_codes::ExitCode;
 use crate::sessions::{self, KnownSession};
@@ -52,7 +53,7 @@ struct AccountRow {
     failure: Option<Failure>,
 }
 
-pub(crate) fn run(listing: Listing, args: &AccountsArgs, app: &App) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(listing: Listing, args: &AccountsArgs, app: &App) -> Result<CommandOutcome, CommandError> {
     let output = OutputSettings::new(&args.output, &app.layers)?;
     let settings = ConnectionSettings::of_sign_in(&args.limits, &app.layers, &app.environment)?;
     let sign_in = SignInSettings::new(&args.sign_in, &app.layers, &app.environment)?;
@@ -61,8 +62,9 @@ pub(crate) fn run(listing: Listing, args: &AccountsArgs, app: &App) -> Result<Ex
     let session = discovery::session(&accounts, &profiles, app)?;
     let asked = app::runtime()?.block_on(ask(listing, &session, &accounts, &settings, &sign_in, app))?;
     let (rows, missing) = asked;
-    output::write_all(&table(listing), &rows, &output, app)?;
-    Ok(tell(&rows, &missing, &session, app))
+    let mut outcome = output::write_all(&table(listing), &rows, &output, app)?;
+    tell(&rows, &missing, &session, &mut outcome, app);
+    Ok(outcome)
 }
 
 async fn ask(
@@ -132,9 +134,14 @@ async fn rows(
     rows.collect::<Vec<_>>().await.into_iter().flatten().collect()
 }
 
-/// Says what is missing, and what the command ends with.
-fn tell(rows: &[AccountRow], missing: &[NamedAccount], session: &KnownSession, app: &App) -> ExitCode {
-    let mut code = ExitCode::Complete;
+/// Warns about what is missing, and adds it to the outcome.
+fn tell(
+    rows: &[AccountRow],
+    missing: &[NamedAccount],
+    session: &KnownSession,
+    outcome: &mut CommandOutcome,
+    app: &App,
+) {
     let failed: Vec<(&AccountRow, &Failure)> =
         rows.iter().filter_map(|row| Some((row, row.failure.as_ref()?))).collect();
     if let Some((row, failure)) = failed.first() {
@@ -144,22 +151,28 @@ fn tell(rows: &[AccountRow], missing: &[NamedAccount], session: &KnownSession, a
         };
         let message =
             format!("the roles of {}{more} could not be listed: {}", row.account.id, failure.message);
-        let (hint, worst) = match failure.kind {
-            FailureKind::SignInExpired => {
-                (format!("run `ssoinv login {}`", session.as_argument()), ExitCode::SignInNeeded)
-            }
-            FailureKind::NotTried => ("run it again".to_owned(), ExitCode::Interrupted),
-            _ => ("the column `error` tells each; run it again".to_owned(), ExitCode::Partial),
+        let hint = match failure.kind {
+            FailureKind::SignInExpired => format!("run `ssoinv login {}`", session.as_argument()),
+            FailureKind::NotTried => "run it again".to_owned(),
+            _ => "the column `error` tells each; run it again".to_owned(),
         };
         terminal::say(&app.terminal.warning(&message, Some(&hint)));
-        code = code.worst(worst);
+    }
+    for (_, failure) in &failed {
+        outcome.add(match failure.kind {
+            FailureKind::SignInExpired => ExitCode::SignInNeeded,
+            FailureKind::NotTried => ExitCode::Interrupted,
+            _ => ExitCode::Partial,
+        });
     }
     for account in missing {
         let message = format!("the sign-in to `{}` does not reach account {}", session.label(), account.id);
         terminal::say(&app.terminal.warning(&message, Some("`ssoinv accounts` shows all that it reaches")));
-        code = code.worst(ExitCode::Partial);
+        outcome.add(ExitCode::Partial);
     }
-    if rows.iter().all(|row| row.failure.is_some()) { code.worst(ExitCode::Nothing) } else { code }
+    if rows.iter().all(|row| row.failure.is_some()) {
+        outcome.add(ExitCode::NothingCollected);
+    }
 }
 
 fn table(listing: Listing) -> Table<AccountRow> {

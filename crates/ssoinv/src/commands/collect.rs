@@ -23,9 +23,10 @@ use crate::app::{self, App};
 use crate::browser::Browser;
 use crate::cli::CollectArgs;
 use crate::command_error::CommandError;
+use crate::command_outcome::CommandOutcome;
 use crate::connection::Connection;
 use crate::display::{Display, RunOutcome};
-use crate::exit_codes::{self, ExitCode};
+use crate::exit_codes::ExitCode;
 use crate::expectations::RunExtent;
 use crate::identity::{self, AccountNames};
 use crate::output::{self, RowWriter, WriteOutcome};
@@ -51,7 +52,7 @@ pub(crate) fn run(
     args: &CollectArgs,
     resumed: Option<RunToResume>,
     app: &App,
-) -> Result<ExitCode, CommandError> {
+) -> Result<CommandOutcome, CommandError> {
     if args.dry_run {
         return super::plan::dry_run(tables, args, app);
     }
@@ -106,7 +107,7 @@ impl Run<'_> {
         mut self,
         writer: RowWriter,
         unless_instance: Option<CommandError>,
-    ) -> Result<ExitCode, CommandError> {
+    ) -> Result<CommandOutcome, CommandError> {
         let (settings, app) = (self.settings, self.app);
         let stop = Stop::default();
         signals::watch(stop.clone());
@@ -120,7 +121,7 @@ impl Run<'_> {
         let browser = if app.demo { Browser::None } else { settings.sign_in.browser };
         let display = Display::start(app.terminal.clone(), app.clock.clone(), browser, app.demo);
         if let Some(replay) = self.replay() {
-            return self.tell_again(replay, writer, display, &stop);
+            return Ok(self.tell_again(replay, writer, display, &stop));
         }
         let connection = match Connection::open(
             &settings.connection,
@@ -182,10 +183,10 @@ impl Run<'_> {
             self.remember(&queue, &plan, &outcome);
         }
         let ended = self.end(outcome, written, &stop);
-        if let (Some(name), false) = (&self.name, matches!(ended, Ok(ExitCode::Complete))) {
+        if let Some(name) = self.name.as_ref().filter(|_| ended.exit_code() != ExitCode::Complete) {
             app.terminal.note(&format!("the run is kept: `ssoinv resume {name}` goes on with it"));
         }
-        ended
+        Ok(ended)
     }
 
     /// Has the rows written as they come.
@@ -234,13 +235,7 @@ impl Run<'_> {
     }
 
     /// Writes what a complete run has collected. Nobody is asked for anything.
-    fn tell_again(
-        &self,
-        replay: Replay,
-        writer: RowWriter,
-        display: Display,
-        stop: &Stop,
-    ) -> Result<ExitCode, CommandError> {
+    fn tell_again(&self, replay: Replay, writer: RowWriter, display: Display, stop: &Stop) -> CommandOutcome {
         let Replay { queue, rows, cells } = replay;
         let place = |name: &str| self.tables.iter().position(|table| table.schema().name == name);
         let table_of: Vec<usize> = cells
@@ -322,7 +317,7 @@ impl Run<'_> {
     }
 
     /// What the run was for, as far as an expected gap may lie outside it.
-    fn looked(&self) -> RunExtent {
+    fn extent(&self) -> RunExtent {
         let settings = self.settings;
         RunExtent {
             tables: self.tables.iter().map(|table| (table.schema().name, table.is_global())).collect(),
@@ -334,13 +329,8 @@ impl Run<'_> {
         }
     }
 
-    /// Ledger, summary, files and exit code, when nothing moves any more.
-    fn end(
-        &self,
-        mut outcome: RunOutcome,
-        written: WriteOutcome,
-        stop: &Stop,
-    ) -> Result<ExitCode, CommandError> {
+    /// Writes the ledger and the summary, and returns the outcome. All tasks and the writer have ended.
+    fn end(&self, mut outcome: RunOutcome, written: WriteOutcome, stop: &Stop) -> CommandOutcome {
         let app = self.app;
         let duplicates = match &written {
             WriteOutcome::Written { duplicates, .. } => duplicates.as_slice(),
@@ -348,49 +338,54 @@ impl Run<'_> {
         };
         let mut ledger = ledger(std::mem::take(&mut outcome.cells), duplicates, &self.id);
         let expect = &self.settings.expect;
-        let deviations = expect.apply(&mut ledger.cells, &self.looked(), app.clock.now());
+        let deviations = expect.apply(&mut ledger.cells, &self.extent(), app.clock.now());
         warnings::after_the_run(&outcome, &ledger, app);
         warnings::of_expectations(&deviations, expect, app);
-        let mut code = exit_codes::of_ledger(&ledger);
+        let mut ended = CommandOutcome::of_ledger(&ledger);
         if stop.reason() == Some(StopReason::Interrupted) {
-            code = code.worst(ExitCode::Interrupted);
+            ended.add(ExitCode::Interrupted);
         }
-        let reader_gone = matches!(written, WriteOutcome::ReaderGone);
+        let report = |error: &CommandError, ended: &mut CommandOutcome| {
+            crate::terminal::say(&app.terminal.error(error));
+            ended.add_error(error);
+        };
         let coverage = self.settings.coverage.as_ref();
-        if let Some((file, format)) = coverage {
-            output::write_ledger(&ledger, file, *format)?;
+        if let Some((file, format)) = coverage
+            && let Err(error) = output::write_ledger(&ledger, file, *format)
+        {
+            report(&error, &mut ended);
         }
-        if !reader_gone {
-            let summary = Summary {
-                ledger: &ledger,
-                region_source: &self.settings.regions,
-                coverage: coverage.map(|(file, _)| file.display().to_string()),
-                terminal: &app.terminal,
-                gave_up: &outcome.gave_up,
-                profiles: &self.profiles,
-                session: self.session.as_ref(),
-                whole_sign_in: self
-                    .settings
-                    .all_accounts
-                    .as_ref()
-                    .is_some_and(|all| all.of.accounts.is_whole() && !expect.lists_accounts()),
-            };
-            crate::terminal::say(&summary.text());
+        if matches!(written, WriteOutcome::ReaderGone) {
+            ended.close_output();
+        } else {
+            crate::terminal::say(&self.summary(&ledger, &outcome).text());
         }
-        match written {
-            // Whoever closed the pipe has read what they wanted.
-            WriteOutcome::ReaderGone if code != ExitCode::Interrupted => Ok(ExitCode::Complete),
-            WriteOutcome::ReaderGone => Ok(code),
-            WriteOutcome::Failed(error) => {
-                crate::terminal::say(&app.terminal.error(&error));
-                Ok(code.worst(error.exit))
-            }
-            WriteOutcome::Written { target, .. } => {
-                if code != ExitCode::Interrupted {
-                    output::commit(target)?;
-                }
-                Ok(code)
-            }
+        let interrupted = ended.exit_code() == ExitCode::Interrupted;
+        let committed = match written {
+            WriteOutcome::Written { target, .. } if !interrupted => output::commit(target),
+            WriteOutcome::Written { .. } | WriteOutcome::ReaderGone => Ok(()),
+            WriteOutcome::Failed(error) => Err(error),
+        };
+        if let Err(error) = committed {
+            report(&error, &mut ended);
+        }
+        ended
+    }
+
+    fn summary<'a>(&'a self, ledger: &'a Ledger, outcome: &'a RunOutcome) -> Summary<'a> {
+        let settings = self.settings;
+        Summary {
+            ledger,
+            region_source: &settings.regions,
+            coverage: settings.coverage.as_ref().map(|(file, _)| file.display().to_string()),
+            terminal: &self.app.terminal,
+            gave_up: &outcome.gave_up,
+            profiles: &self.profiles,
+            session: self.session.as_ref(),
+            whole_sign_in: settings
+                .all_accounts
+                .as_ref()
+                .is_some_and(|all| all.of.accounts.is_whole() && !settings.expect.lists_accounts()),
         }
     }
 }

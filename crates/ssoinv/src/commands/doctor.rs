@@ -7,6 +7,7 @@ use ssoinv_profile::Profiles;
 use crate::app::{self, App};
 use crate::cli::{CredentialArgs, LimitArgs, OutputArgs};
 use crate::command_error::CommandError;
+use crate::command_outcome::CommandOutcome;
 use crate::doctor::diagnosis::Severity;
 use crate::doctor::facts::{AT_ONCE, DoctorScope, gather};
 use crate::doctor::fix::Texts;
@@ -52,7 +53,7 @@ the root. What it finds goes to stderr then. Lines that may hold a secret are ne
 
 With `-o json`, `csv` or `ndjson` there is a row for each finding, and one for each step without any.";
 
-pub(crate) fn run(args: &DoctorArgs, app: &App) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(args: &DoctorArgs, app: &App) -> Result<CommandOutcome, CommandError> {
     let output = OutputSettings::new(&args.output, &app.layers)?;
     let settings = connection_settings(args, app)?;
     let (mut results, texts) = match Profiles::load(app.environment.home.as_deref(), &app.environment.vars) {
@@ -81,7 +82,15 @@ pub(crate) fn run(args: &DoctorArgs, app: &App) -> Result<ExitCode, CommandError
     conclude(&results, args, app);
     let diagnoses = || results.iter().flat_map(|result| &result.diagnoses);
     let failed = diagnoses().any(|diagnosis| diagnosis.severity == Severity::Error);
-    Ok(if failed { ExitCode::Findings } else { ExitCode::Complete })
+    let mut outcome = CommandOutcome::default();
+    if failed {
+        outcome.add(ExitCode::Findings);
+    }
+    // `--offline` skips checks because the user said so.
+    if !args.offline && results.iter().any(|result| !result.skipped.is_empty()) {
+        outcome.mark_incomplete();
+    }
+    Ok(outcome)
 }
 
 /// Returns settings with which nothing is written or refreshed.

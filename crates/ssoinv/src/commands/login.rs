@@ -10,6 +10,7 @@ use crate::app::{self, App};
 use crate::browser::Browser;
 use crate::cli::{LimitArgs, SignInArgs};
 use crate::command_error::CommandError;
+use crate::command_outcome::CommandOutcome;
 use crate::display::Display;
 use crate::exit_codes::ExitCode;
 use crate::new_session::NewSession;
@@ -50,14 +51,17 @@ pub(crate) struct LoginArgs {
     pub(crate) limits: LimitArgs,
 }
 
-pub(crate) fn run(args: &LoginArgs, app: &App) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(args: &LoginArgs, app: &App) -> Result<CommandOutcome, CommandError> {
     let sign_in = SignInSettings::new(&args.sign_in, &app.layers, &app.environment)?;
     refuse_without_somebody(&sign_in)?;
     let settings = ConnectionSettings::of_sign_in(&args.limits, &app.layers, &app.environment)?;
     if let (Some(start_url), Some(sso_region)) = (&args.start_url, &args.sso_region) {
         let new = NewSession::new(args.sso_session.as_deref(), start_url, sso_region, app)?;
-        let code = app::runtime()?.block_on(sign_in_to(&[new.known()], &settings, &sign_in, app))?;
-        return if code == ExitCode::Complete { new.keep(args.write, app) } else { Ok(code) };
+        let outcome = app::runtime()?.block_on(sign_in_to(&[new.known()], &settings, &sign_in, app))?;
+        if outcome.is_complete() {
+            new.keep(args.write, app)?;
+        }
+        return Ok(outcome);
     }
     let profiles = app.load_profiles()?;
     let choice = match (&args.sso_session, &args.profile) {
@@ -91,7 +95,7 @@ async fn sign_in_to(
     settings: &ConnectionSettings,
     sign_in: &SignInSettings,
     app: &App,
-) -> Result<ExitCode, CommandError> {
+) -> Result<CommandOutcome, CommandError> {
     let browser = if app.demo { Browser::None } else { sign_in.browser };
     let display = Display::start(app.terminal.clone(), app.clock.clone(), browser, app.demo);
     // Who runs this means to sign in, at a terminal or not.
@@ -112,20 +116,19 @@ async fn sign_in_to(
         };
         ended.push((session, signed_in));
     }
-    let outcome = display.end();
-    warnings::notices(&outcome.notices, app);
-    let mut code = ExitCode::Complete;
+    warnings::notices(&display.end().notices, app);
+    let mut outcome = CommandOutcome::default();
     for (session, signed_in) in &ended {
         match signed_in {
             Ok(token) => tell(session, token, app),
             Err(failure) => {
                 let error = sign_in_errors::error(failure, session, app);
                 terminal::say(&app.terminal.error(&error));
-                code = code.worst(error.exit);
+                outcome.add_error(&error);
             }
         }
     }
-    Ok(code)
+    Ok(outcome)
 }
 
 fn tell(session: &KnownSession, token: &AccessToken, app: &App) {

@@ -16,6 +16,7 @@ use ssoinv_sso::token_cache::{StoreError, StoredToken, TokenCache};
 use crate::app::{self, App};
 use crate::cli::LimitArgs;
 use crate::command_error::CommandError;
+use crate::command_outcome::CommandOutcome;
 use crate::exit_codes::ExitCode;
 use crate::sessions::{self, KnownSession, SessionChoice};
 use crate::settings::{ConnectionSettings, SignInPolicy};
@@ -50,7 +51,7 @@ struct SignOutTarget {
 /// What to do about a session that isn't in the files: its token may be there all the same.
 const UNKNOWN: &str = "`ssoinv logout --all` signs out of what no config knows, too";
 
-pub(crate) fn run(args: &LogoutArgs, app: &App) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(args: &LogoutArgs, app: &App) -> Result<CommandOutcome, CommandError> {
     let settings = ConnectionSettings::of_sign_in(&args.limits, &app.layers, &app.environment)?;
     let profiles = app.load_profiles()?;
     let sessions = match &args.sso_session {
@@ -72,7 +73,7 @@ async fn sign_out_of(
     args: &LogoutArgs,
     settings: &ConnectionSettings,
     app: &App,
-) -> Result<ExitCode, CommandError> {
+) -> Result<CommandOutcome, CommandError> {
     let connection = sessions::connect(sessions, settings, SignInPolicy::NEVER, app, Events::new(|_| ()))?;
     let home = app.environment.home.as_deref();
     let cache = TokenCache::new(home);
@@ -85,19 +86,20 @@ async fn sign_out_of(
     if sessions.is_empty() && targets.is_empty() {
         app.terminal.note("nobody is signed in");
     }
-    let mut code = ExitCode::Complete;
+    let mut outcome = CommandOutcome::default();
     let mut removed = targets.len();
-    // One that stays leaves the others to be removed.
-    let stays = |error: &StoreError| {
-        terminal::say(&app.terminal.error(&not_removed(error)));
-        ExitCode::Output
+    // A token that can't be removed doesn't keep the others.
+    let report = |error: &StoreError, outcome: &mut CommandOutcome| {
+        let error = not_removed(error);
+        terminal::say(&app.terminal.error(&error));
+        outcome.add_error(&error);
     };
     for target in targets {
         let label = target.label;
         match sign_out(&target.stored, target.place, &cache, &connection.context).await {
             Err(error) => {
                 removed -= 1;
-                code = code.worst(stays(&error));
+                report(&error, &mut outcome);
             }
             Ok(SignedOut::Revoked) => app.terminal.note(&format!("signed out of `{label}`")),
             Ok(SignedOut::HadEnded) => {
@@ -111,12 +113,12 @@ async fn sign_out_of(
                 let hint = "whoever has a copy can use it until it ends; an administrator can end the session in \
                     IAM Identity Center, under Users";
                 terminal::say(&app.terminal.warning(&message, Some(hint)));
-                code = code.worst(ExitCode::Partial);
+                outcome.add(ExitCode::Partial);
             }
         }
     }
     if let Err(error) = cache.sweep().await {
-        code = code.worst(stays(&error));
+        report(&error, &mut outcome);
     }
     if !args.keep_credentials {
         match CredentialCache::new(home).remove_all().await {
@@ -126,14 +128,14 @@ async fn sign_out_of(
                 app.terminal.note(&format!("removed {credentials} cached role credential{plural}"));
                 removed += credentials;
             }
-            Err(error) => code = code.worst(stays(&error)),
+            Err(error) => report(&error, &mut outcome),
         }
     }
     if removed > 0 {
         app.terminal
             .note("role credentials that were handed out before stay good until they end by themselves");
     }
-    Ok(code)
+    Ok(outcome)
 }
 
 /// The tokens that are meant, and are there. Whose name a token has says nothing of whose it is: one of another start
@@ -175,5 +177,5 @@ fn not_removed(error: &StoreError) -> CommandError {
         StoreError::Locked { .. } => "end the other process, or wait for its end; then run this again",
         _ => "make `~/.aws/sso/cache` and `~/.aws/cli/cache` folders that you can write to",
     };
-    CommandError::new(ExitCode::Output, error.to_string()).with_hint(hint)
+    CommandError::new(ExitCode::OutputFailed, error.to_string()).with_hint(hint)
 }

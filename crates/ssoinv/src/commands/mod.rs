@@ -36,11 +36,13 @@ use self::whoami::WhoamiArgs;
 use crate::app::App;
 use crate::cli::{CollectArgs, GlobalArgs};
 use crate::command_error::CommandError;
+use crate::command_outcome::CommandOutcome;
 use crate::demo::Demo;
 use crate::environment::Environment;
 use crate::exit_codes::{self, ExitCode};
 use crate::recorded_args::RecordedArgs;
 use crate::settings::Layers;
+use crate::status_file::StatusFile;
 use crate::terminal::{self, Terminal, Verbosity};
 use crate::warnings;
 
@@ -131,7 +133,7 @@ pub(crate) fn parse() -> (Cli, RecordedArgs) {
     (Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()), recorded)
 }
 
-/// Runs a command. A panic is a bug, and ends as one.
+/// Runs a command, and writes its status file. Errors are shown here; a panic ends as a bug.
 pub(crate) fn run(cli: &Cli, recorded: RecordedArgs, environment: &Environment) -> ExitCode {
     let verbosity = match (cli.global.quiet, cli.global.verbose) {
         (true, _) => Verbosity::Quiet,
@@ -140,21 +142,28 @@ pub(crate) fn run(cli: &Cli, recorded: RecordedArgs, environment: &Environment) 
         (false, _) => Verbosity::Debug,
     };
     let terminal = Terminal::new(verbosity, cli.global.color, environment);
-    let outcome =
-        panic::catch_unwind(panic::AssertUnwindSafe(|| begin(cli, recorded, environment, &terminal)));
-    match outcome {
-        Ok(Ok(code)) => code,
-        Ok(Err(error)) => {
+    let status = match cli.global.status.as_deref().map(StatusFile::open).transpose() {
+        Ok(status) => status,
+        Err(error) => {
             terminal::say(&terminal.error(&error));
-            error.exit
+            return error.exit;
         }
-        Err(_) => {
-            let error = CommandError::new(ExitCode::Bug, "this is a bug in ssoinv")
-                .with_hint("report it with the lines above, which hold no secret, and with what you typed");
-            terminal::say(&terminal.error(&error));
-            ExitCode::Bug
-        }
+    };
+    let ended = panic::catch_unwind(panic::AssertUnwindSafe(|| begin(cli, recorded, environment, &terminal)));
+    let mut outcome = ended.unwrap_or_else(|_| Err(bug())).unwrap_or_else(|error| {
+        terminal::say(&terminal.error(&error));
+        CommandOutcome::from(&error)
+    });
+    if let Some(Err(error)) = status.map(|status| status.write(&outcome)) {
+        terminal::say(&terminal.error(&error));
+        outcome.add_error(&error);
     }
+    outcome.exit_code()
+}
+
+fn bug() -> CommandError {
+    CommandError::new(ExitCode::Bug, "this is a bug in ssoinv")
+        .with_hint("report it with the lines above, which hold no secret, and with what you typed")
 }
 
 fn begin(
@@ -162,7 +171,7 @@ fn begin(
     recorded: RecordedArgs,
     environment: &Environment,
     terminal: &Terminal,
-) -> Result<ExitCode, CommandError> {
+) -> Result<CommandOutcome, CommandError> {
     // Who looks only doesn't sign in.
     let signed_in = matches!(cli.command, Command::Doctor(_));
     let demo = cli.global.demo.map(|kind| Demo::start(kind, signed_in, environment)).transpose()?;
@@ -184,7 +193,7 @@ fn begin(
     match &cli.command {
         Command::Resume(args) => {
             let (run, words) = resume::open(args, &app)?;
-            let first = parse_recorded(words);
+            let first = parse_recorded(words)?;
             match &first.command {
                 Command::Buckets(args)
                 | Command::Instances(args)
@@ -213,10 +222,17 @@ fn begin(
     }
 }
 
-/// Parses recorded arguments. Ends the program if flags of then and now exclude each other: clap's message says it best.
-fn parse_recorded(words: Vec<String>) -> Cli {
+/// Parses recorded arguments. Flags of then and now may exclude each other.
+fn parse_recorded(words: Vec<String>) -> Result<Cli, CommandError> {
     let matches = command().try_get_matches_from(std::iter::once("ssoinv".to_owned()).chain(words));
-    matches.and_then(|matches| Cli::from_arg_matches(&matches)).unwrap_or_else(|error| error.exit())
+    matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| {
+        let text = error.to_string();
+        let mut lines = text.lines().take_while(|line| !line.starts_with("Usage:"));
+        let message = lines.next().unwrap_or_default();
+        let details = lines.map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned);
+        CommandError::usage(message.strip_prefix("error: ").unwrap_or(message))
+            .with_details(details.collect())
+    })
 }
 
 #[cfg(test)]

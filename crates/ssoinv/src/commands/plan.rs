@@ -28,6 +28,7 @@ use crate::cli::{
     CollectArgs, CollectOutputArgs, CredentialArgs, KeepArgs, OutputArgs, RunArgs, SelectionArgs, SignInArgs,
 };
 use crate::command_error::CommandError;
+use crate::command_outcome::CommandOutcome;
 use crate::connection::Connection;
 use crate::display::Display;
 use crate::exit_codes::ExitCode;
@@ -78,7 +79,7 @@ const LATENCY: Duration = Duration::from_millis(100);
 /// Accounts whose roles are asked for at once; the portal's pace is the bound that counts.
 const AT_ONCE: usize = 16;
 
-pub(crate) fn run(args: &PlanArgs, app: &App) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(args: &PlanArgs, app: &App) -> Result<CommandOutcome, CommandError> {
     let mut tables: Vec<&str> = args.tables.iter().map(String::as_str).collect();
     if tables.is_empty() {
         tables = TABLES.iter().map(|table| table.schema().name).collect();
@@ -89,14 +90,18 @@ pub(crate) fn run(args: &PlanArgs, app: &App) -> Result<ExitCode, CommandError> 
 
 /// The same for a command with `--dry-run`. What it says of its output is about rows that don't come: the plan goes to
 /// stdout, and no file is touched.
-pub(super) fn dry_run(tables: &[&str], args: &CollectArgs, app: &App) -> Result<ExitCode, CommandError> {
+pub(super) fn dry_run(
+    tables: &[&str],
+    args: &CollectArgs,
+    app: &App,
+) -> Result<CommandOutcome, CommandError> {
     let request = RunRequest::new(tables, args, app)?;
     let of_plan = OutputArgs { out: None, columns: Vec::new(), spreadsheet: false, ..args.output.clone() };
     let output = OutputSettings::new(&of_plan, &app.layers)?;
     show(&request, &output, app)
 }
 
-fn show(request: &RunRequest, output: &OutputSettings, app: &App) -> Result<ExitCode, CommandError> {
+fn show(request: &RunRequest, output: &OutputSettings, app: &App) -> Result<CommandOutcome, CommandError> {
     let planned = |table: &&'static dyn AnyTable| PlannedTable {
         schema: Arc::clone(table.schema()),
         global: table.is_global(),
@@ -110,12 +115,17 @@ fn show(request: &RunRequest, output: &OutputSettings, app: &App) -> Result<Exit
     let forecast = forecast::forecast(&tables, &surveyed);
     let lines = forecast.lines.iter().map(|line| PlanRow::of(line, &request.settings));
     let rows: Vec<PlanRow> = lines.chain(excluded_accounts.iter().map(PlanRow::excluded_accounts)).collect();
-    let written = output::write_all(&table(), &rows, output, app)?;
+    let mut outcome = output::write_all(&table(), &rows, output, app)?;
     let all = forecast.accounts_in_all + excluded_accounts.len();
     app.terminal.note(&summary_line(&forecast, all, list_calls, &request.settings));
-    let nothing = if forecast.tasks.max == 0 { ExitCode::Nothing } else { ExitCode::Complete };
-    let signed_out = if signed_out { ExitCode::SignInNeeded } else { ExitCode::Complete };
-    Ok(written.worst(nothing).worst(signed_out).worst(tell_failures(&surveyed, app)))
+    if forecast.tasks.max == 0 {
+        outcome.add(ExitCode::NothingCollected);
+    }
+    if signed_out {
+        outcome.add(ExitCode::SignInNeeded);
+    }
+    outcome.add(tell_failures(&surveyed, app));
+    Ok(outcome)
 }
 
 /// What was found out.

@@ -11,7 +11,7 @@ use ssoinv_profile::{ProblemReport, ProfileReport, Severity};
 use crate::app::App;
 use crate::cli::OutputArgs;
 use crate::command_error::CommandError;
-use crate::exit_codes::ExitCode;
+use crate::command_outcome::CommandOutcome;
 use crate::output;
 use crate::selection;
 use crate::settings::OutputSettings;
@@ -26,7 +26,7 @@ pub(crate) struct ProfilesArgs {
     pub(crate) output: OutputArgs,
 }
 
-pub(crate) fn run(args: &ProfilesArgs, app: &App) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(args: &ProfilesArgs, app: &App) -> Result<CommandOutcome, CommandError> {
     let settings = OutputSettings::new(&args.output, &app.layers)?;
     let profiles = app.load_profiles()?;
     let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &ProfilesArgs, app: &App) -> Result<ExitCode, CommandErr
     // For people there are columns enough for a line each, unless they ask for more.
     let short = settings.format == Format::Table && !settings.wide && settings.columns.is_empty();
     let table = if short { view() } else { report() };
-    let code = output::write_all(&table, &reports, &settings, app)?;
+    let outcome = output::write_all(&table, &reports, &settings, app)?;
     if names.is_empty() && app.terminal.verbosity != Verbosity::Quiet {
         let message = format!("there is no profile in {}", app.searched(&profiles).join(" or "));
         terminal::say(&app.terminal.warning(&message, Some(selection::FIRST_PROFILE)));
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &ProfilesArgs, app: &App) -> Result<ExitCode, CommandErr
             told.push(problem);
         }
     }
-    Ok(code)
+    Ok(outcome)
 }
 
 /// Tells a problem as people read it, with the place to look at.

@@ -12,7 +12,7 @@ use ssoinv_store::{KeptRuns, RunState, RunSummary, StoreError};
 use crate::app::App;
 use crate::cli::OutputArgs;
 use crate::command_error::CommandError;
-use crate::exit_codes::ExitCode;
+use crate::command_outcome::CommandOutcome;
 use crate::output;
 use crate::saved_run::{self, command_line};
 use crate::settings::{OutputSettings, values};
@@ -65,17 +65,17 @@ pub(crate) struct PruneArgs {
     pub(crate) all: bool,
 }
 
-pub(crate) fn run(args: &RunsArgs, app: &App) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(args: &RunsArgs, app: &App) -> Result<CommandOutcome, CommandError> {
     let runs = saved_run::runs(app)?;
     match &args.command {
         RunsCommand::List(args) => {
             let settings = OutputSettings::new(&args.output, &app.layers)?;
             let all = runs.list().map_err(|failed| saved_run::error(&failed, app))?;
-            let code = output::write_all(&list(), &all, &settings, app)?;
+            let outcome = output::write_all(&list(), &all, &settings, app)?;
             if all.is_empty() {
                 app.terminal.note("no run is kept; `--run NAME` keeps one");
             }
-            Ok(code)
+            Ok(outcome)
         }
         RunsCommand::Show(args) => {
             let settings = OutputSettings::new(&args.output, &app.layers)?;
@@ -85,7 +85,12 @@ pub(crate) fn run(args: &RunsArgs, app: &App) -> Result<ExitCode, CommandError> 
     }
 }
 
-fn show(name: &str, settings: &OutputSettings, runs: &KeptRuns, app: &App) -> Result<ExitCode, CommandError> {
+fn show(
+    name: &str,
+    settings: &OutputSettings,
+    runs: &KeptRuns,
+    app: &App,
+) -> Result<CommandOutcome, CommandError> {
     let cells = runs.cells(name).map_err(|failed| saved_run::error(&failed, app))?;
     let of_table = |name: &str| TABLES.iter().map(|table| table.schema().name).find(|known| *known == name);
     let mut cells: Vec<Cell> = cells
@@ -97,7 +102,7 @@ fn show(name: &str, settings: &OutputSettings, runs: &KeptRuns, app: &App) -> Re
         let key = |cell: &Cell| (cell.table, cell.scope.account_id, cell.scope.place.clone());
         key(one).cmp(&key(other)).then_with(|| one.scope.profile.cmp(&other.scope.profile))
     });
-    let code = output::write_all(&shown(), &cells, settings, app)?;
+    let outcome = output::write_all(&shown(), &cells, settings, app)?;
     let all = runs.list().map_err(|failed| saved_run::error(&failed, app))?;
     if let Some(run) = all.iter().find(|run| run.name == name) {
         let command = run.manifest.as_ref().map(command_line).unwrap_or_default();
@@ -108,10 +113,10 @@ fn show(name: &str, settings: &OutputSettings, runs: &KeptRuns, app: &App) -> Re
             app.terminal.note(&format!("`ssoinv resume {name}` goes on with it"));
         }
     }
-    Ok(code)
+    Ok(outcome)
 }
 
-fn prune(args: &PruneArgs, runs: &KeptRuns, app: &App) -> Result<ExitCode, CommandError> {
+fn prune(args: &PruneArgs, runs: &KeptRuns, app: &App) -> Result<CommandOutcome, CommandError> {
     let failed = |failed: StoreError| saved_run::error(&failed, app);
     let all = runs.list().map_err(failed)?;
     let old_enough = |run: &&RunSummary| {
@@ -138,7 +143,7 @@ fn prune(args: &PruneArgs, runs: &KeptRuns, app: &App) -> Result<ExitCode, Comma
     } else {
         app.terminal.note(&format!("removed {}", removed.join(", ")));
     }
-    Ok(ExitCode::Complete)
+    Ok(CommandOutcome::default())
 }
 
 fn word(state: RunState) -> &'static str {

@@ -8,7 +8,7 @@ use ssoinv_core::table::{Column, Table};
 use crate::app::App;
 use crate::cli::OutputArgs;
 use crate::command_error::CommandError;
-use crate::exit_codes::ExitCode;
+use crate::command_outcome::CommandOutcome;
 use crate::output;
 use crate::settings::{OutputSettings, list};
 
@@ -27,7 +27,7 @@ struct SettingRow {
     description: String,
 }
 
-pub(crate) fn run(args: &SettingsArgs, command: &Command, app: &App) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(args: &SettingsArgs, command: &Command, app: &App) -> Result<CommandOutcome, CommandError> {
     let settings = OutputSettings::new(&args.output, &app.layers)?;
     let flags: Vec<&Arg> = command.get_subcommands().flat_map(Command::get_arguments).collect();
     let rows: Vec<SettingRow> = list::ALL
@@ -41,12 +41,12 @@ pub(crate) fn run(args: &SettingsArgs, command: &Command, app: &App) -> Result<E
             SettingRow { key: setting.key(), value, source: source.to_string(), description }
         })
         .collect();
-    let code = output::write_all(&table(), &rows, &settings, app)?;
+    let outcome = output::write_all(&table(), &rows, &settings, app)?;
     if let Some(place) = app.layers.file.place.as_ref().filter(|_| !app.demo) {
         let there = if app.layers.file.found { "" } else { ", which is not there" };
         app.terminal.note(&format!("settings are read from `{place}`{there}, and from variables `SSOINV_…`"));
     }
-    Ok(code)
+    Ok(outcome)
 }
 
 fn table() -> Table<SettingRow> {

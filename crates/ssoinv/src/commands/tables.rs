@@ -9,7 +9,7 @@ use ssoinv_core::table::{Column, ColumnInfo, Table};
 use crate::app::App;
 use crate::cli::OutputArgs;
 use crate::command_error::CommandError;
-use crate::exit_codes::ExitCode;
+use crate::command_outcome::CommandOutcome;
 use crate::settings::OutputSettings;
 use crate::{output, table_names};
 
@@ -22,7 +22,7 @@ pub(crate) struct TablesArgs {
     pub(crate) output: OutputArgs,
 }
 
-pub(crate) fn run(args: &TablesArgs, app: &App) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(args: &TablesArgs, app: &App) -> Result<CommandOutcome, CommandError> {
     let settings = OutputSettings::new(&args.output, &app.layers)?;
     match &args.table {
         None => output::write_all(&all_tables(), tables::TABLES, &settings, app),

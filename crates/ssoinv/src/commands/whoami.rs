@@ -15,6 +15,7 @@ use crate::app::{self, App};
 use crate::browser::Browser;
 use crate::cli::{CredentialArgs, LimitArgs, OutputArgs, ProfileArgs};
 use crate::command_error::CommandError;
+use crate::command_outcome::CommandOutcome;
 use crate::connection::Connection;
 use crate::display::Display;
 use crate::exit_codes::ExitCode;
@@ -52,7 +53,7 @@ struct CallerRow {
     failure: Option<Failure>,
 }
 
-pub(crate) fn run(args: &WhoamiArgs, app: &App) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(args: &WhoamiArgs, app: &App) -> Result<CommandOutcome, CommandError> {
     let output = OutputSettings::new(&args.output, &app.layers)?;
     let settings =
         ConnectionSettings::new(&args.credentials, &args.limits, AT_ONCE, &app.layers, &app.environment)?;
@@ -65,12 +66,13 @@ pub(crate) fn run(args: &WhoamiArgs, app: &App) -> Result<ExitCode, CommandError
         selected.profiles.iter().map(|&index| Arc::new(all[index].clone())).collect();
     warnings::foreign_endpoints(&chosen, app);
     let rows = app::runtime()?.block_on(ask(&chosen, &settings, app))?;
-    output::write_all(&table(), &rows, &output, app)?;
-    Ok(tell(&rows, app))
+    let mut outcome = output::write_all(&table(), &rows, &output, app)?;
+    tell(&rows, &mut outcome, app);
+    Ok(outcome)
 }
 
-/// Says why callers aren't known, each reason once, and what the command ends with.
-fn tell(rows: &[CallerRow], app: &App) -> ExitCode {
+/// Warns about each reason why callers aren't known, once, and adds it to the outcome.
+fn tell(rows: &[CallerRow], outcome: &mut CommandOutcome, app: &App) {
     let mut reasons: Vec<(&Failure, Vec<&str>)> = Vec::new();
     for row in rows {
         let Some(failure) = &row.failure else { continue };
@@ -79,7 +81,6 @@ fn tell(rows: &[CallerRow], app: &App) -> ExitCode {
             None => reasons.push((failure, vec![&row.profile])),
         }
     }
-    let mut code = ExitCode::Complete;
     for (failure, profiles) in &reasons {
         let message = match profiles.as_slice() {
             [profile] if failure.message.contains(&format!("`{profile}`")) => failure.message.clone(),
@@ -93,9 +94,11 @@ fn tell(rows: &[CallerRow], app: &App) -> ExitCode {
         let verb = if signed_out { "login" } else { "doctor" };
         let hint = format!("run `ssoinv {verb} --profile {}`", shell_quoted(profiles[0]));
         terminal::say(&app.terminal.warning(&message, Some(&hint)));
-        code = code.worst(if signed_out { ExitCode::SignInNeeded } else { ExitCode::Partial });
+        outcome.add(if signed_out { ExitCode::SignInNeeded } else { ExitCode::Partial });
     }
-    if rows.iter().all(|row| row.failure.is_some()) { code.worst(ExitCode::Nothing) } else { code }
+    if rows.iter().all(|row| row.failure.is_some()) {
+        outcome.add(ExitCode::NothingCollected);
+    }
 }
 
 async fn ask(
