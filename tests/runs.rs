@@ -161,7 +161,7 @@ fn another_version_is_refused() {
     assert!(text.contains(&version), "{text}");
     fs::write(&manifest, text.replace(&version, "\"version\": \"0.0.9\"")).expect("written");
     let mut all = world.run("resume r").ended(2).stderr;
-    fs::write(&manifest, text.replace("\"form\": 1", "\"form\": 2")).expect("written");
+    fs::write(&manifest, text.replace("\"form\": 2", "\"form\": 1")).expect("written");
     all += &world.run("resume r").ended(2).stderr;
     expect![[r#"
         error: run `r` was begun by ssoinv 0.0.9, and this is VERSION

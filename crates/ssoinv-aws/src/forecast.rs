@@ -177,7 +177,7 @@ pub enum Why {
 #[derive(Clone, Debug)]
 pub struct Line {
     /// The table; none where it is the same for all.
-    pub table: Option<&'static str>,
+    pub table: Option<Arc<str>>,
     /// Account, role and profile.
     pub scope: Scope,
     /// Where, as the ledger has it; a pattern where the enabled regions aren't known, nothing where it is the same for all.
@@ -267,7 +267,7 @@ impl Forecast {
                     let region = cell.scope.place.as_str().to_owned();
                     (
                         Line {
-                            table: Some(table.schema.name),
+                            table: Some(Arc::clone(&table.schema.name)),
                             scope: cell.scope.clone(),
                             region,
                             regions_unknown: false,
@@ -285,7 +285,7 @@ impl Forecast {
                     let region = task.place.as_str().to_owned();
                     (
                         Line {
-                            table: Some(table.schema.name),
+                            table: Some(Arc::clone(&table.schema.name)),
                             scope: reach.scope(task.place.clone()),
                             region,
                             regions_unknown: false,
@@ -506,7 +506,7 @@ mod tests {
     fn tables() -> Vec<PlannedTable> {
         let table = |name, global| {
             let schema = ssoinv_core::table::Table::<()>::plain(name, "", vec![]).schema;
-            PlannedTable { schema, global }
+            PlannedTable { schema, call: "List".into(), global }
         };
         vec![table("buckets", true), table("instances", false)]
     }
@@ -546,7 +546,7 @@ mod tests {
                 Part::Out => "out",
             };
             let Span { min, max } = line.calls;
-            format!("{} {who} {}: {part} {min}-{max}", line.table.unwrap_or("-"), line.region)
+            format!("{} {who} {}: {part} {min}-{max}", line.table.as_deref().unwrap_or("-"), line.region)
         };
         forecast.lines.iter().map(line).collect()
     }

@@ -13,15 +13,17 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use ssoinv_core::coverage::{Cell, Status};
+use ssoinv_core::coverage::Cell;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::rows::TaskId;
 use ssoinv_core::scope::{AccountId, Partition, Place, Scope, partition_of_region};
+use ssoinv_core::status::Status;
 use ssoinv_core::table::TableSchema;
 use ssoinv_sso::profile::{Profile, SsoSession};
 
 use crate::regions::RegionPatterns;
 use crate::roles::RoleChoice;
+use crate::tables::AnyTable;
 
 /// One way into one account.
 #[derive(Clone, Debug)]
@@ -125,8 +127,24 @@ pub enum Standing {
 pub struct PlannedTable {
     /// Its schema.
     pub schema: Arc<TableSchema>,
+    /// The operation of its list call.
+    pub call: Arc<str>,
     /// Whether it is asked once an account, whatever the region.
     pub global: bool,
+}
+
+impl PlannedTable {
+    /// Makes the plan's view of a table.
+    #[must_use]
+    pub fn new(table: &dyn AnyTable) -> Self {
+        Self { schema: Arc::clone(table.schema()), call: table.call().into(), global: table.is_global() }
+    }
+
+    /// Makes the cell of the table's list call in a scope.
+    #[must_use]
+    pub fn cell(&self, reach: &Reach, place: Place, status: Status) -> Cell {
+        Cell::new(reach.scope(place), Arc::clone(&self.schema.name), Arc::clone(&self.call), status)
+    }
 }
 
 /// One table in one scope.
@@ -339,7 +357,7 @@ impl Plan {
     pub fn key(&self, task: TaskId) -> Option<String> {
         let (Entry::Task(entry), reaches) = self.entry(task)? else { return None };
         let first = &reaches[entry.ways.first()?.reach];
-        let table = self.tables[entry.table].schema.name;
+        let table = &*self.tables[entry.table].schema.name;
         let mut words = vec![table, first.partition.as_str(), first.account_key(), entry.place.as_str()];
         for way in &entry.ways {
             let reach = &reaches[way.reach];
@@ -389,21 +407,18 @@ fn plan_group(
     reaches: &[Reach],
     group: &[usize],
 ) {
-    let name = table.schema.name;
     let mut settle = |cell: Cell| entries.push(Entry::Settled(Box::new(cell)));
     match &reaches[group[0]].standing {
         Standing::Ready => {}
         Standing::Broken(failure) => {
             for place in places(table, &reaches[group[0]]) {
-                settle(
-                    Cell::untouched(reaches[group[0]].scope(place), name, Status::NotTried).failed(failure),
-                );
+                settle(table.cell(&reaches[group[0]], place, Status::NotTried).failed(failure));
             }
             return;
         }
         Standing::Skipped(reason) => {
             for place in places(table, &reaches[group[0]]) {
-                settle(skipped(&reaches[group[0]], place, name, reason));
+                settle(skipped(&reaches[group[0]], place, table, reason));
             }
             return;
         }
@@ -421,11 +436,11 @@ fn plan_group(
         match &reach.regions {
             Regions::NoneEnabled(patterns) => {
                 let reason = format!("no region that is enabled in the account matches `{patterns}`");
-                settle(skipped(reach, Place::Unset, name, &reason));
+                settle(skipped(reach, Place::Unset, table, &reason));
             }
             _ if reach.known_regions().is_empty() => {
                 let failure = no_region(reach);
-                settle(Cell::untouched(reach.scope(Place::Unset), name, Status::NotTried).failed(&failure));
+                settle(table.cell(reach, Place::Unset, Status::NotTried).failed(&failure));
             }
             _ => {}
         }
@@ -448,7 +463,7 @@ fn plan_group(
         } else {
             let reason = format!("region `{region}` is in partition `{partition}`");
             for &reach in group.iter().filter(|&&reach| listed(reach)) {
-                let cell = skipped(&reaches[reach], place.clone(), name, &reason);
+                let cell = skipped(&reaches[reach], place.clone(), table, &reason);
                 entries.push(Entry::Settled(Box::new(cell)));
             }
         }
@@ -468,8 +483,8 @@ fn places(table: &PlannedTable, reach: &Reach) -> Vec<Place> {
 
 /// A cell that was planned and needs no answer.
 #[must_use]
-pub fn skipped(reach: &Reach, place: Place, table: &'static str, reason: &str) -> Cell {
-    let mut cell = Cell::untouched(reach.scope(place), table, Status::Skipped);
+pub fn skipped(reach: &Reach, place: Place, table: &PlannedTable, reason: &str) -> Cell {
+    let mut cell = table.cell(reach, place, Status::Skipped);
     cell.error_message = Some(reason.to_owned());
     cell
 }
@@ -490,9 +505,9 @@ mod tests {
 
     use super::*;
 
-    fn table(name: &'static str, global: bool) -> PlannedTable {
+    fn table(name: &str, global: bool) -> PlannedTable {
         let schema = ssoinv_core::table::Table::<()>::plain(name, "", vec![]).schema;
-        PlannedTable { schema, global }
+        PlannedTable { schema, call: "List".into(), global }
     }
 
     fn here(regions: &[&str]) -> Regions {

@@ -18,7 +18,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
 use ssoinv_core::clock::Clock;
-use ssoinv_core::coverage::{Cell, Status};
+use ssoinv_core::coverage::Cell;
 use ssoinv_core::event::Event;
 use ssoinv_core::event::Events;
 use ssoinv_core::failure::{Failure, FailureKind, Remedy};
@@ -26,6 +26,7 @@ use ssoinv_core::journal::Journal;
 use ssoinv_core::retry::RetryPolicy;
 use ssoinv_core::rows::{RowStore, TaskId, TaskRows};
 use ssoinv_core::scope::Place;
+use ssoinv_core::status::Status;
 use ssoinv_core::table::RowContext;
 use ssoinv_http::circuit_breaker::CircuitBreakers;
 use ssoinv_http::classify::invalid_response;
@@ -38,7 +39,7 @@ use tokio::time::Instant;
 use crate::clients::Clients;
 use crate::handover::Handover;
 use crate::pace::Paces;
-use crate::plan::{Entry, Layout, Plan, Reach, Task, Way, skipped};
+use crate::plan::{Entry, Layout, Plan, PlannedTable, Reach, Task, Way, skipped};
 use crate::regions::{self, EnabledRegions, RegionPatterns};
 use crate::stop::{Stop, StopReason};
 use crate::survey;
@@ -275,12 +276,12 @@ impl Runner {
 
     /// A cell of a task as asked through `way`.
     fn cell(&self, work: Work<'_>, way: Way) -> Cell {
-        let scope = work.reaches[way.reach].scope(work.task.place.clone());
-        Cell::untouched(scope, self.table_name(work.task), Status::NotTried)
+        let place = work.task.place.clone();
+        self.table(work.task).cell(&work.reaches[way.reach], place, Status::NotTried)
     }
 
-    fn table_name(&self, task: &Task) -> &'static str {
-        self.plan.tables[task.table].schema.name
+    fn table(&self, task: &Task) -> &PlannedTable {
+        &self.plan.tables[task.table]
     }
 
     /// Asks one way after the other until one answers.
@@ -320,7 +321,7 @@ impl Runner {
         for &other in others {
             let reach = &work.reaches[other.reach];
             let place = work.task.place.clone();
-            let mut cell = skipped(reach, place, self.table_name(work.task), &reason);
+            let mut cell = skipped(reach, place, self.table(work.task), &reason);
             if let Some((_, tried)) = refused.iter().find(|(way, _)| way.reach == other.reach) {
                 cell = Cell { status: Status::Skipped, ..tried.clone() };
                 cell.error_message = Some(format!("{reason}; {}", refusal_in_words(tried)));
@@ -341,7 +342,7 @@ impl Runner {
                 let last = refused.last().map(|(way, _)| work.reaches[way.reach].in_words());
                 let reason = format!("{} was asked for this account", last.unwrap_or_default());
                 let place = work.task.place.clone();
-                skipped(&work.reaches[way.reach], place, self.table_name(work.task), &reason)
+                skipped(&work.reaches[way.reach], place, self.table(work.task), &reason)
             }));
         }
         let strangers = refused.iter().filter(|(way, _)| !way.listed).map(|(_, cell)| refusal_in_words(cell));

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::coverage::Status;
+use crate::status::Status;
 
 /// What went wrong, as far as the ledger is concerned. One for each status that isn't a success.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

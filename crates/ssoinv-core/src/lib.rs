@@ -5,6 +5,7 @@
 //! [`event`] for the talk.
 
 pub mod clock;
+pub mod column_set;
 pub mod coverage;
 pub mod env;
 pub mod event;
@@ -17,4 +18,5 @@ pub mod rows;
 pub mod scope;
 pub mod secret;
 pub mod service;
+pub mod status;
 pub mod table;

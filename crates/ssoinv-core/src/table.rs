@@ -1,212 +1,28 @@
-//! What a table is: its columns, declared once, and how a row of AWS's becomes a row of Arrow.
+//! Tables: a schema, and the columns that turn rows of AWS's into Arrow record batches.
 //!
-//! A table's file in `ssoinv-aws` lists its [`Column`]s: name, type, description and where the value comes from.
-//! Everything else follows from that list: the Arrow schema, `ssoinv tables`, each output format, SQL. The columns that
-//! every table has (`account_id`, `profile`, …) are added here.
+//! A table's file lists its [`Column`]s; the Arrow schema, `ssoinv tables`, each output format and SQL follow from that
+//! list. The columns that every table has (`account_id`, `profile`, …) are added here.
+
+mod arrays;
+mod column;
+mod row_keys;
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
-use arrow_array::builder::{BooleanBuilder, Int64Builder, TimestampMillisecondBuilder};
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
-use arrow_buffer::{NullBuffer, OffsetBuffer};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_array::RecordBatch;
+use arrow_schema::{ArrowError, Schema, SchemaRef};
 
-use crate::json::Json;
-use crate::scope::Scope;
+use self::arrays::{ArrayBuilder, RowRef};
+use self::column::Extract;
+pub use self::column::{Column, ColumnInfo, ColumnType, RowContext, TYPE_KEY};
+pub use self::row_keys::{KEY_KEY, RowKeys};
+use crate::column_set::ColumnSet;
+use crate::scope::{Partition, Place, Scope};
 
-/// The field metadata key under which an Arrow field keeps its [`ColumnType`]'s name.
-pub const TYPE_KEY: &str = "ssoinv:type";
-
-/// The type of a column, as `ssoinv tables` shows it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ColumnType {
-    /// Text.
-    Text,
-    /// A whole number of 64 bits.
-    Integer,
-    /// True or false.
-    Boolean,
-    /// A moment, kept in milliseconds, UTC.
-    Timestamp,
-    /// JSON text with sorted keys.
-    Json,
-    /// An IP address, as text.
-    Inet,
-}
-
-impl ColumnType {
-    /// The name that `ssoinv tables` shows.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Integer => "int",
-            Self::Boolean => "bool",
-            Self::Timestamp => "timestamp",
-            Self::Json => "json",
-            Self::Inet => "inet",
-        }
-    }
-
-    fn data_type(self) -> DataType {
-        match self {
-            Self::Text | Self::Json | Self::Inet => DataType::Utf8,
-            Self::Integer => DataType::Int64,
-            Self::Boolean => DataType::Boolean,
-            Self::Timestamp => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
-        }
-    }
-
-    /// The type that a field of a [`TableSchema`]'s schema was declared with.
-    #[must_use]
-    pub fn of_field(field: &Field) -> Self {
-        match (field.metadata().get(TYPE_KEY).map(String::as_str), field.data_type()) {
-            (Some("json"), _) => Self::Json,
-            (Some("inet"), _) => Self::Inet,
-            (_, DataType::Int64) => Self::Integer,
-            (_, DataType::Boolean) => Self::Boolean,
-            (_, DataType::Timestamp(..)) => Self::Timestamp,
-            _ => Self::Text,
-        }
-    }
-}
-
-/// One column as people see it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ColumnInfo {
-    /// The name, as Steampipe's users know it.
-    pub name: &'static str,
-    /// The type.
-    pub column_type: ColumnType,
-    /// One sentence, without a final stop.
-    pub description: &'static str,
-}
-
-impl ColumnInfo {
-    /// The Arrow field.
-    #[must_use]
-    pub fn field(&self) -> Field {
-        let metadata = HashMap::from([(TYPE_KEY.to_owned(), self.column_type.as_str().to_owned())]);
-        Field::new(self.name, self.column_type.data_type(), true).with_metadata(metadata)
-    }
-}
-
-/// What a row's values may depend on besides AWS's answer.
-#[derive(Clone, Copy, Debug)]
-pub struct RowContext<'a> {
-    /// Where the row was found, and through whom.
-    pub scope: &'a Scope,
-    /// Whether values that are secrets by nature (environment variables) are kept.
-    pub include_secrets: bool,
-}
-
-/// How a column's value comes from a row `R` of AWS's.
-enum Extract<R> {
-    Text(for<'r> fn(&'r R, &'r RowContext<'r>) -> Option<Cow<'r, str>>),
-    Integer(fn(&R) -> Option<i64>),
-    Boolean(fn(&R) -> Option<bool>),
-    Timestamp(fn(&R) -> Option<i64>),
-    Json(fn(&R, &RowContext<'_>, Json<'_>)),
-}
-
-impl<R> Clone for Extract<R> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<R> Copy for Extract<R> {}
-
-/// A column of a table whose rows come from `R`.
-pub struct Column<R> {
-    /// Name, type and description.
-    pub info: ColumnInfo,
-    extract: Extract<R>,
-}
-
-impl<R> std::fmt::Debug for Column<R> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.info.fmt(f)
-    }
-}
-
-impl<R> Column<R> {
-    const fn new(
-        name: &'static str,
-        column_type: ColumnType,
-        description: &'static str,
-        extract: Extract<R>,
-    ) -> Self {
-        Self { info: ColumnInfo { name, column_type, description }, extract }
-    }
-
-    /// A text column.
-    pub const fn text(
-        name: &'static str,
-        description: &'static str,
-        value: for<'r> fn(&'r R, &'r RowContext<'r>) -> Option<Cow<'r, str>>,
-    ) -> Self {
-        Self::new(name, ColumnType::Text, description, Extract::Text(value))
-    }
-
-    /// A column with an IP address.
-    pub const fn inet(
-        name: &'static str,
-        description: &'static str,
-        value: for<'r> fn(&'r R, &'r RowContext<'r>) -> Option<Cow<'r, str>>,
-    ) -> Self {
-        Self::new(name, ColumnType::Inet, description, Extract::Text(value))
-    }
-
-    /// A column of whole numbers.
-    pub const fn integer(
-        name: &'static str,
-        description: &'static str,
-        value: fn(&R) -> Option<i64>,
-    ) -> Self {
-        Self::new(name, ColumnType::Integer, description, Extract::Integer(value))
-    }
-
-    /// A column of true and false.
-    pub const fn boolean(
-        name: &'static str,
-        description: &'static str,
-        value: fn(&R) -> Option<bool>,
-    ) -> Self {
-        Self::new(name, ColumnType::Boolean, description, Extract::Boolean(value))
-    }
-
-    /// A column of moments: milliseconds since 1970, UTC.
-    pub const fn timestamp(
-        name: &'static str,
-        description: &'static str,
-        value: fn(&R) -> Option<i64>,
-    ) -> Self {
-        Self::new(name, ColumnType::Timestamp, description, Extract::Timestamp(value))
-    }
-
-    /// A JSON column; null where `value` writes nothing.
-    pub const fn json(
-        name: &'static str,
-        description: &'static str,
-        value: fn(&R, &RowContext<'_>, Json<'_>),
-    ) -> Self {
-        Self::new(name, ColumnType::Json, description, Extract::Json(value))
-    }
-}
-
-/// A row that AWS may have given only in part.
-pub trait AwsRow {
-    /// The columns that AWS said it could not give for this row; they are null, and named in `_not_collected`.
-    fn not_collected(&self) -> &'static [&'static str] {
-        &[]
-    }
-}
-
-/// The columns that stand before a table's own.
+/// Returns the columns in front of a table's own.
 fn leading<R>() -> [Column<R>; 2] {
     [
         Column::text("account_id", "The AWS account that the row belongs to, twelve digits", |_, context| {
@@ -218,8 +34,8 @@ fn leading<R>() -> [Column<R>; 2] {
     ]
 }
 
-/// The columns that stand behind a table's own.
-fn trailing<R: AwsRow>() -> [Column<R>; 4] {
+/// Returns the columns behind a table's own.
+fn trailing<R>() -> [Column<R>; 4] {
     [
         Column::text("partition", "The AWS partition: aws, aws-cn, aws-us-gov", |_, context| {
             Some(Cow::from(context.scope.partition.as_str()))
@@ -230,278 +46,352 @@ fn trailing<R: AwsRow>() -> [Column<R>; 4] {
         Column::text("role_name", "The role whose credentials found the row", |_, context| {
             context.scope.role_name.as_deref().map(Cow::from)
         }),
-        Column::json(
+        Column::missing(
             "_not_collected",
             "The columns of this row that could not be read and are null for that reason; null where there are none",
-            |row, _, json| {
-                let missing = row.not_collected();
-                if !missing.is_empty() {
-                    json.texts(missing);
-                }
-            },
         ),
     ]
 }
 
-/// A table as everything behind the runner sees it: names, types, schema.
+/// The word for rows of a table in messages: one bucket, two buckets.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Noun {
+    /// The word for one row.
+    pub singular: Arc<str>,
+    /// The word for any other number of rows.
+    pub plural: Arc<str>,
+}
+
+impl Noun {
+    fn new((singular, plural): (&str, &str)) -> Self {
+        Self { singular: singular.into(), plural: plural.into() }
+    }
+
+    /// Returns the word for `number` rows.
+    #[must_use]
+    pub fn of(&self, number: u64) -> &str {
+        if number == 1 { &self.singular } else { &self.plural }
+    }
+}
+
+/// The facts about a table that its columns don't tell.
+#[derive(Clone, Copy, Debug)]
+pub struct TableInfo<'a> {
+    /// The name, Steampipe's if its AWS plugin has the table: `aws_s3_bucket`.
+    pub name: &'a str,
+    /// One sentence, without a final stop.
+    pub description: &'a str,
+    /// The words for one row and for several: `("bucket", "buckets")`.
+    pub noun: (&'a str, &'a str),
+    /// The command that lists this table alone: `buckets`.
+    pub command: Option<&'a str>,
+    /// The columns that identify a row within a task. Text, integers and booleans only.
+    pub key: &'a [&'a str],
+    /// The columns that a terminal shows if none are named.
+    pub default_columns: &'a [&'a str],
+}
+
+/// Names, types and schema of a table, without the functions that fill it.
 #[derive(Clone, Debug)]
 pub struct TableSchema {
-    /// The name, as Steampipe's users know it: `aws_s3_bucket`.
-    pub name: &'static str,
+    /// The name: `aws_s3_bucket`.
+    pub name: Arc<str>,
     /// One sentence, without a final stop.
-    pub description: &'static str,
+    pub description: Arc<str>,
+    /// The word for its rows.
+    pub noun: Noun,
+    /// The command that lists this table alone: `buckets`.
+    pub command: Option<Arc<str>>,
     /// All columns, in order.
     pub columns: Vec<ColumnInfo>,
-    /// The columns that a table on a terminal shows when nothing else is asked for.
-    pub default_columns: Vec<&'static str>,
-    /// The Arrow schema of [`TableSchema::columns`].
+    /// The indices of the key columns: a task's rows are sorted by them, and rows with the same key are one row.
+    pub key: Vec<usize>,
+    /// The indices of the columns that a terminal shows if none are named.
+    pub default_columns: Vec<usize>,
+    /// The Arrow schema of [`TableSchema::columns`]; its metadata holds the key.
     pub schema: SchemaRef,
 }
 
-/// A table whose rows come from `R`: the schema with what fills it.
-#[derive(Debug)]
+impl TableSchema {
+    /// Makes a schema of `columns`.
+    ///
+    /// # Panics
+    /// In debug builds, if a name in `info` is no column, or if a key column has a type that can't be one.
+    fn new(info: &TableInfo<'_>, columns: Vec<ColumnInfo>) -> Self {
+        let index = |name: &&str| {
+            let index = columns.iter().position(|column| *column.name == **name);
+            debug_assert!(index.is_some(), "table {} has no column {name}", info.name);
+            index
+        };
+        let key: Vec<usize> = info.key.iter().filter_map(index).collect();
+        let default_columns = info.default_columns.iter().filter_map(index).collect();
+        debug_assert!(key.iter().all(|&index| columns[index].column_type.can_be_key()), "{}", info.name);
+        let indices: Vec<String> = key.iter().map(usize::to_string).collect();
+        let metadata = (!key.is_empty()).then(|| (KEY_KEY.to_owned(), indices.join(",")));
+        let fields: Vec<_> = columns.iter().map(ColumnInfo::field).collect();
+        let schema = Schema::new(fields).with_metadata(HashMap::from_iter(metadata));
+        Self {
+            name: info.name.into(),
+            description: info.description.into(),
+            noun: Noun::new(info.noun),
+            command: info.command.map(Arc::from),
+            columns,
+            key,
+            default_columns,
+            schema: Arc::new(schema),
+        }
+    }
+
+    /// Returns the index of the column with this name.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| *column.name == *name)
+    }
+}
+
+/// A row: the item that its values come from, and the columns that could not be read.
+#[derive(Clone, Debug)]
+pub struct Row<R> {
+    /// The source of the values.
+    pub item: R,
+    /// The indices of the columns that could not be read: null, and named in `_not_collected`.
+    pub missing: ColumnSet,
+}
+
+impl<R> Row<R> {
+    /// Makes a row that misses nothing.
+    pub const fn new(item: R) -> Self {
+        Self { item, missing: ColumnSet::new() }
+    }
+}
+
+/// A table whose rows come from items of type `R`: the schema, and the functions that fill it.
 pub struct Table<R> {
-    columns: Vec<Column<R>>,
-    /// Where [`KEY_COLUMN`] stands, in tables of AWS's.
-    key: Option<usize>,
+    /// The sources of the columns' values, in the schema's order.
+    extracts: Vec<Extract<R>>,
     /// Names, types and schema.
     pub schema: Arc<TableSchema>,
 }
 
-/// The column by which the rows of a task are sorted, and by which a row that AWS gave twice is known. Every table has
-/// it.
-pub const KEY_COLUMN: &str = "arn";
-
-/// The order of [`KEY_COLUMN`]'s values: by their bytes, none at the end.
-#[must_use]
-pub fn key_order(one: Option<&str>, other: Option<&str>) -> Ordering {
-    (one.is_none(), one).cmp(&(other.is_none(), other))
-}
-
 impl<R> Table<R> {
-    /// A table with nothing but `columns`: for what isn't AWS's, like the ledger.
+    /// Makes a table of AWS's, with its `own` columns between the columns that every table has.
     #[must_use]
-    pub fn plain(name: &'static str, description: &'static str, columns: Vec<Column<R>>) -> Self {
-        let infos: Vec<ColumnInfo> = columns.iter().map(|column| column.info).collect();
-        let schema = Arc::new(Schema::new(infos.iter().map(ColumnInfo::field).collect::<Vec<_>>()));
-        let default_columns = infos.iter().map(|column| column.name).collect();
-        let schema = TableSchema { name, description, columns: infos, default_columns, schema };
-        Self { columns, key: None, schema: Arc::new(schema) }
+    pub fn new(info: &TableInfo<'_>, own: impl IntoIterator<Item = Column<R>>) -> Self {
+        Self::with_columns(info, leading().into_iter().chain(own).chain(trailing()).collect())
     }
 
-    /// Makes one record batch of `rows`; those of AWS's tables in the order of their keys, so that whoever sorts the rows
-    /// of several pages has little to do, and those of one page nothing.
+    /// Makes a table with nothing but `columns` and no key, for data that isn't AWS's, such as the ledger.
+    #[must_use]
+    pub fn plain(name: &str, description: &str, columns: Vec<Column<R>>) -> Self {
+        let names: Vec<Arc<str>> = columns.iter().map(|column| Arc::clone(&column.info.name)).collect();
+        let default_columns: Vec<&str> = names.iter().map(|name| &**name).collect();
+        let (noun, command, key) = (("row", "rows"), None, &[][..]);
+        let info = TableInfo { name, description, noun, command, key, default_columns: &default_columns };
+        Self::with_columns(&info, columns)
+    }
+
+    fn with_columns(info: &TableInfo<'_>, columns: Vec<Column<R>>) -> Self {
+        let (infos, extracts) = columns.into_iter().map(|column| (column.info, column.extract)).unzip();
+        Self { extracts, schema: Arc::new(TableSchema::new(info, infos)) }
+    }
+
+    /// Makes one record batch of `rows`, sorted by their keys.
+    ///
+    /// Pages that are sorted already are cheap to merge: the store sorts the rows of a task once more. Of rows with the
+    /// same key, the first stays in front.
     ///
     /// # Errors
-    /// When Arrow refuses the arrays, which is a bug in this module.
-    pub fn batch(&self, rows: &[R], context: &RowContext<'_>) -> Result<RecordBatch, ArrowError> {
-        let mut texts = Texts::new(rows.len());
-        let rows = self.in_order(rows, context);
-        let arrays = self.columns.iter().map(|column| array(column.extract, &rows, context, &mut texts));
-        RecordBatch::try_new(Arc::clone(&self.schema.schema), arrays.collect::<Result<_, _>>()?)
+    /// When Arrow refuses the arrays: a column of more than 2 GiB, or a bug in this module.
+    pub fn batch(&self, rows: &[Row<R>], context: &RowContext<'_>) -> Result<RecordBatch, ArrowError> {
+        let mut rows: Vec<RowRef<'_, R>> =
+            rows.iter().map(|row| RowRef { item: &row.item, missing: &row.missing }).collect();
+        self.sort(&mut rows, context)?;
+        self.build(&rows, context)
     }
 
-    /// Of rows with the same key, the one that came first stays in front.
-    fn in_order<'a>(&self, rows: &'a [R], context: &RowContext<'_>) -> Vec<&'a R> {
-        let key = self.key.map(|key| self.columns[key].extract);
-        let Some(Extract::Text(key)) = key else { return rows.iter().collect() };
-        let mut keyed: Vec<_> = rows.iter().map(|row| (key(row, context), row)).collect();
-        keyed.sort_by(|(one, _), (other, _)| key_order(one.as_deref(), other.as_deref()));
-        keyed.into_iter().map(|(_, row)| row).collect()
-    }
-}
-
-impl<R: AwsRow> Table<R> {
-    /// A table with `own` columns between those that every table has.
-    #[must_use]
-    pub fn new(
-        name: &'static str,
-        description: &'static str,
-        default_columns: &[&'static str],
-        own: impl IntoIterator<Item = Column<R>>,
-    ) -> Self {
-        let columns = leading().into_iter().chain(own).chain(trailing()).collect();
-        let mut table = Self::plain(name, description, columns);
-        table.key = table.columns.iter().position(|column| column.info.name == KEY_COLUMN);
-        let schema = Arc::make_mut(&mut table.schema);
-        schema.default_columns = default_columns.to_vec();
-        debug_assert!(schema.schema.field_with_name(KEY_COLUMN).is_ok(), "{name} has no {KEY_COLUMN}");
-        debug_assert!(
-            default_columns.iter().all(|column| schema.schema.field_with_name(column).is_ok()),
-            "{name}"
-        );
-        table
-    }
-}
-
-/// Collects the texts of one column after another, in memory that is used again: a page's arrays wait in their
-/// hundreds for their turn, so each takes no more than its texts do.
-struct Texts {
-    bytes: Vec<u8>,
-    /// Where each text ends, and before them 0.
-    offsets: Vec<i32>,
-    there: Vec<bool>,
-    /// The column of nothing but nulls, of which most tables have many.
-    nulls: ArrayRef,
-}
-
-impl Texts {
-    fn new(rows: usize) -> Self {
-        let (bytes, offsets, there) = (Vec::new(), Vec::with_capacity(rows + 1), Vec::with_capacity(rows));
-        Self { bytes, offsets, there, nulls: Arc::new(StringArray::new_null(rows)) }
+    /// Makes one record batch of items of a [plain](Table::plain) table, in the given order.
+    ///
+    /// # Errors
+    /// As [`Table::batch`].
+    pub fn plain_batch(&self, items: &[R]) -> Result<RecordBatch, ArrowError> {
+        // Columns of plain tables don't look at the scope.
+        let scope = Scope {
+            partition: Partition::default(),
+            account_id: None,
+            account_name: None,
+            role_name: None,
+            profile: None,
+            place: Place::Unset,
+        };
+        let missing = ColumnSet::new();
+        let rows: Vec<_> = items.iter().map(|item| RowRef { item, missing: &missing }).collect();
+        self.build(&rows, &RowContext { scope: &scope, include_secrets: false })
     }
 
-    fn begin(&mut self) {
-        self.bytes.clear();
-        self.there.clear();
-        self.offsets.clear();
-        self.offsets.push(0);
-    }
-
-    /// Ends a row, whose text has been appended to `bytes`, if there is one.
-    fn end_row(&mut self, there: bool) -> Result<(), ArrowError> {
-        self.there.push(there);
-        // As Arrow says it where an array would be larger than 2 GiB.
-        let end = i32::try_from(self.bytes.len());
-        self.offsets.push(end.map_err(|_| ArrowError::OffsetOverflowError(self.bytes.len()))?);
+    fn sort(&self, rows: &mut Vec<RowRef<'_, R>>, context: &RowContext<'_>) -> Result<(), ArrowError> {
+        let mut arrays = ArrayBuilder::new(rows, context, &self.schema.columns);
+        let key = self.schema.key.iter().map(|&index| arrays.array(index, self.extracts[index]));
+        let keys = RowKeys::from_arrays(&key.collect::<Result<Vec<_>, _>>()?);
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        if !order.is_sorted_by(|&one, &other| keys.compare(one, &keys, other).is_le()) {
+            order.sort_by(|&one, &other| keys.compare(one, &keys, other));
+            *rows = order.into_iter().map(|index| rows[index]).collect();
+        }
         Ok(())
     }
 
-    fn array(&self) -> Result<ArrayRef, ArrowError> {
-        if self.there.iter().all(|there| !there) {
-            return Ok(Arc::clone(&self.nulls));
-        }
-        let nulls = (!self.there.iter().all(|there| *there)).then(|| NullBuffer::from(&self.there[..]));
-        let offsets = OffsetBuffer::new(self.offsets.clone().into());
-        Ok(Arc::new(StringArray::try_new(offsets, self.bytes.clone().into(), nulls)?))
+    fn build(&self, rows: &[RowRef<'_, R>], context: &RowContext<'_>) -> Result<RecordBatch, ArrowError> {
+        let mut arrays = ArrayBuilder::new(rows, context, &self.schema.columns);
+        let arrays = self.extracts.iter().enumerate().map(|(index, &extract)| arrays.array(index, extract));
+        RecordBatch::try_new(Arc::clone(&self.schema.schema), arrays.collect::<Result<_, _>>()?)
     }
 }
 
-fn array<R>(
-    extract: Extract<R>,
-    rows: &[&R],
-    context: &RowContext<'_>,
-    texts: &mut Texts,
-) -> Result<ArrayRef, ArrowError> {
-    Ok(match extract {
-        Extract::Text(value) => {
-            texts.begin();
-            for row in rows {
-                let text = value(row, context);
-                texts.bytes.extend_from_slice(text.as_deref().unwrap_or_default().as_bytes());
-                texts.end_row(text.is_some())?;
-            }
-            texts.array()?
-        }
-        Extract::Json(value) => {
-            texts.begin();
-            for row in rows {
-                let before = texts.bytes.len();
-                value(row, context, Json::new(&mut texts.bytes));
-                texts.end_row(texts.bytes.len() > before)?;
-            }
-            texts.array()?
-        }
-        Extract::Integer(value) => {
-            let mut builder = Int64Builder::with_capacity(rows.len());
-            for row in rows {
-                builder.append_option(value(row));
-            }
-            Arc::new(builder.finish())
-        }
-        Extract::Boolean(value) => {
-            let mut builder = BooleanBuilder::with_capacity(rows.len());
-            for row in rows {
-                builder.append_option(value(row));
-            }
-            Arc::new(builder.finish())
-        }
-        Extract::Timestamp(value) => {
-            let mut builder = TimestampMillisecondBuilder::with_capacity(rows.len()).with_timezone("UTC");
-            for row in rows {
-                builder.append_option(value(row));
-            }
-            Arc::new(builder.finish())
-        }
-    })
+impl<R> fmt::Debug for Table<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").field("schema", &self.schema).finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use arrow_array::cast::AsArray;
+    use arrow_array::types::Float64Type;
 
     use super::*;
-    use crate::scope::{Partition, Place};
 
+    #[derive(Default)]
     struct Thing {
         name: Option<&'static str>,
-        whole: bool,
+        port: Option<i64>,
+        open: Option<bool>,
+        price: Option<f64>,
     }
 
-    impl AwsRow for Thing {
-        fn not_collected(&self) -> &'static [&'static str] {
-            if self.whole { &[] } else { &["tags"] }
-        }
-    }
-
-    #[test]
-    fn rows_become_a_batch_with_the_columns_that_every_table_has() {
-        let table = Table::new(
-            "thing",
-            "A thing",
-            &["account_id", "arn"],
+    fn table(key: &[&str]) -> Table<Thing> {
+        let info = TableInfo {
+            name: "aws_thing",
+            description: "Things",
+            noun: ("thing", "things"),
+            command: None,
+            key,
+            default_columns: &["account_id", "name"],
+        };
+        Table::new(
+            &info,
             [
-                Column::text("arn", "Its ARN", |thing: &Thing, _| thing.name.map(Cow::from)),
-                Column::json("tags", "Its tags", |thing, _, json| {
-                    if thing.whole {
-                        json.texts(["a"]);
-                    }
-                }),
+                Column::text("name", "Its name", |thing: &Thing, _| thing.name.map(Cow::from)),
+                Column::integer("port", "Its port", |thing| thing.port),
+                Column::boolean("open", "True if it is open", |thing| thing.open),
+                Column::float("price", "Its price", |thing| thing.price),
+                Column::json("tags", "Its tags", |_, _, json| json.texts(["a"])),
             ],
-        );
-        let scope = Scope {
+        )
+    }
+
+    fn scope() -> Scope {
+        Scope {
             partition: Partition::AwsCn,
             account_id: Some("001122334455".parse().expect("an ID")),
             account_name: None,
             role_name: Some("Audit".into()),
             profile: Some("dev".into()),
             place: Place::Global,
-        };
-        let rows = [
-            Thing { name: Some("x"), whole: true },
-            Thing { name: None, whole: false },
-            Thing { name: Some(""), whole: true },
-            Thing { name: Some(""), whole: false },
-        ];
-        let batch =
-            table.batch(&rows, &RowContext { scope: &scope, include_secrets: false }).expect("a batch");
-        let names: Vec<_> = table.schema.columns.iter().map(|column| column.name).collect();
+        }
+    }
+
+    fn batch(table: &Table<Thing>, rows: &[Row<Thing>]) -> RecordBatch {
+        let scope = scope();
+        table.batch(rows, &RowContext { scope: &scope, include_secrets: false }).expect("a batch")
+    }
+
+    fn texts<'a>(batch: &'a RecordBatch, name: &str) -> Vec<Option<&'a str>> {
+        batch.column_by_name(name).expect(name).as_string::<i32>().iter().collect()
+    }
+
+    #[test]
+    fn a_table_has_its_columns_between_the_common_ones() {
+        let table = table(&["name"]);
+        let names: Vec<&str> = table.schema.columns.iter().map(|column| &*column.name).collect();
         assert_eq!(
-            names,
-            [
-                "account_id",
-                "account_name",
-                "arn",
-                "tags",
-                "partition",
-                "profile",
-                "role_name",
-                "_not_collected"
-            ]
+            names.join(" "),
+            "account_id account_name name port open price tags partition profile role_name _not_collected"
         );
-        let column = |name: &str| {
-            batch.column_by_name(name).expect(name).as_string::<i32>().iter().collect::<Vec<_>>()
+        assert_eq!((table.schema.column("port"), table.schema.column("ports")), (Some(3), None));
+        assert_eq!((&*table.schema.key, &*table.schema.default_columns), (&[2][..], &[0, 2][..]));
+        assert_eq!((table.schema.noun.of(1), table.schema.noun.of(0)), ("thing", "things"));
+        let batch = batch(&table, &[]);
+        assert_eq!((batch.num_rows(), batch.num_columns()), (0, 11));
+        for (field, column) in batch.schema().fields().iter().zip(&table.schema.columns) {
+            assert_eq!(ColumnType::of_field(field), column.column_type, "{}", column.name);
+        }
+    }
+
+    #[test]
+    fn a_missing_column_is_null_and_named() {
+        let table = table(&["name"]);
+        let mut rows =
+            ["b", "a"].map(|name| Row::new(Thing { name: Some(name), port: Some(1), ..Thing::default() }));
+        rows[0].missing = ["tags", "port"].iter().filter_map(|name| table.schema.column(name)).collect();
+        let batch = batch(&table, &rows);
+        assert_eq!(texts(&batch, "account_id"), [Some("001122334455"); 2]);
+        assert_eq!(texts(&batch, "account_name"), [None; 2]);
+        assert_eq!(texts(&batch, "partition"), [Some("aws-cn"); 2]);
+        assert_eq!(texts(&batch, "name"), [Some("a"), Some("b")]);
+        assert_eq!(texts(&batch, "tags"), [Some(r#"["a"]"#), None]);
+        assert_eq!(texts(&batch, "_not_collected"), [None, Some(r#"["port","tags"]"#)]);
+        assert_eq!(batch.column_by_name("port").expect("a column").null_count(), 1);
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_null() {
+        let rows = [1.5, f64::NAN, f64::INFINITY]
+            .map(|price| Row::new(Thing { price: Some(price), ..Thing::default() }));
+        let batch = batch(&table(&["name"]), &rows);
+        let prices = batch.column_by_name("price").expect("a column").as_primitive::<Float64Type>();
+        assert_eq!(prices.iter().collect::<Vec<_>>(), [Some(1.5), None, None]);
+    }
+
+    #[test]
+    fn rows_are_sorted_by_a_typed_key_with_nulls_last() {
+        let thing = |name, port, open| Row::new(Thing { name, port, open, price: None });
+        let rows = [
+            thing(None, None, None),
+            thing(Some("b"), Some(10), Some(true)),
+            thing(Some("b"), Some(9), None),
+            thing(Some("b"), Some(9), Some(false)),
+            thing(Some("a"), None, Some(true)),
+            thing(Some("b"), Some(10), Some(true)),
+            thing(Some("a"), Some(-1), Some(true)),
+        ];
+        let batch = batch(&table(&["name", "port", "open"]), &rows);
+        let keys = RowKeys::of(&batch);
+        let text = |row: usize| -> String {
+            let value = |index: usize| {
+                let array = batch.column(index);
+                let number = array.as_primitive_opt::<arrow_array::types::Int64Type>();
+                match (array.is_null(row), number, array.as_boolean_opt()) {
+                    (true, ..) => "-".to_owned(),
+                    (_, Some(numbers), _) => numbers.value(row).to_string(),
+                    (_, _, Some(booleans)) => booleans.value(row).to_string(),
+                    _ => array.as_string::<i32>().value(row).to_owned(),
+                }
+            };
+            (2..5).map(value).collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(column("account_id"), [Some("001122334455"); 4]);
-        assert_eq!(column("account_name"), [None; 4]);
-        assert_eq!(column("arn"), [Some(""), Some(""), Some("x"), None]);
-        // Of the two without a name the one that came first is in front.
-        assert_eq!(column("tags"), [Some(r#"["a"]"#), None, Some(r#"["a"]"#), None]);
-        assert_eq!(column("partition"), [Some("aws-cn"); 4]);
-        assert_eq!(column("_not_collected"), [None, Some(r#"["tags"]"#), None, Some(r#"["tags"]"#)]);
-        let none = table.batch(&[], &RowContext { scope: &scope, include_secrets: false }).expect("a batch");
-        assert_eq!((none.num_rows(), none.num_columns()), (0, 8));
-        assert_eq!(ColumnType::of_field(batch.schema().field(3)), ColumnType::Json);
-        assert_eq!(ColumnType::of_field(batch.schema().field(2)), ColumnType::Text);
+        let rows: Vec<_> = (0..7).map(text).collect();
+        assert_eq!(rows, ["a -1 true", "a - true", "b 9 false", "b 9 -", "b 10 true", "b 10 true", "- - -"]);
+        assert!(keys.same(4, &keys, 5) && !keys.same(2, &keys, 3));
+        assert!(!keys.has_key(6) && !keys.same(6, &keys, 6), "rows without a key are all different");
+        assert!(keys.has_key(1), "one value is a key");
+    }
+
+    #[test]
+    fn a_plain_table_keeps_the_order_of_its_items() {
+        let columns = vec![Column::text("name", "A name", |name: &&str, _| Some(Cow::from(*name)))];
+        let table = Table::plain("names", "Names", columns);
+        let batch = table.plain_batch(&["b", "a", "b"]).expect("a batch");
+        assert_eq!(texts(&batch, "name"), [Some("b"), Some("a"), Some("b")]);
+        assert_eq!(table.schema.default_columns, [0]);
     }
 }

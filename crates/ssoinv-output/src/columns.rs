@@ -40,9 +40,9 @@ pub enum ColumnError {
         /// What the user wrote.
         name: String,
         /// The column that was probably meant.
-        nearest: Option<&'static str>,
+        nearest: Option<Arc<str>>,
         /// The columns that there are, of all tables.
-        columns: Vec<&'static str>,
+        columns: Vec<Arc<str>>,
     },
     /// A path into a column that isn't JSON.
     #[error("`{name}` is a path, but column `{column}` is {}, not json", column_type.as_str())]
@@ -50,7 +50,7 @@ pub enum ColumnError {
         /// What the user wrote.
         name: String,
         /// The column.
-        column: &'static str,
+        column: Arc<str>,
         /// Its type.
         column_type: ColumnType,
     },
@@ -58,14 +58,14 @@ pub enum ColumnError {
     #[error("table `{table}` has none of the columns")]
     NoneInTable {
         /// The table.
-        table: &'static str,
+        table: Arc<str>,
     },
 }
 
 /// The columns of one table that are shown.
 #[derive(Clone, Debug)]
 pub struct Selection {
-    table: &'static str,
+    table: Arc<str>,
     schema: SchemaRef,
     parts: Vec<Part>,
 }
@@ -87,13 +87,10 @@ impl Selection {
             Choice::All => {
                 Ok(tables.iter().map(|table| Self::whole(table, 0..table.columns.len())).collect())
             }
-            Choice::Usual => {
-                let index = |table: &TableSchema, name: &str| table.schema.index_of(name).ok();
-                let usual = |table: &Arc<TableSchema>| {
-                    Self::whole(table, table.default_columns.iter().filter_map(|name| index(table, name)))
-                };
-                Ok(tables.iter().map(usual).collect())
-            }
+            Choice::Usual => Ok(tables
+                .iter()
+                .map(|table| Self::whole(table, table.default_columns.iter().copied()))
+                .collect()),
             Choice::Named(names) => Self::named(tables, names),
         }
     }
@@ -102,7 +99,7 @@ impl Selection {
         let parts: Vec<usize> = indices.into_iter().collect();
         let fields: Vec<_> = parts.iter().map(|&index| Arc::clone(&table.schema.fields()[index])).collect();
         let parts = parts.into_iter().map(Part::Whole).collect();
-        Self { table: table.name, schema: Arc::new(Schema::new(fields)), parts }
+        Self { table: Arc::clone(&table.name), schema: Arc::new(Schema::new(fields)), parts }
     }
 
     fn named(tables: &[Arc<TableSchema>], names: &[String]) -> Result<Vec<Self>, ColumnError> {
@@ -134,18 +131,19 @@ impl Selection {
             .zip(columns)
             .map(|(table, columns)| {
                 if columns.is_empty() {
-                    return Err(ColumnError::NoneInTable { table: table.name });
+                    return Err(ColumnError::NoneInTable { table: Arc::clone(&table.name) });
                 }
                 let (fields, parts): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
-                Ok(Self { table: table.name, schema: Arc::new(Schema::new(fields)), parts })
+                let schema = Arc::new(Schema::new(fields));
+                Ok(Self { table: Arc::clone(&table.name), schema, parts })
             })
             .collect()
     }
 
-    /// The table's name.
+    /// Returns the table's name.
     #[must_use]
-    pub fn table(&self) -> &'static str {
-        self.table
+    pub fn table(&self) -> &str {
+        &self.table
     }
 
     /// The schema of what [`Selection::apply`] gives: names as the user wrote them.
@@ -180,20 +178,20 @@ impl Selection {
 
 /// The column that `name` means in `table`; `None` where it has none such.
 fn resolve(table: &TableSchema, name: &str) -> Result<Option<(Arc<Field>, Part)>, ColumnError> {
-    if let Ok(index) = table.schema.index_of(name) {
+    if let Some(index) = table.column(name) {
         return Ok(Some((Arc::clone(&table.schema.fields()[index]), Part::Whole(index))));
     }
     // Columns' names have neither dots nor brackets.
     let Some(end) = name.find(['.', '[']) else { return Ok(None) };
-    let Ok(index) = table.schema.index_of(&name[..end]) else { return Ok(None) };
+    let Some(index) = table.column(&name[..end]) else { return Ok(None) };
     let path = name[end..].strip_prefix('.').unwrap_or(&name[end..]);
     if path.is_empty() {
         return Ok(None);
     }
     let column = &table.columns[index];
     if column.column_type != ColumnType::Json {
-        let column_type = column.column_type;
-        return Err(ColumnError::NotJson { name: name.to_owned(), column: column.name, column_type });
+        let (name, column_type) = (name.to_owned(), column.column_type);
+        return Err(ColumnError::NotJson { name, column: Arc::clone(&column.name), column_type });
     }
     let metadata = HashMap::from([
         (TYPE_KEY.to_owned(), ColumnType::Json.as_str().to_owned()),
@@ -204,14 +202,14 @@ fn resolve(table: &TableSchema, name: &str) -> Result<Option<(Arc<Field>, Part)>
 }
 
 fn unknown(tables: &[Arc<TableSchema>], name: &str) -> ColumnError {
-    let mut columns: Vec<&'static str> = Vec::new();
+    let mut columns: Vec<Arc<str>> = Vec::new();
     for column in tables.iter().flat_map(|table| &table.columns) {
         if !columns.contains(&column.name) {
-            columns.push(column.name);
+            columns.push(Arc::clone(&column.name));
         }
     }
     let wanted = name.split(['.', '[']).next().unwrap_or(name).to_lowercase();
-    let near = |column: &&'static str| (strsim::jaro_winkler(&wanted, column), *column);
+    let near = |column: &Arc<str>| (strsim::jaro_winkler(&wanted, column), Arc::clone(column));
     let nearest = columns
         .iter()
         .map(near)
@@ -276,11 +274,16 @@ mod tests {
         let tables = [table().schema];
         let error = |name: &str| Selection::of(&tables, Choice::Named(&names(&[name]))).unwrap_err();
         let ColumnError::Unknown { name, nearest, columns } = error("tag.Owner") else { panic!() };
-        assert_eq!((name.as_str(), nearest), ("tag.Owner", Some("tags")));
+        assert_eq!((name.as_str(), nearest.as_deref()), ("tag.Owner", Some("tags")));
+        let columns: Vec<&str> = columns.iter().map(|column| &**column).collect();
         assert_eq!(columns, ["arn", "name", "size", "public", "created", "tags"]);
-        assert!(matches!(error("Name"), ColumnError::Unknown { nearest: Some("name"), .. }));
-        assert!(matches!(error("zzz"), ColumnError::Unknown { nearest: None, .. }));
-        assert!(matches!(error("tags."), ColumnError::Unknown { nearest: Some("tags"), .. }));
+        let nearest = |name: &str| match error(name) {
+            ColumnError::Unknown { nearest, .. } => nearest,
+            other => panic!("{other}"),
+        };
+        assert_eq!(nearest("Name").as_deref(), Some("name"));
+        assert_eq!(nearest("zzz"), None);
+        assert_eq!(nearest("tags.").as_deref(), Some("tags"));
         assert!(matches!(error(""), ColumnError::Unknown { .. }));
         assert_eq!(error("size.x").to_string(), "`size.x` is a path, but column `size` is int, not json");
     }
@@ -293,7 +296,7 @@ mod tests {
         assert_eq!(shown(&selections[1]), ["arn", "colour"]);
         assert_eq!(
             Selection::of(&tables, Choice::Named(&names(&["size"]))).unwrap_err(),
-            ColumnError::NoneInTable { table: "other" }
+            ColumnError::NoneInTable { table: "other".into() }
         );
     }
 }

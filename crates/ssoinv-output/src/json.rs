@@ -125,13 +125,17 @@ impl Objects {
 
     fn value(&self, out: &mut Vec<u8>, cell: Cell<'_>) {
         match cell {
-            Cell::Null => out.extend_from_slice(b"null"),
             Cell::Text(text) => write_text(out, text, self.terminal),
             Cell::Json(text) => write_json(out, text, self.terminal),
             Cell::Integer(number) => {
                 // A vector takes every byte.
                 let _infallible = write!(out, "{number}");
             }
+            Cell::Float(number) if number.is_finite() => {
+                let _infallible = write!(out, "{number}");
+            }
+            // JSON has no other numbers.
+            Cell::Float(_) | Cell::Null => out.extend_from_slice(b"null"),
             Cell::Boolean(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
             Cell::Timestamp(millis) => match rfc3339(millis) {
                 Some(time) => write_text(out, &time, false),

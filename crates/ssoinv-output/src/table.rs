@@ -220,7 +220,8 @@ impl Sink for TableSink {
             let column_type = ColumnType::of_field(field);
             let header = sanitize(field.name()).into_owned();
             let width = Width::new(field.name(), column_type, &header);
-            Shown { header, right: column_type == ColumnType::Integer, width }
+            let right = matches!(column_type, ColumnType::Integer | ColumnType::Float);
+            Shown { header, right, width }
         };
         self.columns = schema.fields().iter().map(shown).collect();
         self.layout = None;

@@ -33,7 +33,7 @@ pub(crate) fn table<'a>() -> Table<Thing<'a>> {
             Column::json("tags", "Its tags", |_, _, _| {}),
         ],
     );
-    Arc::make_mut(&mut table.schema).default_columns = vec!["name", "size"];
+    Arc::make_mut(&mut table.schema).default_columns = vec![1, 2];
     table
 }
 

@@ -1,14 +1,16 @@
-//! The ledger's cells as a journal keeps them.
+//! Cells of the ledger in the journal's form.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use ssoinv_core::coverage::{Cell, Status};
+use ssoinv_core::coverage::Cell;
 use ssoinv_core::scope::{Partition, Place, Scope};
+use ssoinv_core::status::Status;
 
-/// A cell of the ledger, as it is kept. What a run is told about its cells from outside, such as which gaps are expected,
-/// isn't: the next run may be told something else.
+/// A cell of the ledger in the journal's form.
+///
+/// Marks from outside the run, such as expected gaps, are left out: the next run may have other ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredCell {
     partition: String,
@@ -19,8 +21,12 @@ pub struct StoredCell {
     place: StoredPlace,
     caller_arn: Option<String>,
     table: String,
+    call: String,
+    columns: Vec<String>,
     status: String,
     rows: u64,
+    rows_missed: u64,
+    resources: Vec<String>,
     calls: u32,
     retries: u32,
     started_at: Option<SystemTime>,
@@ -54,9 +60,13 @@ impl From<&Cell> for StoredCell {
                 Place::Unset => StoredPlace::Unset,
             },
             caller_arn: text(&cell.caller_arn),
-            table: cell.table.to_owned(),
+            table: cell.table.to_string(),
+            call: cell.call.to_string(),
+            columns: cell.columns.iter().map(ToString::to_string).collect(),
             status: cell.status.as_str().to_owned(),
             rows: cell.rows,
+            rows_missed: cell.rows_missed,
+            resources: cell.resources.clone(),
             calls: cell.calls,
             retries: cell.retries,
             started_at: cell.started_at,
@@ -69,30 +79,27 @@ impl From<&Cell> for StoredCell {
 }
 
 impl StoredCell {
-    /// The table's name.
+    /// Returns the table's name.
     #[must_use]
     pub fn table(&self) -> &str {
         &self.table
     }
 
-    /// What tells accounts apart: the ID, or the profile where it isn't known.
+    /// Returns the account's ID, or the profile's name if the ID isn't known.
     #[must_use]
     pub fn account_key(&self) -> &str {
         self.account_id.as_deref().or(self.profile.as_deref()).unwrap_or_default()
     }
 
-    /// The account's name.
+    /// Returns the account's name.
     #[must_use]
     pub fn account_name(&self) -> Option<&str> {
         self.account_name.as_deref()
     }
 
-    /// The cell, if it is one of `table`'s and has words that this version knows.
+    /// Returns the cell, if this version knows its partition and status.
     #[must_use]
-    pub fn cell(self, table: &'static str) -> Option<Cell> {
-        if self.table != table {
-            return None;
-        }
+    pub fn cell(self) -> Option<Cell> {
         let text = |text: Option<String>| text.map(Arc::from);
         let scope = Scope {
             partition: Partition::from_name(&self.partition)?,
@@ -111,7 +118,10 @@ impl StoredCell {
         };
         Some(Cell {
             caller_arn: text(self.caller_arn),
+            columns: self.columns.into_iter().map(Arc::from).collect(),
             rows: self.rows,
+            rows_missed: self.rows_missed,
+            resources: self.resources,
             calls: self.calls,
             retries: self.retries,
             started_at: self.started_at,
@@ -119,7 +129,7 @@ impl StoredCell {
             error_code: self.error_code,
             error_message: self.error_message,
             request_id: self.request_id,
-            ..Cell::untouched(scope, table, Status::from_name(&self.status)?)
+            ..Cell::new(scope, self.table, self.call, Status::from_name(&self.status)?)
         })
     }
 }
@@ -140,7 +150,10 @@ mod tests {
             profile: Some("dev".into()),
             place: Place::Region("global".into()),
         };
-        let mut full = Cell::untouched(scope.clone(), "thing", Status::Ok);
+        let mut full = Cell::new(scope.clone(), "thing", "GetThing", Status::Ok);
+        full.columns = vec!["tags".into()];
+        full.resources = vec!["arn:aws:thing:::ü\"".to_owned()];
+        full.rows_missed = u64::MAX;
         full.caller_arn = Some("arn:aws:sts::001122334455:assumed-role/Audit/me".into());
         (full.rows, full.calls, full.retries) = (u64::MAX, u32::MAX, 1);
         full.started_at = Some(UNIX_EPOCH + Duration::from_nanos(1_767_323_045_123_456_789));
@@ -149,17 +162,15 @@ mod tests {
         full.error_message = Some("profile `x`: denied".to_owned());
         full.request_id = Some("id".to_owned());
         let mut cells = vec![full];
-        for (place, status) in [(Place::Global, Status::DeniedByScp), (Place::Unset, Status::RegionDisabled)]
-        {
+        for (place, status) in [(Place::Global, Status::DeniedByScp), (Place::Unset, Status::Excluded)] {
             scope.place = place;
             scope.account_id = None;
-            cells.push(Cell::untouched(scope.clone(), "thing", status));
+            cells.push(Cell::new(scope.clone(), "thing", "ListThings", status));
         }
         for cell in cells {
             let text = serde_json::to_string(&StoredCell::from(&cell)).unwrap();
             let stored: StoredCell = serde_json::from_str(&text).unwrap();
-            assert!(stored.clone().cell("other").is_none());
-            assert_eq!(format!("{:?}", stored.cell("thing").unwrap()), format!("{cell:?}"));
+            assert_eq!(format!("{:?}", stored.cell().unwrap()), format!("{cell:?}"));
         }
     }
 }

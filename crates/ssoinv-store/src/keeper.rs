@@ -18,9 +18,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arrow_schema::SchemaRef;
 use ssoinv_core::clock::Clock;
-use ssoinv_core::coverage::{Cell, Status};
+use ssoinv_core::coverage::Cell;
 use ssoinv_core::journal::Journal;
 use ssoinv_core::rows::TaskId;
+use ssoinv_core::status::Status;
 use ssoinv_core::table::TableSchema;
 
 use crate::cell::StoredCell;
@@ -205,7 +206,7 @@ impl KeptRun {
                 },
             };
             let table = stored.first().map(StoredCell::table);
-            let table = tables.iter().find(|known| Some(known.name) == table);
+            let table = tables.iter().find(|known| Some(&*known.name) == table);
             let Some(restored) = table.and_then(|table| kept.restore(stored, rows, table)) else {
                 return Err(Box::new(kept.run));
             };
@@ -238,7 +239,11 @@ impl Kept {
         rows: StoredRows,
         table: &TableSchema,
     ) -> Option<(Vec<Cell>, Held)> {
-        let cells: Vec<Cell> = cells.into_iter().map(|cell| cell.cell(table.name)).collect::<Option<_>>()?;
+        if cells.iter().any(|cell| cell.table() != &*table.name) {
+            return None;
+        }
+        let cell = |stored: StoredCell| Some(Cell { table: Arc::clone(&table.name), ..stored.cell()? });
+        let cells: Vec<Cell> = cells.into_iter().map(cell).collect::<Option<_>>()?;
         let runs =
             rows.runs.into_iter().map(|run| Run::whole(self.segment(run.segment, &table.schema)?, run));
         Some((cells, Held::on_disk(runs.collect::<Option<_>>()?, rows.duplicates)))

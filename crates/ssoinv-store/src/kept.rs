@@ -23,8 +23,8 @@ use crate::run::{LOCK, RunFolder, lock_runs, make_folders, make_private, new_fil
 const KEPT: &str = "kept";
 const MANIFEST: &str = "manifest.json";
 
-/// The form of what is kept. Another one can't be gone on with.
-const FORM: u32 = 1;
+/// The form of a saved run. A run in another form can't be resumed.
+const FORM: u32 = 2;
 
 /// What a run was asked for. It holds no credential.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -438,7 +438,7 @@ mod tests {
         drop(runs.create("r", manifest()).unwrap());
         let file = runs.folder.join("r").join(MANIFEST);
         for text in
-            [r#"{"form": 2}"#, &fs::read_to_string(&file).unwrap().replace("\"form\": 1", "\"form\": 2")]
+            [r#"{"form": 1}"#, &fs::read_to_string(&file).unwrap().replace("\"form\": 2", "\"form\": 1")]
         {
             fs::write(&file, text).unwrap();
             assert!(matches!(runs.open("r"), Err(StoreError::Foreign(_))));

@@ -1,14 +1,13 @@
-//! Puts a task's rows in order: by [`KEY_COLUMN`], those without a key last, and of rows with the same key only the
-//! first that came in. What is in memory is sorted by index; sorted runs are merged block by block.
+//! Sorts a task's rows by their [keys](RowKeys); of rows with the same key only the first that came in stays.
+//!
+//! Rows in memory are sorted by index, sorted runs are merged block by block.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
-use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::{Array, RecordBatch, StringArray};
+use arrow_array::RecordBatch;
 use arrow_select::interleave::interleave_record_batch;
-use ssoinv_core::table::{KEY_COLUMN, key_order};
+use ssoinv_core::table::RowKeys;
 
 use crate::error::StoreError;
 use crate::segment::{BLOCK_BYTES, Run, RunReader};
@@ -18,21 +17,6 @@ const MOST_ROWS: usize = 8192;
 
 /// About the most bytes that a batch has when it leaves.
 const BATCH_BYTES: usize = 1 << 20;
-
-/// A batch's keys; cheap to clone. A table without the key column has rows without a key.
-#[derive(Clone, Debug)]
-struct Keys(Option<Arc<StringArray>>);
-
-impl Keys {
-    fn of(batch: &RecordBatch) -> Self {
-        let column = batch.column_by_name(KEY_COLUMN).and_then(|column| column.as_string_opt::<i32>());
-        Self(column.map(|column| Arc::new(column.clone())))
-    }
-
-    fn get(&self, row: usize) -> Option<&str> {
-        self.0.as_ref().filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row))
-    }
-}
 
 /// How many rows of this size make `bytes`.
 fn rows_in(bytes: usize, size: usize, rows: usize) -> usize {
@@ -53,17 +37,18 @@ pub(crate) struct Sorted {
 
 impl Sorted {
     pub(crate) fn new(batches: Vec<RecordBatch>) -> Self {
-        let keys: Vec<Keys> = batches.iter().map(Keys::of).collect();
+        let keys: Vec<RowKeys> = batches.iter().map(RowKeys::of).collect();
         let mut order: Vec<(usize, usize)> =
             Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
         for (index, batch) in batches.iter().enumerate() {
             order.extend((0..batch.num_rows()).map(|row| (index, row)));
         }
-        let key = |&(batch, row): &(usize, usize)| keys[batch].get(row);
         // Stable: of equal keys the first that came in stays in front.
-        order.sort_by(|one, other| key_order(key(one), key(other)));
+        order.sort_by(|&(one, row), &(other, other_row)| keys[one].compare(row, &keys[other], other_row));
         let all = order.len();
-        order.dedup_by(|next, kept| key(next).is_some() && key(next) == key(kept));
+        order.dedup_by(|&mut (next, row), &mut (first, first_row)| {
+            keys[next].same(row, &keys[first], first_row)
+        });
         let duplicates = (all - order.len()) as u64;
         let bytes = batches.iter().map(RecordBatch::get_array_memory_size).sum();
         Self { batches, order, at: 0, duplicates, bytes }
@@ -118,20 +103,14 @@ impl Source {
 
 /// The next row of a source. Ordered by key, then by age of the source.
 struct Head {
-    keys: Keys,
+    keys: RowKeys,
     row: usize,
     source: usize,
 }
 
-impl Head {
-    fn key(&self) -> Option<&str> {
-        self.keys.get(self.row)
-    }
-}
-
 impl Ord for Head {
     fn cmp(&self, other: &Self) -> Ordering {
-        key_order(self.key(), other.key()).then(self.source.cmp(&other.source))
+        self.keys.compare(self.row, &other.keys, other.row).then(self.source.cmp(&other.source))
     }
 }
 
@@ -156,7 +135,7 @@ pub(crate) struct Merge {
     current: Vec<RecordBatch>,
     heads: BinaryHeap<Reverse<Head>>,
     /// The key that left last.
-    last: Option<(Keys, usize)>,
+    last: Option<(RowKeys, usize)>,
     /// Rows that a batch has about.
     rows: usize,
     /// Rows left out, since their key had come before.
@@ -188,7 +167,7 @@ impl Merge {
         }
         self.sources = filled;
         for (source, block) in self.current.iter().enumerate() {
-            self.heads.push(Reverse(Head { keys: Keys::of(block), row: 0, source }));
+            self.heads.push(Reverse(Head { keys: RowKeys::of(block), row: 0, source }));
         }
         let sizes = self.current.iter().map(RecordBatch::num_rows);
         // A block has about `BLOCK_BYTES`, if it isn't the only one of its run.
@@ -212,11 +191,8 @@ impl Merge {
         let mut picked: Vec<(usize, usize)> = Vec::with_capacity(self.rows);
         while picked.len() < self.rows {
             let Some(Reverse(mut head)) = self.heads.pop() else { break };
-            let again = match (&self.last, head.key()) {
-                (Some((keys, row)), Some(key)) => keys.get(*row) == Some(key),
-                _ => false,
-            };
-            if again {
+            let last = self.last.as_ref();
+            if last.is_some_and(|(keys, row)| head.keys.same(head.row, keys, *row)) {
                 self.duplicates += 1;
             } else {
                 let block = *place[head.source].get_or_insert_with(|| {
@@ -230,7 +206,7 @@ impl Merge {
             if head.row == self.current[head.source].num_rows() {
                 place[head.source] = None;
                 let Some(block) = self.sources[head.source].next()? else { continue };
-                head = Head { keys: Keys::of(&block), row: 0, ..head };
+                head = Head { keys: RowKeys::of(&block), row: 0, ..head };
                 self.current[head.source] = block;
             }
             self.heads.push(Reverse(head));

@@ -106,9 +106,9 @@ pub struct TaskBuffer {
     finished: bool,
 }
 
-/// The reader's side: the rows of all tasks in the plan's order, those of a task sorted by
-/// [`KEY_COLUMN`](ssoinv_core::table::KEY_COLUMN), each with its task. It blocks until a task has ended, so it
-/// is for a thread of its own.
+/// The reader's side: the rows of all tasks in the plan's order, those of a task sorted by their
+/// [keys](ssoinv_core::table::RowKeys), each with its task. It blocks until a task has ended, so it is for a thread of
+/// its own.
 ///
 /// It ends after the last task, or after an error. Dropped early, the rows that are left are let go.
 pub struct Rows {

@@ -7,16 +7,14 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use ssoinv_core::rows::Room;
-use ssoinv_core::table::KEY_COLUMN;
+use ssoinv_core::table::KEY_KEY;
 
 use crate::error::StoreError;
 use crate::queue::TaskBuffer;
 
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-    Arc::new(Schema::new(vec![
-        Field::new("number", DataType::Int64, true),
-        Field::new(KEY_COLUMN, DataType::Utf8, true),
-    ]))
+    let fields = vec![Field::new("number", DataType::Int64, true), Field::new("key", DataType::Utf8, true)];
+    Arc::new(Schema::new(fields).with_metadata([(KEY_KEY.to_owned(), "1".to_owned())].into()))
 });
 
 pub(crate) fn batch(rows: &[(Option<&str>, i64)]) -> RecordBatch {

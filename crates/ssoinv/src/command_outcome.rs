@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ssoinv_core::coverage::{Cell, Ledger, Status};
+use ssoinv_core::coverage::{Cell, Ledger};
+use ssoinv_core::status::Status;
 
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
@@ -53,7 +54,8 @@ impl CommandOutcome {
     pub(crate) fn of_ledger(ledger: &Ledger) -> Self {
         let mut outcome = Self { coverage: Some(CoverageCounts::new(ledger)), ..Self::default() };
         let mut collected_or_stopped = 0_usize;
-        for cell in ledger.cells.iter().filter(|cell| cell.status != Status::Skipped) {
+        let is_planned = |cell: &&Cell| !matches!(cell.status, Status::Skipped | Status::Excluded);
+        for cell in ledger.cells.iter().filter(is_planned) {
             // A cell that wasn't tried is no failed attempt: a run that is out of time is partial, however early.
             collected_or_stopped += usize::from(cell.is_complete() || cell.status == Status::NotTried);
             match cell.status {
@@ -197,7 +199,7 @@ mod tests {
     }
 
     fn cell(status: Status) -> Cell {
-        Cell::untouched(scope(), "t", status)
+        Cell::new(scope(), "t", "List", status)
     }
 
     fn of_cells(cells: Vec<Cell>) -> CommandOutcome {
@@ -225,9 +227,9 @@ mod tests {
 
     #[test]
     fn the_ledger_gives_every_reason() {
-        use Status::{Denied, NotTried, Ok, RegionDisabled, SignInExpired, Skipped};
-        assert_eq!(codes(&[Ok, Skipped, RegionDisabled]), (0, vec![]));
-        assert_eq!(codes(&[Skipped, Skipped]), (5, vec![5]), "nothing was collected");
+        use Status::{Denied, Excluded, NotTried, Ok, RegionDisabled, SignInExpired, Skipped};
+        assert_eq!(codes(&[Ok, Skipped, Excluded, RegionDisabled]), (0, vec![]));
+        assert_eq!(codes(&[Skipped, Excluded]), (5, vec![5]), "nothing was collected");
         assert_eq!(codes(&[Ok, Denied]), (4, vec![4]));
         assert_eq!(codes(&[Ok, NotTried]), (4, vec![4]));
         assert_eq!(codes(&[Denied, Skipped]), (5, vec![5, 4]));
@@ -258,7 +260,7 @@ mod tests {
     fn cells_are_counted_by_account() {
         let of = |account: &str, status| {
             let scope = Scope { account_id: account.parse().ok(), profile: Some("p".into()), ..scope() };
-            Cell::untouched(scope, "t", status)
+            Cell::new(scope, "t", "List", status)
         };
         let outcome = of_cells(vec![
             of("222222222222", Status::Ok),

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ssoinv_aws::plan::Plan;
 use ssoinv_core::clock::Clock;
-use ssoinv_core::coverage::{Cell, Status};
+use ssoinv_core::coverage::Cell;
 use ssoinv_core::event::{Event, Events, Notice, SignIn};
 use ssoinv_core::failure::Remedy;
 use ssoinv_core::rows::TaskId;
+use ssoinv_core::status::Status;
 use ssoinv_output::sanitize::sanitize;
 
 use crate::browser::Browser;

@@ -7,8 +7,7 @@ use std::sync::{Arc, OnceLock};
 use indicatif::ProgressBar;
 use ssoinv_core::coverage::Ledger;
 use ssoinv_core::rows::TaskId;
-use ssoinv_core::scope::{Partition, Place, Scope};
-use ssoinv_core::table::{RowContext, Table, TableSchema};
+use ssoinv_core::table::{Table, TableSchema};
 use ssoinv_output::{
     Choice, ColumnError, Destination, Format, Options, Output, OutputError, Selection, Target, TargetError,
 };
@@ -145,17 +144,7 @@ pub(crate) fn write_all<R>(
     app: &App,
 ) -> Result<CommandOutcome, CommandError> {
     let RowWriter { mut output, target, .. } = RowWriter::new(&[Arc::clone(&table.schema)], settings, app)?;
-    // These rows have no scope; their columns don't look at it.
-    let scope = Scope {
-        partition: Partition::default(),
-        account_id: None,
-        account_name: None,
-        role_name: None,
-        profile: None,
-        place: Place::Global,
-    };
-    let context = RowContext { scope: &scope, include_secrets: false };
-    let batch = table.batch(rows, &context).map_err(|error| bug(&error))?;
+    let batch = table.plain_batch(rows).map_err(|error| bug(&error))?;
     let out = settings.out.as_deref();
     let written = output.write(0, &batch).and_then(|()| output.finish());
     match written.map_err(|error| written_error(&error, out)) {
@@ -193,9 +182,7 @@ pub(crate) fn write_ledger(ledger: &Ledger, file: &Path, format: Format) -> Resu
     let selections = Selection::of(&[schema], Choice::All).map_err(|error| column_error(&error))?;
     let write = || {
         let mut output = Output::begin(format, Options::default(), selections, destination)?;
-        if let Some(batch) = batch {
-            output.write(0, &batch)?;
-        }
+        output.write(0, &batch)?;
         output.finish()
     };
     write().map_err(|error| output_error(&error, Some(file)))?;

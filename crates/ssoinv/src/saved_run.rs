@@ -161,7 +161,7 @@ pub(crate) fn selection(
     tables: &[&dyn AnyTable],
     session: Option<&KnownSession>,
 ) -> Selection {
-    let names: Vec<&str> = tables.iter().map(|table| table.schema().name).collect();
+    let names: Vec<&str> = tables.iter().map(|table| &*table.schema().name).collect();
     let mut texts = vec![("tables", names.join(" "))];
     let mut switches = vec![
         ("ambient", settings.ambient),

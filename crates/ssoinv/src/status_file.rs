@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use ssoinv_core::coverage::Status;
+use ssoinv_core::status::Status;
 use ssoinv_output::{Destination, Target, TargetError};
 
 use crate::command_error::CommandError;

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use ssoinv_aws::plan::NO_REGION;
 use ssoinv_aws::roles::NO_ROLE;
-use ssoinv_core::coverage::{Cell, Ledger, Status};
+use ssoinv_core::coverage::{Cell, Ledger};
 use ssoinv_core::scope::Place;
+use ssoinv_core::status::Status;
 use ssoinv_profile::{Kind, Profile};
 
 use crate::sessions::KnownSession;
 use crate::settings::RegionSource;
 use crate::terminal::{Terminal, Verbosity};
-use crate::text::{account_label, count, counted, few, region_hint, shell_quoted, thousands};
+use crate::text::{account_label, count, few, region_hint, shell_quoted, thousands};
 
 /// What the summary needs besides the ledger.
 #[derive(Debug)]
@@ -276,12 +277,12 @@ impl Summary<'_> {
     fn line(&self) -> String {
         let mut rows: Vec<(&str, u64)> = Vec::new();
         for cell in &self.ledger.cells {
-            match rows.iter_mut().find(|(table, _)| *table == cell.table) {
+            match rows.iter_mut().find(|(table, _)| *table == &*cell.table) {
                 Some((_, sum)) => *sum += cell.rows,
-                None => rows.push((cell.table, cell.rows)),
+                None => rows.push((&cell.table, cell.rows)),
             }
         }
-        let rows: Vec<_> = rows.iter().map(|(table, sum)| counted(*sum, noun(table))).collect();
+        let rows: Vec<_> = rows.iter().map(|(table, sum)| rows_of(table, *sum)).collect();
         let (asked, answered) = self.accounts();
         let of = if self.whole_sign_in {
             format!("the {} that this sign-in reaches", count(asked, "account"))
@@ -403,7 +404,9 @@ fn misconfigured_hint(code: Option<&str>, profile: &str, is_ambient: bool) -> St
     }
 }
 
-/// What a table's rows are called: `aws_s3_bucket` has buckets.
-fn noun(table: &str) -> &str {
-    table.rsplit('_').next().unwrap_or(table)
+/// Describes the number of a table's rows: `1,204 buckets`.
+fn rows_of(table: &str, rows: u64) -> String {
+    let known = ssoinv_aws::tables::find(table);
+    let noun = known.map_or("rows", |table| table.schema().noun.of(rows));
+    format!("{} {noun}", thousands(rows))
 }

@@ -32,13 +32,10 @@ pub(crate) fn shell_quoted(name: &str) -> String {
     }
 }
 
+/// Counts a noun whose plural ends in `s`: `1,204 accounts`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
-    counted(number as u64, noun)
-}
-
-pub(crate) fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", thousands(number))
+    format!("{} {noun}{plural}", thousands(number as u64))
 }
 
 /// `1204` as `1,204`.
@@ -74,8 +71,8 @@ mod tests {
         assert_eq!(thousands(999), "999");
         assert_eq!(thousands(1204), "1,204");
         assert_eq!(thousands(1_000_000), "1,000,000");
-        assert_eq!(counted(1, "bucket"), "1 bucket");
-        assert_eq!(counted(0, "bucket"), "0 buckets");
+        assert_eq!(count(1, "bucket"), "1 bucket");
+        assert_eq!(count(0, "bucket"), "0 buckets");
     }
 
     #[test]

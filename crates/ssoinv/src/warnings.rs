@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ssoinv_core::coverage::{Ledger, Status};
+use ssoinv_core::coverage::Ledger;
 use ssoinv_core::event::Notice;
 use ssoinv_core::failure::Failure;
+use ssoinv_core::status::Status;
 use ssoinv_profile::{
     Base, CredentialSource, Machine, Origin, Problem, ProblemKind, Profile, Profiles, Severity,
 };

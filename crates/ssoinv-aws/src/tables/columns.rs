@@ -54,7 +54,7 @@ pub(super) fn texts<T: AsRef<str>>(json: Json<'_>, items: Option<&Vec<T>>) {
 }
 
 /// The column `region` of a regional table: where the call was made.
-pub(super) const fn region_of_call<R>() -> Column<R> {
+pub(super) fn region_of_call<R>() -> Column<R> {
     Column::text("region", "The AWS region that the row lies in", |_, context| match &context.scope.place {
         Place::Region(region) => Some(Cow::Borrowed(region)),
         Place::Global | Place::Unset => None,

@@ -19,7 +19,7 @@ use chrono::NaiveDateTime;
 use ssoinv_core::clock::Clock;
 use ssoinv_core::failure::Failure;
 use ssoinv_core::json::rfc3339;
-use ssoinv_core::table::{AwsRow, Column, RowContext, Table};
+use ssoinv_core::table::{Column, RowContext, Table, TableInfo};
 use ssoinv_http::classify::{classify, invalid_response};
 use ssoinv_http::complete_xml::CompleteXml;
 
@@ -35,8 +35,6 @@ pub(super) struct Row {
     instance: Instance,
     reservation: Arc<Reservation>,
 }
-
-impl AwsRow for Row {}
 
 fn id(row: &Row) -> Option<&str> {
     row.instance.instance_id.as_deref().filter(|id| !id.is_empty())
@@ -74,10 +72,13 @@ fn transition_time(reason: &str) -> Option<i64> {
 }
 
 static TABLE: LazyLock<Table<Row>> = LazyLock::new(|| {
-    Table::new(
-        "aws_ec2_instance",
-        "EC2 instances",
-        &[
+    let info = TableInfo {
+        name: "aws_ec2_instance",
+        description: "EC2 instances",
+        noun: ("instance", "instances"),
+        command: Some("instances"),
+        key: &["arn"],
+        default_columns: &[
             "account_id",
             "account_name",
             "region",
@@ -89,6 +90,9 @@ static TABLE: LazyLock<Table<Row>> = LazyLock::new(|| {
             "public_ip_address",
             "launch_time",
         ],
+    };
+    Table::new(
+        &info,
         what_and_how()
             .into_iter()
             .chain(where_and_who())
@@ -408,6 +412,7 @@ pub(super) struct Ec2Instance;
 impl ListTable for Ec2Instance {
     type Client = Client;
     type Row = Row;
+    const CALL: &'static str = "DescribeInstances";
     const GLOBAL: bool = false;
 
     fn table() -> &'static Table<Row> {

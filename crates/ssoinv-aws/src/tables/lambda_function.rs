@@ -22,9 +22,10 @@ use aws_sdk_lambda::types::{
 };
 use chrono::DateTime;
 use ssoinv_core::clock::Clock;
+use ssoinv_core::column_set::ColumnSet;
 use ssoinv_core::failure::Failure;
 use ssoinv_core::json::{Json, Object};
-use ssoinv_core::table::{AwsRow, Column, Table};
+use ssoinv_core::table::{Column, Table, TableInfo};
 use ssoinv_http::classify::{classify, invalid_response};
 
 use super::columns::{akas, filled, object, objects, region_of_call, text, texts};
@@ -61,21 +62,6 @@ impl Row {
     }
 }
 
-impl AwsRow for Row {
-    fn not_collected(&self) -> &'static [&'static str] {
-        match (self.environment_failed(), self.image_failed(), self.runtime_failed()) {
-            (false, false, false) => &[],
-            (false, false, true) => &["runtime_version_config"],
-            (false, true, false) => &["image_config"],
-            (false, true, true) => &["image_config", "runtime_version_config"],
-            (true, false, false) => &["environment_variables"],
-            (true, false, true) => &["environment_variables", "runtime_version_config"],
-            (true, true, false) => &["environment_variables", "image_config"],
-            (true, true, true) => &["environment_variables", "image_config", "runtime_version_config"],
-        }
-    }
-}
-
 /// `2026-01-02T03:04:05.678+0000`, as Lambda writes it, or with a colon or a `Z`.
 fn last_modified(moment: &str) -> Option<i64> {
     let time = DateTime::parse_from_str(moment, "%Y-%m-%dT%H:%M:%S%.f%z");
@@ -93,12 +79,15 @@ fn environment(json: Json<'_>, variables: &HashMap<String, String>, include_secr
 }
 
 static TABLE: LazyLock<Table<Row>> = LazyLock::new(|| {
-    Table::new(
-        "aws_lambda_function",
-        "Lambda functions",
-        &["account_id", "account_name", "region", "name", "runtime", "last_modified"],
-        plain().into_iter().chain(nested()).chain(made()).chain(beyond_steampipe()),
-    )
+    let info = TableInfo {
+        name: "aws_lambda_function",
+        description: "Lambda functions",
+        noun: ("function", "functions"),
+        command: Some("functions"),
+        key: &["arn"],
+        default_columns: &["account_id", "account_name", "region", "name", "runtime", "last_modified"],
+    };
+    Table::new(&info, plain().into_iter().chain(nested()).chain(made()).chain(beyond_steampipe()))
 });
 
 fn plain() -> Vec<Column<Row>> {
@@ -173,7 +162,7 @@ fn nested() -> Vec<Column<Row>> {
             |row, context, json| {
                 let variables =
                     row.0.environment.as_ref().and_then(|environment| environment.variables.as_ref());
-                if let (Some(variables), false) = (variables, row.environment_failed()) {
+                if let Some(variables) = variables {
                     environment(json, variables, context.include_secrets);
                 }
             },
@@ -228,14 +217,10 @@ fn beyond_steampipe() -> Vec<Column<Row>> {
             text(row.0.signing_job_arn.as_ref())
         }),
         Column::json("image_config", "What overrides the image's own settings", |row, _, json| {
-            if !row.image_failed() {
-                object(json, row.0.image_config_response.as_ref(), image);
-            }
+            object(json, row.0.image_config_response.as_ref(), image);
         }),
         Column::json("runtime_version_config", "The exact version of the runtime", |row, _, json| {
-            if !row.runtime_failed() {
-                object(json, row.0.runtime_version_config.as_ref(), runtime_version);
-            }
+            object(json, row.0.runtime_version_config.as_ref(), runtime_version);
         }),
         Column::json("tenancy_config", "Whether tenants are kept apart", |row, _, json| {
             object(json, row.0.tenancy_config.as_ref(), tenancy);
@@ -331,10 +316,21 @@ pub(super) struct LambdaFunction;
 impl ListTable for LambdaFunction {
     type Client = Client;
     type Row = Row;
+    const CALL: &'static str = "ListFunctions";
     const GLOBAL: bool = false;
 
     fn table() -> &'static Table<Row> {
         &TABLE
+    }
+
+    fn missing(row: &Row) -> ColumnSet {
+        let failed = [
+            ("environment_variables", row.environment_failed()),
+            ("image_config", row.image_failed()),
+            ("runtime_version_config", row.runtime_failed()),
+        ];
+        let names = failed.into_iter().filter(|(_, failed)| *failed).map(|(name, _)| name);
+        names.filter_map(|name| TABLE.schema.column(name)).collect()
     }
 
     async fn page(client: &Client, token: Option<&str>, clock: &Clock) -> Result<Page<Row>, Failure> {

@@ -22,13 +22,14 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::RecordBatch;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use ssoinv_core::clock::Clock;
+use ssoinv_core::column_set::ColumnSet;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::service::ServiceInfo;
-use ssoinv_core::table::{AwsRow, KEY_COLUMN, RowContext, Table, TableSchema};
+use ssoinv_core::table::{Row, RowContext, RowKeys, Table, TableSchema};
 use ssoinv_http::classify::invalid_response;
 
 /// Every table, in the order in which they are shown.
@@ -38,7 +39,7 @@ pub static TABLES: &[&dyn AnyTable] =
 /// The table with this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static dyn AnyTable> {
-    TABLES.iter().copied().find(|table| table.schema().name == name)
+    TABLES.iter().copied().find(|table| *table.schema().name == *name)
 }
 
 /// An AWS service that tables ask.
@@ -140,12 +141,19 @@ pub trait ListTable: fmt::Debug + Send + Sync + 'static {
     /// The SDK's client that the list call needs.
     type Client: ApiClient + Sync;
     /// What a row is made from.
-    type Row: AwsRow + Send + Sync + 'static;
+    type Row: Send + Sync + 'static;
+    /// The operation of the list call.
+    const CALL: &'static str;
     /// Whether one call answers for the whole account, whatever the region.
     const GLOBAL: bool;
 
     /// Names, types and columns.
     fn table() -> &'static Table<Self::Row>;
+
+    /// Returns the columns that AWS failed to give for this row.
+    fn missing(_row: &Self::Row) -> ColumnSet {
+        ColumnSet::new()
+    }
 
     /// Makes one call: asks for the page that `token` names, or for the first.
     ///
@@ -184,6 +192,9 @@ pub trait AnyTable: fmt::Debug + Send + Sync {
     /// The service whose client [`AnyTable::page`] needs.
     fn service(&self) -> Service;
 
+    /// Returns the operation of the list call.
+    fn call(&self) -> &'static str;
+
     /// Whether it is asked once an account, whatever the region.
     fn is_global(&self) -> bool;
 
@@ -207,6 +218,10 @@ impl<T: ListTable> AnyTable for T {
 
     fn service(&self) -> Service {
         T::Client::SERVICE
+    }
+
+    fn call(&self) -> &'static str {
+        T::CALL
     }
 
     fn is_global(&self) -> bool {
@@ -233,9 +248,11 @@ impl<T: ListTable> AnyTable for T {
             if next.is_some() && next.as_deref() == token {
                 return Err(invalid_response("the next page's token is this page's own"));
             }
-            let rows = T::table().batch(&page.rows, context).map_err(|error| bug(&error.to_string()))?;
-            let nameless = rows.column_by_name(KEY_COLUMN).map_or(rows.num_rows(), Array::null_count);
-            if nameless > 0 {
+            let row = |item| Row { missing: T::missing(&item), item };
+            let rows: Vec<_> = page.rows.into_iter().map(row).collect();
+            let rows = T::table().batch(&rows, context).map_err(|error| bug(&error.to_string()))?;
+            let keys = RowKeys::of(&rows);
+            if !(0..rows.num_rows()).all(|row| keys.has_key(row)) {
                 return Err(invalid_response("the list has items without a name"));
             }
             Ok(RowPage { rows, next })
@@ -293,7 +310,7 @@ mod tests {
             let schema = find(name).expect(name).schema();
             for column in columns.split_whitespace() {
                 let (column, expected) = column.split_once(':').unwrap_or((column, "text"));
-                let found = schema.columns.iter().find(|info| info.name == column);
+                let found = schema.columns.iter().find(|info| *info.name == *column);
                 let found = found.unwrap_or_else(|| panic!("{name} has no {column}"));
                 let expected = match column {
                     "akas" => "json",
@@ -302,7 +319,7 @@ mod tests {
                 };
                 assert_eq!(found.column_type.as_str(), expected, "{name}.{column}");
             }
-            assert_eq!(schema.columns[2].name, "region", "{name}");
+            assert_eq!(&*schema.columns[2].name, "region", "{name}");
         }
         assert!(find("aws_s3_object").is_none());
     }
@@ -311,7 +328,7 @@ mod tests {
     fn columns_are_named_once_and_described() {
         for table in TABLES {
             let schema = table.schema();
-            let names: HashSet<_> = schema.columns.iter().map(|column| column.name).collect();
+            let names: HashSet<_> = schema.columns.iter().map(|column| &column.name).collect();
             assert_eq!(names.len(), schema.columns.len(), "{}", schema.name);
             for column in &schema.columns {
                 let described = !column.description.is_empty() && !column.description.ends_with('.');

@@ -16,7 +16,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{Bucket, Owner};
 use ssoinv_core::clock::Clock;
 use ssoinv_core::failure::Failure;
-use ssoinv_core::table::{AwsRow, Column, RowContext, Table};
+use ssoinv_core::table::{Column, RowContext, Table, TableInfo};
 use ssoinv_http::classify::{classify, invalid_response};
 use ssoinv_http::complete_xml::CompleteXml;
 
@@ -33,20 +33,21 @@ pub(super) struct Row {
     owner: Option<Arc<Owner>>,
 }
 
-impl AwsRow for Row {}
-
 fn arn<'r>(row: &Row, context: &RowContext<'_>) -> Option<Cow<'r, str>> {
     let name = row.bucket.name.as_deref().filter(|name| !name.is_empty())?;
     Some(Cow::Owned(format!("arn:{}:s3:::{name}", context.scope.partition)))
 }
 
 static TABLE: LazyLock<Table<Row>> = LazyLock::new(|| {
-    Table::new(
-        "aws_s3_bucket",
-        "S3 general purpose buckets",
-        &["account_id", "account_name", "region", "name", "creation_date"],
-        columns(),
-    )
+    let info = TableInfo {
+        name: "aws_s3_bucket",
+        description: "S3 general purpose buckets",
+        noun: ("bucket", "buckets"),
+        command: Some("buckets"),
+        key: &["arn"],
+        default_columns: &["account_id", "account_name", "region", "name", "creation_date"],
+    };
+    Table::new(&info, columns())
 });
 
 fn columns() -> Vec<Column<Row>> {
@@ -78,6 +79,7 @@ pub(super) struct S3Bucket;
 impl ListTable for S3Bucket {
     type Client = Client;
     type Row = Row;
+    const CALL: &'static str = "ListBuckets";
     const GLOBAL: bool = true;
 
     fn table() -> &'static Table<Row> {

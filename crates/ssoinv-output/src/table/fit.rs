@@ -3,7 +3,7 @@
 //! IDs, ARNs, regions, addresses and numbers are never cut. When the rest must be, the widest columns give first, and names after
 //! all others.
 
-use ssoinv_core::table::{ColumnType, KEY_COLUMN};
+use ssoinv_core::table::ColumnType;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// What stands for the end of a text that was cut.
@@ -38,10 +38,13 @@ pub(super) struct Width {
 
 impl Width {
     pub(super) fn new(name: &str, column_type: ColumnType, header: &str) -> Self {
-        let id =
-            [KEY_COLUMN, "id", "region"].contains(&name) || name.ends_with("_id") || name.ends_with("_arn");
+        let id = ["arn", "id", "region"].contains(&name) || name.ends_with("_id") || name.ends_with("_arn");
         let keeps = match column_type {
-            ColumnType::Integer | ColumnType::Boolean | ColumnType::Inet => Keeps::All,
+            ColumnType::Integer
+            | ColumnType::Float
+            | ColumnType::Boolean
+            | ColumnType::Inet
+            | ColumnType::Cidr => Keeps::All,
             _ if id => Keeps::All,
             ColumnType::Timestamp => Keeps::Date,
             _ if matches!(name, "name" | "title") => Keeps::Name,

@@ -36,7 +36,7 @@ fn cell(task: usize, status: Status) -> Cell {
         profile: None,
         place: ssoinv_core::scope::Place::Global,
     };
-    Cell::untouched(scope, "thing", status)
+    Cell::new(scope, "thing", "ListThings", status)
 }
 
 /// A kept run, as one process after another has it.
@@ -244,7 +244,7 @@ fn a_task_of_another_table_is_not_recalled() {
     let world = World::new();
     world.process(&simple(), 0, 1, None, 3);
     let (queue, _rows) = RowQueue::kept(1, 0, world.open(), None, clock(2), 1).unwrap();
-    let named = TableSchema { name: "other", ..(*table()).clone() };
+    let named = TableSchema { name: "other".into(), ..(*table()).clone() };
     let columns = TableSchema {
         schema: Table::<()>::plain("thing", "", vec![]).schema.schema.clone(),
         ..(*table()).clone()

@@ -139,10 +139,7 @@ impl Run<'_> {
             Err(error) => return Err(self.not_begun(error, display)),
         };
 
-        let planned = self
-            .tables
-            .iter()
-            .map(|table| PlannedTable { schema: Arc::clone(table.schema()), global: table.is_global() });
+        let planned = self.tables.iter().map(|&table| PlannedTable::new(table));
         let plan = Arc::new(Plan::new(planned.collect(), visits));
         display.plan(Arc::clone(&plan));
 
@@ -237,10 +234,10 @@ impl Run<'_> {
     /// Writes what a complete run has collected. Nobody is asked for anything.
     fn tell_again(&self, replay: Replay, writer: RowWriter, display: Display, stop: &Stop) -> CommandOutcome {
         let Replay { queue, rows, cells } = replay;
-        let place = |name: &str| self.tables.iter().position(|table| table.schema().name == name);
+        let place = |name: &str| self.tables.iter().position(|table| *table.schema().name == *name);
         let table_of: Vec<usize> = cells
             .iter()
-            .map(|cells| cells.first().and_then(|cell| place(cell.table)).unwrap_or_default())
+            .map(|cells| cells.first().and_then(|cell| place(&cell.table)).unwrap_or_default())
             .collect();
         let writing = self.write(writer, rows, move |slot| table_of[slot], &display, stop);
         let written = tokio::task::block_in_place(|| joined(writing));
@@ -320,7 +317,11 @@ impl Run<'_> {
     fn extent(&self) -> RunExtent {
         let settings = self.settings;
         RunExtent {
-            tables: self.tables.iter().map(|table| (table.schema().name, table.is_global())).collect(),
+            tables: self
+                .tables
+                .iter()
+                .map(|table| (Arc::clone(&table.schema().name), table.is_global()))
+                .collect(),
             all_accounts: match &settings.all_accounts {
                 Some(all) => all.of.accounts.is_whole(),
                 None => settings.unreached().is_some(),

@@ -105,9 +105,9 @@ impl Command {
     /// Returns the tables that the command collects.
     fn tables(&self) -> Vec<&str> {
         match self {
-            Self::Buckets(_) => vec!["aws_s3_bucket"],
-            Self::Instances(_) => vec!["aws_ec2_instance"],
-            Self::Functions(_) => vec!["aws_lambda_function"],
+            Self::Buckets(_) => vec!["buckets"],
+            Self::Instances(_) => vec!["instances"],
+            Self::Functions(_) => vec!["functions"],
             Self::List(args) => args.tables.iter().map(String::as_str).collect(),
             _ => Vec::new(),
         }

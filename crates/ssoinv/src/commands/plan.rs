@@ -12,7 +12,7 @@ use ssoinv_aws::forecast::{self, Effort, Forecast, Line, Part, Span, Surveyed, W
 use ssoinv_aws::plan::{self, PlannedTable, Visit};
 use ssoinv_aws::reach::{self, Identify};
 use ssoinv_aws::stop::Stop;
-use ssoinv_aws::tables::{AnyTable, TABLES};
+use ssoinv_aws::tables::TABLES;
 use ssoinv_core::event::Notice;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::{Partition, partition_of_region};
@@ -82,7 +82,7 @@ const AT_ONCE: usize = 16;
 pub(crate) fn run(args: &PlanArgs, app: &App) -> Result<CommandOutcome, CommandError> {
     let mut tables: Vec<&str> = args.tables.iter().map(String::as_str).collect();
     if tables.is_empty() {
-        tables = TABLES.iter().map(|table| table.schema().name).collect();
+        tables = TABLES.iter().map(|table| &*table.schema().name).collect();
     }
     let request = RunRequest::new(&tables, &args.to_collect_args(), app)?;
     show(&request, &request.settings.output, app)
@@ -102,11 +102,7 @@ pub(super) fn dry_run(
 }
 
 fn show(request: &RunRequest, output: &OutputSettings, app: &App) -> Result<CommandOutcome, CommandError> {
-    let planned = |table: &&'static dyn AnyTable| PlannedTable {
-        schema: Arc::clone(table.schema()),
-        global: table.is_global(),
-    };
-    let tables: Vec<PlannedTable> = request.tables.iter().map(planned).collect();
+    let tables: Vec<PlannedTable> = request.tables.iter().map(|&table| PlannedTable::new(table)).collect();
     let runtime = app::runtime()?;
     let asked = runtime.block_on(ask(request, app));
     // Calls that were given up are not waited for.
@@ -348,7 +344,7 @@ fn rounded(time: Duration) -> Duration {
 
 /// A row of the plan.
 struct PlanRow {
-    table: Option<&'static str>,
+    table: Option<Arc<str>>,
     account_id: Option<String>,
     account_name: Option<Arc<str>>,
     role_name: Option<Arc<str>>,
@@ -363,7 +359,7 @@ impl PlanRow {
     fn of(line: &Line, settings: &CollectSettings) -> Self {
         let scope = &line.scope;
         Self {
-            table: line.table,
+            table: line.table.clone(),
             account_id: scope.account_id.map(|id| id.to_string()),
             account_name: scope.account_name.clone(),
             role_name: scope.role_name.clone(),
@@ -430,7 +426,7 @@ fn reason(line: &Line, settings: &CollectSettings) -> String {
 fn table() -> Table<PlanRow> {
     let columns = vec![
         Column::text("table", "The table; empty where it is the same for all", |row: &PlanRow, _| {
-            row.table.map(Cow::from)
+            row.table.as_deref().map(Cow::from)
         }),
         Column::text("account_id", "The account, where it is known", |row, _| {
             row.account_id.as_deref().map(Cow::from)

@@ -1,13 +1,13 @@
 //! `ssoinv runs`: the runs that are kept. Reads and removes files only.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
-use ssoinv_aws::tables::TABLES;
 use ssoinv_core::coverage::Cell;
 use ssoinv_core::table::{Column, Table};
-use ssoinv_store::{KeptRuns, RunState, RunSummary, StoreError};
+use ssoinv_store::{KeptRuns, RunState, RunSummary, StoreError, StoredCell};
 
 use crate::app::App;
 use crate::cli::OutputArgs;
@@ -92,14 +92,10 @@ fn show(
     app: &App,
 ) -> Result<CommandOutcome, CommandError> {
     let cells = runs.cells(name).map_err(|failed| saved_run::error(&failed, app))?;
-    let of_table = |name: &str| TABLES.iter().map(|table| table.schema().name).find(|known| *known == name);
-    let mut cells: Vec<Cell> = cells
-        .into_iter()
-        .filter_map(|cell| of_table(cell.table()).and_then(|table| cell.cell(table)))
-        .collect();
+    let mut cells: Vec<Cell> = cells.into_iter().filter_map(StoredCell::cell).collect();
     // They were kept as they ended, which is another order each time.
     cells.sort_by(|one, other| {
-        let key = |cell: &Cell| (cell.table, cell.scope.account_id, cell.scope.place.clone());
+        let key = |cell: &Cell| (Arc::clone(&cell.table), cell.scope.account_id, cell.scope.place.clone());
         key(one).cmp(&key(other)).then_with(|| one.scope.profile.cmp(&other.scope.profile))
     });
     let outcome = output::write_all(&shown(), &cells, settings, app)?;
@@ -191,7 +187,7 @@ fn shown() -> Table<Cell> {
         "run",
         "What the tasks of a run have ended with so far",
         vec![
-            Column::text("table", "The table", |cell: &Cell, _| Some(Cow::from(cell.table))),
+            Column::text("table", "The table", |cell: &Cell, _| Some(Cow::from(&*cell.table))),
             Column::text("account_id", "The account", |cell, _| Some(Cow::from(cell.scope.account()))),
             Column::text("account_name", "The account's name", |cell, _| {
                 cell.scope.account_name.as_deref().map(Cow::from)

@@ -38,7 +38,7 @@ fn all_tables() -> Table<&'static dyn AnyTable> {
         "The tables",
         vec![
             Column::text("table", "The name", |table: &&dyn AnyTable, _| {
-                Some(Cow::from(table.schema().name))
+                Some(Cow::from(&*table.schema().name))
             }),
             Column::text("asked", "Once an account, or in each region", |table, _| {
                 Some(Cow::from(if table.is_global() { "once an account" } else { "in each region" }))
@@ -47,7 +47,7 @@ fn all_tables() -> Table<&'static dyn AnyTable> {
                 i64::try_from(table.schema().columns.len()).ok()
             }),
             Column::text("description", "What its rows are", |table, _| {
-                Some(Cow::from(table.schema().description))
+                Some(Cow::from(&*table.schema().description))
             }),
         ],
     )
@@ -58,9 +58,9 @@ fn columns() -> Table<ColumnInfo> {
         "columns",
         "The columns of a table",
         vec![
-            Column::text("column", "The name", |column: &ColumnInfo, _| Some(Cow::from(column.name))),
+            Column::text("column", "The name", |column: &ColumnInfo, _| Some(Cow::from(&*column.name))),
             Column::text("type", "The type", |column, _| Some(Cow::from(column.column_type.as_str()))),
-            Column::text("description", "What it says", |column, _| Some(Cow::from(column.description))),
+            Column::text("description", "What it says", |column, _| Some(Cow::from(&*column.description))),
         ],
     )
 }

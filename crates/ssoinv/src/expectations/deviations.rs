@@ -1,10 +1,12 @@
 //! What became of the expectations: gaps laid over the ledger, and where they and the world differ.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use ssoinv_core::coverage::{Cell, Status};
+use ssoinv_core::coverage::Cell;
 use ssoinv_core::scope::AccountId;
+use ssoinv_core::status::Status;
 
 use super::{Expectations, Gap};
 use crate::account_list::NamedAccount;
@@ -13,7 +15,7 @@ use crate::account_list::NamedAccount;
 #[derive(Clone, Debug)]
 pub(crate) struct RunExtent {
     /// The tables, and whether each is asked once an account.
-    pub(crate) tables: Vec<(&'static str, bool)>,
+    pub(crate) tables: Vec<(Arc<str>, bool)>,
     /// Whether no account was left out.
     pub(crate) all_accounts: bool,
     /// Whether no enabled region was left out.
@@ -142,7 +144,7 @@ mod tests {
                 "skipped" => Status::Skipped,
                 other => panic!("{other}"),
             };
-            Cell::untouched(scope, table, status)
+            Cell::new(scope, table, "List", status)
         };
         text.lines().map(str::trim).filter(|line| !line.is_empty()).map(cell).collect()
     }
@@ -150,7 +152,8 @@ mod tests {
     const ALL: [(&str, bool); 2] = [("aws_s3_bucket", true), ("aws_ec2_instance", false)];
 
     fn extent() -> RunExtent {
-        RunExtent { tables: ALL.to_vec(), all_accounts: true, all_regions: true }
+        let tables = ALL.map(|(name, global)| (name.into(), global)).to_vec();
+        RunExtent { tables, all_accounts: true, all_regions: true }
     }
 
     /// Seconds since 1970 of 2027-01-31T00:00:00Z.
@@ -268,7 +271,7 @@ mod tests {
         assert_eq!(told("1*,,eu-west-1, gap", &extent()), nowhere);
         let region = RunExtent { all_regions: false, ..extent() };
         assert_eq!(told("1*,,eu-west-1, gap", &region), silent);
-        let buckets = RunExtent { tables: ALL[..1].to_vec(), ..extent() };
+        let buckets = RunExtent { tables: extent().tables[..1].to_vec(), ..extent() };
         let told = |gap: &str| applied(gap, "1 global buckets ok", &buckets, at(LAST_DAY));
         assert_eq!(told("1*,,,aws_ec2_instance gap"), silent[1..]);
         assert_eq!(told("1*,,eu-west-1, gap"), silent[1..], "buckets lie in no region of the plan");

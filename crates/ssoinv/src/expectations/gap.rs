@@ -83,7 +83,7 @@ impl Gap {
     }
 
     pub(super) fn is_in(&self, cell: &Cell) -> bool {
-        self.is_of_table(cell.table) && self.is_of_place(&cell.scope.place) && self.is_of_account(cell)
+        self.is_of_table(&cell.table) && self.is_of_place(&cell.scope.place) && self.is_of_account(cell)
     }
 
     pub(super) fn is_of_account(&self, cell: &Cell) -> bool {
@@ -149,7 +149,7 @@ fn table(text: &str) -> Result<Option<GlobMatcher>, RowError> {
         return Ok(None);
     }
     let glob = pattern(text, false)?;
-    let names = || TABLES.iter().map(|table| table.schema().name);
+    let names = || TABLES.iter().map(|table| &*table.schema().name);
     if !names().any(|name| glob.is_match(name)) {
         return Err(RowError::NoTable { text: text.to_owned(), nearest: nearest(text, names()) });
     }
