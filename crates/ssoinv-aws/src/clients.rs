@@ -12,9 +12,9 @@ use ssoinv_core::failure::Failure;
 use ssoinv_core::scope::{Place, is_region_name, partition_of_region};
 use ssoinv_core::service::ServiceInfo;
 use ssoinv_http::circuit_breaker::HostKey;
-use ssoinv_sso::credentials::RoleCredentials;
+use ssoinv_sso::context::SsoContext;
 use ssoinv_sso::profile::Profile;
-use ssoinv_sso::session::SsoContext;
+use ssoinv_sso::role_credentials::RoleCredentials;
 
 use crate::plan::Reach;
 use crate::tables::services::EC2;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use ssoinv_core::failure::Failure;
 use ssoinv_core::pace::{PaceLimits, Pacer};
 use ssoinv_core::scope::{AccountId, Partition, Scope};
-use ssoinv_sso::credentials::CredentialStore;
+use ssoinv_sso::credential_store::CredentialStore;
 use ssoinv_sso::profile::{Base, CredentialSource};
 
 use crate::plan::{Entry, Layout, Plan, PlannedTable, Reach, Regions, Standing, Start, Visit};

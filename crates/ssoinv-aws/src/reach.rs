@@ -7,7 +7,7 @@ use futures::StreamExt;
 use futures::stream;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::{AccountId, Partition, partition_of_region};
-use ssoinv_sso::credentials::CredentialStore;
+use ssoinv_sso::credential_store::CredentialStore;
 use ssoinv_sso::profile::{CredentialSource, Profile};
 
 use crate::plan::{Reach, Regions, Standing};

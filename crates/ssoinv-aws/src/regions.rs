@@ -16,9 +16,9 @@ use ssoinv_http::classify::{classify, invalid_response};
 use ssoinv_http::complete_xml::CompleteXml;
 use ssoinv_http::rate_limiter::RateLimiter;
 use ssoinv_http::retry_loop;
-use ssoinv_sso::credentials::RoleCredentials;
+use ssoinv_sso::context::SsoContext;
 use ssoinv_sso::profile::Profile;
-use ssoinv_sso::session::SsoContext;
+use ssoinv_sso::role_credentials::RoleCredentials;
 use tokio::sync::OnceCell;
 
 use crate::clients::Clients;

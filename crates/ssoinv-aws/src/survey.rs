@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::partition_of_region;
 use ssoinv_core::scope::{KNOWN_REGIONS, Partition, is_region_name};
-use ssoinv_sso::credentials::CredentialStore;
+use ssoinv_sso::credential_store::CredentialStore;
 
 use crate::plan::{Reach, Regions, RoleSearch, Standing, Start, Visit};
 use crate::regions::{self, Enabled, RegionPatterns};

@@ -36,14 +36,17 @@ pub struct KeptValue<'a, V> {
 impl<K: Eq + Hash, V: Clone> OnceMap<K, V> {
     /// Returns the kept value of `key` if `serves` accepts it; else runs `fetch`, keeps its value and returns it.
     ///
-    /// `fetch` isn't polled if a kept value serves. If the caller is dropped while it fetches, the next one that waits
+    /// If the caller is dropped while it fetches, the next one that waits
     /// fetches in its place.
-    pub async fn get_if(
+    pub async fn get_if<F>(
         &self,
         key: K,
         serves: impl Fn(KeptValue<'_, V>) -> bool,
-        fetch: impl Future<Output = V>,
-    ) -> V {
+        fetch: impl FnOnce() -> F,
+    ) -> V
+    where
+        F: Future<Output = V>,
+    {
         let began = Instant::now();
         let slot = {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,13 +58,16 @@ impl<K: Eq + Hash, V: Clone> OnceMap<K, V> {
         {
             return value.clone();
         }
-        let value = fetch.await;
+        let value = fetch().await;
         *slot = Some((value.clone(), Instant::now()));
         value
     }
 
     /// Returns the kept value of `key`; runs `fetch` if there is none.
-    pub async fn get(&self, key: K, fetch: impl Future<Output = V>) -> V {
+    pub async fn get<F>(&self, key: K, fetch: impl FnOnce() -> F) -> V
+    where
+        F: Future<Output = V>,
+    {
         self.get_if(key, |_| true, fetch).await
     }
 }
@@ -100,27 +106,27 @@ mod tests {
     #[tokio::test]
     async fn callers_of_one_key_share_one_fetch() {
         let (map, service) = (OnceMap::default(), Service::default());
-        let mut callers = Box::pin(join_all((0..50).map(|_| map.get("a", service.call()))));
+        let mut callers = Box::pin(join_all((0..50).map(|_| map.get("a", || service.call()))));
         assert!(poll!(&mut callers).is_pending());
         service.respond.notify_one();
         assert_eq!(callers.await, [1; 50]);
-        assert_eq!(map.get("a", service.call()).await, 1, "the value is kept");
+        assert_eq!(map.get("a", || service.call()).await, 1, "the value is kept");
     }
 
     #[tokio::test]
     async fn other_keys_do_not_wait() {
         let (map, slow, quick) = (OnceMap::default(), Service::default(), Service::default());
-        let mut waiting = Box::pin(map.get("a", slow.call()));
+        let mut waiting = Box::pin(map.get("a", || slow.call()));
         assert!(poll!(&mut waiting).is_pending());
         quick.respond.notify_one();
-        assert_eq!(map.get("b", quick.call()).await, 1);
+        assert_eq!(map.get("b", || quick.call()).await, 1);
     }
 
     #[tokio::test]
     async fn the_next_caller_fetches_if_the_first_is_dropped() {
         let (map, service) = (OnceMap::default(), Service::default());
-        let mut first = Box::pin(map.get("a", service.call()));
-        let mut second = Box::pin(map.get("a", service.call()));
+        let mut first = Box::pin(map.get("a", || service.call()));
+        let mut second = Box::pin(map.get("a", || service.call()));
         assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
         assert_eq!(service.calls.load(Ordering::Relaxed), 1);
         drop(first);
@@ -133,9 +139,10 @@ mod tests {
     async fn a_refused_value_is_fetched_again_once() {
         let (map, service) = (OnceMap::default(), Service::default());
         service.respond.notify_one();
-        assert_eq!(map.get("a", service.call()).await, 1);
+        assert_eq!(map.get("a", || service.call()).await, 1);
         let other_than = |refused: u32| move |kept: KeptValue<'_, u32>| *kept.value != refused;
-        let mut callers = Box::pin(join_all((0..50).map(|_| map.get_if("a", other_than(1), service.call()))));
+        let mut callers =
+            Box::pin(join_all((0..50).map(|_| map.get_if("a", other_than(1), || service.call()))));
         assert!(poll!(&mut callers).is_pending());
         service.respond.notify_one();
         assert_eq!(callers.await, [2; 50]);
@@ -147,26 +154,26 @@ mod tests {
         let (map, service) = (OnceMap::default(), Service::default());
         let young = |kept: KeptValue<'_, u32>| kept.age < Duration::from_mins(1);
         service.respond.notify_one();
-        assert_eq!(map.get_if("a", young, service.call()).await, 1);
+        assert_eq!(map.get_if("a", young, || service.call()).await, 1);
         tokio::time::advance(Duration::from_secs(59)).await;
-        assert_eq!(map.get_if("a", young, service.call()).await, 1);
+        assert_eq!(map.get_if("a", young, || service.call()).await, 1);
         tokio::time::advance(Duration::from_secs(1)).await;
         service.respond.notify_one();
-        assert_eq!(map.get_if("a", young, service.call()).await, 2);
+        assert_eq!(map.get_if("a", young, || service.call()).await, 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_value_that_came_while_a_caller_waited_is_known_as_such() {
         let (map, service) = (OnceMap::default(), Service::default());
         let awaited = |kept: KeptValue<'_, u32>| kept.awaited;
-        let mut first = Box::pin(map.get_if("a", awaited, service.call()));
-        let mut second = Box::pin(map.get_if("a", awaited, service.call()));
+        let mut first = Box::pin(map.get_if("a", awaited, || service.call()));
+        let mut second = Box::pin(map.get_if("a", awaited, || service.call()));
         assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
         tokio::time::advance(Duration::from_secs(5)).await;
         service.respond.notify_one();
         assert_eq!((first.await, second.await), (1, 1));
         tokio::time::advance(Duration::from_secs(5)).await;
         service.respond.notify_one();
-        assert_eq!(map.get_if("a", awaited, service.call()).await, 2, "the value was there before");
+        assert_eq!(map.get_if("a", awaited, || service.call()).await, 2, "the value was there before");
     }
 }

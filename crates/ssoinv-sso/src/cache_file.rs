@@ -7,13 +7,14 @@
 use std::fs::{self, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 use sha1::{Digest, Sha1};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+
+use crate::times::parse_time;
 
 /// How long a file that doesn't parse, and that nobody changes, is read again and again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
@@ -42,7 +43,7 @@ const UNFINISHED_END: &str = ".tmp";
 
 /// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub enum CacheError {
     /// There is no home directory.
     #[error("there is no home directory")]
     NoHome,
@@ -137,8 +138,8 @@ fn look(path: &Path) -> io::Result<Look> {
 }
 
 /// Writes a file whole.
-pub(crate) async fn write(path: &Path, file: &Value) -> Result<(), StoreError> {
-    let failed = |source| StoreError::Io { path: path.to_owned(), source };
+pub(crate) async fn write(path: &Path, file: &Value) -> Result<(), CacheError> {
+    let failed = |source| CacheError::Io { path: path.to_owned(), source };
     let (to, text) = (path.to_owned(), file.to_string());
     on_disk(move || write_whole(&to, text.as_bytes())).await.map_err(failed)
 }
@@ -179,7 +180,7 @@ fn make_folder(path: &Path) -> io::Result<&Path> {
 pub(crate) async fn remove<T>(
     folder: &Path,
     wanted: impl Fn(&File) -> Option<T>,
-) -> Result<Vec<T>, StoreError> {
+) -> Result<Vec<T>, CacheError> {
     let mut removed = Vec::new();
     for path in json_files(folder).await? {
         let Some(found) = read(&path, &wanted).await else { continue };
@@ -191,7 +192,7 @@ pub(crate) async fn remove<T>(
 }
 
 /// Removes the files of a folder that were never finished. Who is just writing one fails, as where it can't write.
-pub(crate) async fn sweep(folder: &Path) -> Result<(), StoreError> {
+pub(crate) async fn sweep(folder: &Path) -> Result<(), CacheError> {
     let unfinished = |path: &Path| {
         let name = path.file_name().and_then(|name| name.to_str());
         name.is_some_and(|name| name.starts_with(UNFINISHED) && name.ends_with(UNFINISHED_END))
@@ -203,22 +204,22 @@ pub(crate) async fn sweep(folder: &Path) -> Result<(), StoreError> {
 }
 
 /// Removes a file, and tells whether it was there.
-pub(crate) async fn remove_file(path: &Path) -> Result<bool, StoreError> {
+pub(crate) async fn remove_file(path: &Path) -> Result<bool, CacheError> {
     match tokio::fs::remove_file(path).await {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(StoreError::Io { path: path.to_owned(), source }),
+        Err(source) => Err(CacheError::Io { path: path.to_owned(), source }),
     }
 }
 
 /// The files of a folder that end in `.json`, in the order of their names; none where there is no folder.
-pub(crate) async fn json_files(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+pub(crate) async fn json_files(folder: &Path) -> Result<Vec<PathBuf>, CacheError> {
     files(folder, |path| path.extension().is_some_and(|ending| ending == "json")).await
 }
 
 /// The files of a folder that are wanted, in the order of their names; none where there is no folder.
-async fn files(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, StoreError> {
-    let failed = |source| StoreError::Io { path: folder.to_owned(), source };
+async fn files(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, CacheError> {
+    let failed = |source| CacheError::Io { path: folder.to_owned(), source };
     let mut entries = match tokio::fs::read_dir(folder).await {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -246,8 +247,8 @@ pub(crate) struct Lock {
 ///
 /// # Errors
 /// Where it can't be had in half a minute, or can't be made: then the file must not be written.
-pub(crate) async fn lock(path: &Path) -> Result<Lock, StoreError> {
-    let failed = |source| StoreError::Io { path: path.to_owned(), source };
+pub(crate) async fn lock(path: &Path) -> Result<Lock, CacheError> {
+    let failed = |source| CacheError::Io { path: path.to_owned(), source };
     let file = open_lock(path).map_err(failed)?;
     let end = Instant::now() + LOCK_PATIENCE;
     loop {
@@ -255,7 +256,7 @@ pub(crate) async fn lock(path: &Path) -> Result<Lock, StoreError> {
             Ok(()) => return Ok(Lock { _file: file }),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
             Err(TryLockError::WouldBlock) if Instant::now() >= end => {
-                return Err(StoreError::Locked { path: path.to_owned() });
+                return Err(CacheError::Locked { path: path.to_owned() });
             }
             Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
         }
@@ -298,61 +299,11 @@ pub(crate) fn python_json(text: &str) -> String {
     out + "\""
 }
 
-/// The end of the year 9999, in Unix seconds: no tool reads what comes later (RFC 3339 has four digits).
-const LAST_SECOND: u64 = 253_402_300_799;
-
-/// A moment that a service gives in Unix seconds.
-pub(crate) fn of_unix_seconds(seconds: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_SECOND))
-}
-
-/// A time as botocore writes it: `2026-01-02T03:04:05Z`.
-pub(crate) fn timestamp(time: SystemTime) -> String {
-    let time = time.min(of_unix_seconds(LAST_SECOND));
-    DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-/// A time as the tools write it: ending in `Z`, in `UTC` (the AWS CLI before 2.1), or in an offset.
-pub(crate) fn parse_time(text: &str) -> Option<SystemTime> {
-    let text = text.trim();
-    let utc = text.strip_suffix("UTC").map(|text| format!("{}Z", text.trim_end()));
-    let text = utc.as_deref().unwrap_or(text);
-    DateTime::parse_from_rfc3339(text)
-        .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z"))
-        .ok()
-        .map(SystemTime::from)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn at(seconds: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(seconds)
-    }
-
-    #[test]
-    fn times_of_all_tools() {
-        for text in [
-            "2026-01-02T03:04:05Z",
-            "2026-01-02T03:04:05UTC",
-            "2026-01-02T04:04:05+01:00",
-            "2026-01-02T04:04:05+0100",
-            "2026-01-02T03:04:05.000Z",
-        ] {
-            assert_eq!(parse_time(text), Some(at(1_767_323_045)), "{text}");
-        }
-        for bad in ["", "UTC", "2026-01-02", "2026-01-02T03:04:05", "soon"] {
-            assert_eq!(parse_time(bad), None, "{bad}");
-        }
-        assert_eq!(timestamp(at(1_767_323_045)), "2026-01-02T03:04:05Z");
-        // What a service may give: later than any tool could read.
-        for late in [at(253_402_300_800), at(i64::MAX.unsigned_abs())] {
-            assert_eq!(timestamp(late), "9999-12-31T23:59:59Z");
-        }
-    }
 
     #[tokio::test(start_paused = true)]
     async fn half_a_file_is_read_again_for_a_second() {
@@ -404,7 +355,7 @@ mod tests {
         let held = lock(&path).await.unwrap();
         let start = Instant::now();
         let refused = lock(&path).await.unwrap_err();
-        assert!(matches!(refused, StoreError::Locked { .. }), "{refused}");
+        assert!(matches!(refused, CacheError::Locked { .. }), "{refused}");
         assert_eq!(start.elapsed().as_secs(), 30);
 
         let (next, ()) = tokio::join!(lock(&path), async {

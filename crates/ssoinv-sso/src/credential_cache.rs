@@ -2,7 +2,7 @@
 //! other has.
 //!
 //! Names and contents are those of botocore's `SSOCredentialFetcher`. A file is found by session, account and role alone
-//! and doesn't say whose portal gave it; [`crate::credentials`] looks here only for a session whose token isn't
+//! and doesn't say whose portal gave it; [`crate::credential_store`] looks here only for a session whose token isn't
 //! another's. How such files are read and written: `cache_file.rs`.
 
 use std::path::{Path, PathBuf};
@@ -11,8 +11,9 @@ use serde_json::json;
 use ssoinv_core::secret::Secret;
 use ssoinv_profile::{SsoRole, SsoSession};
 
-use crate::cache_file::{self, File, StoreError, file_name, python_json, read, timestamp};
-use crate::credentials::RoleCredentials;
+use crate::cache_file::{self, CacheError, File, file_name, python_json, read};
+use crate::role_credentials::RoleCredentials;
+use crate::times::timestamp;
 
 /// `ProviderType` of what single sign-on gave.
 const SSO: &str = "sso";
@@ -50,8 +51,8 @@ impl CredentialCache {
     }
 
     /// Writes the credentials of a role. Those without an end, which the portal doesn't give, aren't kept.
-    pub(crate) async fn store(&self, role: &SsoRole, keys: &RoleCredentials) -> Result<(), StoreError> {
-        let path = self.path(role).ok_or(StoreError::NoHome)?;
+    pub(crate) async fn store(&self, role: &SsoRole, keys: &RoleCredentials) -> Result<(), CacheError> {
+        let path = self.path(role).ok_or(CacheError::NoHome)?;
         let (Some(expires_at), Some(token)) = (keys.expires_at, &keys.session_token) else { return Ok(()) };
         let file = json!({
             "ProviderType": SSO,
@@ -68,7 +69,7 @@ impl CredentialCache {
 
     /// Removes all credentials that single sign-on gave, as `aws sso logout` does: the files don't tell of which session
     /// they are; and what killed processes left. Answers how many there were.
-    pub async fn remove_all(&self) -> Result<usize, StoreError> {
+    pub async fn remove_all(&self) -> Result<usize, CacheError> {
         let Some(folder) = &self.folder else { return Ok(0) };
         let is_of_sso = |file: &File| (file.text("ProviderType") == Some(SSO)).then_some(());
         cache_file::sweep(folder).await?;

@@ -1,25 +1,33 @@
 //! From a profile to role credentials: one token for each sign-in, and role credentials for each account and role.
 //!
-//! [`session`] and [`token`] keep one token for each sso-session; [`portal`] and [`credentials`] turn it into keys. Both are
-//! shared with the AWS CLI, through [`token_cache`] and [`credential_cache`]; [`sign_out`] ends them. [`organizations`]
-//! lists the accounts where there is no portal. The profiles themselves are [`profile`]'s; every call is made through
-//! [`ssoinv_http`].
+//! [`credential_store`] is the entrance: credentials, identities and accounts of profiles. Below it, [`token_source`] keeps
+//! one token for each [`session`], and [`portal`] turns the token into keys. Tokens and keys are shared with the AWS CLI,
+//! through [`token_cache`] and [`credential_cache`]; [`sign_out`] ends them. [`organizations`] lists the accounts where
+//! there is no portal. The profiles themselves are [`profile`]'s; every call is made through [`ssoinv_http`].
 
+mod ambient_credentials;
 mod cache_file;
+pub mod context;
 pub mod credential_cache;
-pub mod credentials;
+mod credential_chain;
+mod credential_process;
+pub mod credential_store;
+pub mod foreign_endpoints;
+pub mod identity;
 mod login;
-mod machine;
 pub mod organizations;
 pub mod portal;
-mod process;
+pub mod role_credentials;
 pub mod services;
 pub mod session;
+mod session_handle;
+mod session_registry;
 pub mod sign_out;
 mod sts;
 #[cfg(test)]
 mod testing;
-pub mod token;
+mod times;
 pub mod token_cache;
+pub mod token_source;
 
 pub use ssoinv_profile as profile;

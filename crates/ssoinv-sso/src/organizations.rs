@@ -18,8 +18,8 @@ use ssoinv_http::rate_limiter::RateLimiter;
 use ssoinv_http::retry_loop;
 use ssoinv_http::service_endpoint::ServiceEndpoint;
 
-use crate::credentials::RoleCredentials;
-use crate::session::SsoContext;
+use crate::context::SsoContext;
+use crate::role_credentials::RoleCredentials;
 
 /// ListAccounts' own limits.
 const PACE: PaceLimits =

@@ -1,7 +1,7 @@
 //! The portal of IAM Identity Center (Portal API Reference): which accounts there are, and role credentials.
 //!
 //! One limiter serves all calls to the portal of a region, since AWS counts them together. A 401 comes back with
-//! [`Remedy::Renew`]: [`crate::token`] finds out whether the token has ended. A 429 never means that.
+//! [`Remedy::Renew`]: [`crate::token_source`] finds out whether the token has ended. A 429 never means that.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -23,15 +23,15 @@ use ssoinv_http::rate_limiter::RateLimiter;
 use ssoinv_http::retry_loop;
 use ssoinv_http::service_endpoint::ServiceEndpoint;
 
-use crate::credentials::RoleCredentials;
-use crate::session::SsoContext;
+use crate::context::SsoContext;
+use crate::role_credentials::RoleCredentials;
 
 /// The most accounts, or roles, that a page may have; more is refused.
 pub const PAGE: u8 = 100;
 
 /// An account that the sign-in reaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
+pub struct AccountInfo {
     /// Its ID.
     pub id: AccountId,
     /// Its name in the organisation.
@@ -130,7 +130,7 @@ impl Portal {
         &self,
         bearer: &impl Bearer,
         next: Option<&str>,
-    ) -> Result<(Vec<Account>, Option<String>), Failure> {
+    ) -> Result<(Vec<AccountInfo>, Option<String>), Failure> {
         let answer = self.call(|| async {
             let token = bearer.token()?;
             let call = self.client.list_accounts().access_token(token.reveal()).max_results(PAGE.into());
@@ -276,11 +276,11 @@ fn is_forbidden(failure: &Failure) -> bool {
 }
 
 /// An account of a list. One whose ID can't be read must not be left out: it would be taken for one that isn't there.
-fn account(listed: aws_sdk_sso::types::AccountInfo) -> Result<Account, Failure> {
+fn account(listed: aws_sdk_sso::types::AccountInfo) -> Result<AccountInfo, Failure> {
     let id = listed.account_id.and_then(|id| id.parse().ok());
     let id = id.ok_or_else(|| invalid_response("an account of ListAccounts has no ID of twelve digits"))?;
     let text = |text: Option<String>| text.filter(|text| !text.is_empty()).map(Arc::from);
-    Ok(Account { id, name: text(listed.account_name), email: text(listed.email_address) })
+    Ok(AccountInfo { id, name: text(listed.account_name), email: text(listed.email_address) })
 }
 
 /// The credentials, where no part is missing.

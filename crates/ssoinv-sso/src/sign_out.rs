@@ -8,14 +8,14 @@ use ssoinv_core::pace::PaceLimits;
 use ssoinv_http::rate_limiter::RateLimiter;
 use ssoinv_http::service_endpoint::ServiceEndpoint;
 
-use crate::cache_file::StoreError;
+use crate::cache_file::CacheError;
+use crate::context::SsoContext;
 use crate::portal::Portal;
-use crate::session::SsoContext;
 use crate::token_cache::{StoredToken, TokenCache};
 
 /// What became of a token. It is removed in each case.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SignedOut {
+pub enum SignOutOutcome {
     /// The portal takes it no more.
     Revoked,
     /// It had ended before.
@@ -33,7 +33,7 @@ pub async fn sign_out(
     endpoint: Result<ServiceEndpoint, Failure>,
     cache: &TokenCache,
     context: &Arc<SsoContext>,
-) -> Result<SignedOut, StoreError> {
+) -> Result<SignOutOutcome, CacheError> {
     let revoked = match endpoint {
         Ok(endpoint) => {
             let limiter = Arc::new(RateLimiter::new(PaceLimits::PORTAL));
@@ -44,8 +44,8 @@ pub async fn sign_out(
     };
     cache.remove(stored).await?;
     Ok(match revoked {
-        Ok(()) => SignedOut::Revoked,
-        Err(Failure { remedy: Remedy::Renew, .. }) => SignedOut::HadEnded,
-        Err(failure) => SignedOut::NotRevoked(failure),
+        Ok(()) => SignOutOutcome::Revoked,
+        Err(Failure { remedy: Remedy::Renew, .. }) => SignOutOutcome::HadEnded,
+        Err(failure) => SignOutOutcome::NotRevoked(failure),
     })
 }

@@ -23,8 +23,9 @@ use ssoinv_http::retry_loop;
 use ssoinv_http::service_endpoint::ServiceEndpoint;
 use ssoinv_profile::{AssumeRole, WebIdentity};
 
-use crate::credentials::{Identity, RoleCredentials};
-use crate::session::{SsoContext, misconfigured};
+use crate::context::{SsoContext, misconfigured};
+use crate::identity::Identity;
+use crate::role_credentials::RoleCredentials;
 
 /// STS allows 600 calls a second for an account and region (IAM User Guide, "IAM and AWS STS quotas"); a tenth leaves
 /// room for others.

@@ -12,7 +12,8 @@ use ssoinv_http::sdk_settings::{SdkSettings, Timeouts};
 use ssoinv_http::test_util::{clock, endpoint_at};
 use ssoinv_profile::{Location, SsoSession};
 
-use crate::session::{Flow, Interaction, Session, SsoContext};
+use crate::context::{Flow, Interaction, SsoContext};
+use crate::session::Session;
 
 /// Calls through `http`, each tried once.
 pub(crate) fn context(http: SharedHttpClient, timeouts: Timeouts) -> Arc<SsoContext> {

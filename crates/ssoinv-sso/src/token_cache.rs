@@ -1,7 +1,7 @@
 //! `~/.aws/sso/cache`, shared with the AWS CLI and the SDKs: tokens and client registrations, one JSON file each.
 //!
 //! Names and contents are botocore's, so that the AWS CLI uses what is written here at once, and the other way round.
-//! How such files are read and written is in `cache_file.rs`. Who uses it: [`crate::token`] and the sign-in.
+//! How such files are read and written is in `cache_file.rs`. Who uses it: [`crate::token_source`] and the sign-in.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,11 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 use ssoinv_core::secret::Secret;
 
-pub use crate::cache_file::StoreError;
+pub use crate::cache_file::CacheError;
 use ssoinv_profile::{SsoSession, bare_start_url};
 
-use crate::cache_file::{self, File, Lock, file_name, python_json, read, timestamp};
+use crate::cache_file::{self, File, Lock, file_name, python_json, read};
+use crate::times::timestamp;
 
 /// The folder, or none where there is no home.
 #[derive(Clone, Debug)]
@@ -159,7 +160,7 @@ impl TokenCache {
     }
 
     /// Every token, whoever's it is, in the order of the files' names.
-    pub async fn all(&self) -> Result<Vec<StoredToken>, StoreError> {
+    pub async fn all(&self) -> Result<Vec<StoredToken>, CacheError> {
         let Some(folder) = &self.folder else { return Ok(Vec::new()) };
         let mut tokens = Vec::new();
         for path in cache_file::json_files(folder).await? {
@@ -198,13 +199,13 @@ impl TokenCache {
     }
 
     /// Removes a token.
-    pub(crate) async fn remove(&self, stored: &StoredToken) -> Result<(), StoreError> {
+    pub(crate) async fn remove(&self, stored: &StoredToken) -> Result<(), CacheError> {
         let _lock = cache_file::lock(&stored.path).await?;
         cache_file::remove_file(&stored.path).await.map(|_| ())
     }
 
     /// Removes what processes left here that were killed in the middle of a write: each may hold a token.
-    pub async fn sweep(&self) -> Result<(), StoreError> {
+    pub async fn sweep(&self) -> Result<(), CacheError> {
         match &self.folder {
             Some(folder) => cache_file::sweep(folder).await,
             None => Ok(()),
@@ -212,8 +213,8 @@ impl TokenCache {
     }
 
     /// Takes the right to change a session's token, which all processes share.
-    pub(crate) async fn lock(&self, session: &SsoSession) -> Result<Lock, StoreError> {
-        cache_file::lock(&self.token_path(session).ok_or(StoreError::NoHome)?).await
+    pub(crate) async fn lock(&self, session: &SsoSession) -> Result<Lock, CacheError> {
+        cache_file::lock(&self.token_path(session).ok_or(CacheError::NoHome)?).await
     }
 
     /// Writes the token of a session. Whoever does so holds its lock.
@@ -222,7 +223,7 @@ impl TokenCache {
         session: &SsoSession,
         token: &CachedToken,
         _lock: &Lock,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), CacheError> {
         let mut file = json!({
             "startUrl": session.start_url,
             "region": session.sso_region,
@@ -237,7 +238,7 @@ impl TokenCache {
         if let Some(refresh) = &token.refresh_token {
             file["refreshToken"] = json!(refresh.reveal());
         }
-        let path = self.token_path(session).ok_or(StoreError::NoHome)?;
+        let path = self.token_path(session).ok_or(CacheError::NoHome)?;
         cache_file::write(&path, &file).await
     }
 
@@ -268,7 +269,7 @@ impl TokenCache {
         session: &SsoSession,
         client: &Client,
         grant: Grant,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), CacheError> {
         let mut file = json!({
             "clientId": client.id,
             "clientSecret": client.secret.reveal(),
@@ -280,7 +281,7 @@ impl TokenCache {
         if grant == Grant::AuthorizationCode {
             file["grantTypes"] = json!([CODE_GRANT, REFRESH_GRANT]);
         }
-        let folder = self.folder.as_ref().ok_or(StoreError::NoHome)?;
+        let folder = self.folder.as_ref().ok_or(CacheError::NoHome)?;
         cache_file::write(&folder.join(registration_name(session, keeper(grant))), &file).await
     }
 }
@@ -545,10 +546,10 @@ mod tests {
         let cache = TokenCache::new(None);
         let session = session(Some("corp"), "https://corp.awsapps.com/start");
         assert_eq!(cache.token(&session).await, Lookup::None);
-        assert!(matches!(cache.lock(&session).await, Err(StoreError::NoHome)));
+        assert!(matches!(cache.lock(&session).await, Err(CacheError::NoHome)));
         let client = token().client.unwrap();
         let stored = cache.store_registration(&session, &client, Grant::DeviceCode).await;
-        assert!(matches!(stored, Err(StoreError::NoHome)));
+        assert!(matches!(stored, Err(CacheError::NoHome)));
     }
 
     #[tokio::test]

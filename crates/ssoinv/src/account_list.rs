@@ -8,7 +8,7 @@ use std::sync::Arc;
 use globset::{GlobBuilder, GlobMatcher};
 use ssoinv_core::scope::AccountId;
 use ssoinv_profile::nearest;
-use ssoinv_sso::portal::Account;
+use ssoinv_sso::portal::AccountInfo;
 
 use crate::account_file::{self, FileError, FileRow, id_hint, is_digits};
 use crate::command_error::CommandError;
@@ -145,7 +145,7 @@ impl AccountPattern {
 #[derive(Debug, Default)]
 pub(crate) struct SelectedAccounts {
     /// Those that the sign-in reaches, in the order of their IDs.
-    pub(crate) accounts: Vec<Account>,
+    pub(crate) accounts: Vec<AccountInfo>,
     /// Those that were named, or are expected, and that it doesn't reach.
     pub(crate) not_offered: Vec<NamedAccount>,
     /// Those that it reaches and that aren't meant.
@@ -155,7 +155,7 @@ pub(crate) struct SelectedAccounts {
 /// An account that isn't meant, and what says so.
 #[derive(Debug)]
 pub(crate) struct ExcludedAccount {
-    pub(crate) account: Account,
+    pub(crate) account: AccountInfo,
     pub(crate) by: String,
 }
 
@@ -200,7 +200,7 @@ impl AccountSelection {
     /// Picks among `offered`, the accounts that the sign-in to `session` reaches, and `expected`, those that it should.
     pub(crate) fn select(
         &self,
-        offered: &[Account],
+        offered: &[AccountInfo],
         expected: &[NamedAccount],
         session: &str,
     ) -> Result<SelectedAccounts, CommandError> {
@@ -213,7 +213,7 @@ impl AccountSelection {
                 return Err(nothing_like(glob.glob().glob(), offered, session));
             }
         }
-        let mut accounts: Vec<Account> = Vec::new();
+        let mut accounts: Vec<AccountInfo> = Vec::new();
         let mut excluded_accounts = Vec::new();
         for account in offered {
             match self.excluded_by(account.id, account.name.as_deref()) {
@@ -249,7 +249,7 @@ impl AccountSelection {
 
 const SHOW_ACCOUNTS: &str = "`ssoinv accounts` shows all that the sign-in reaches";
 
-fn nothing_like(pattern: &str, offered: &[Account], session: &str) -> CommandError {
+fn nothing_like(pattern: &str, offered: &[AccountInfo], session: &str) -> CommandError {
     let message = format!("no account of `{session}` is named like `{pattern}`");
     let error = CommandError::new(ExitCode::NothingCollected, message);
     let names = offered.iter().filter_map(|account| account.name.as_deref());
@@ -370,8 +370,8 @@ mod tests {
         assert!(AccountList::parse(&words("prod")).unwrap_err().hint.unwrap().contains("twelve digits"));
     }
 
-    fn offered() -> Vec<Account> {
-        let account = |id: &str, name: Option<&str>| Account {
+    fn offered() -> Vec<AccountInfo> {
+        let account = |id: &str, name: Option<&str>| AccountInfo {
             id: id.parse().unwrap(),
             name: name.map(Arc::from),
             email: None,

@@ -11,8 +11,8 @@ use ssoinv_core::retry::RetryPolicy;
 use ssoinv_http::http_client::{self, CaBundle, HttpError};
 use ssoinv_http::sdk_settings::{SdkSettings, Timeouts};
 use ssoinv_profile::Profile;
-use ssoinv_sso::credentials::CredentialStore;
-use ssoinv_sso::session::SsoContext;
+use ssoinv_sso::context::SsoContext;
+use ssoinv_sso::credential_store::CredentialStore;
 
 use crate::app::App;
 use crate::command_error::CommandError;

@@ -11,8 +11,8 @@ use ssoinv_aws::roles::RoleChoice;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::{AccountId, partition_of_region};
 use ssoinv_profile::{Profile, Profiles};
-use ssoinv_sso::credentials::CredentialStore;
-use ssoinv_sso::portal::Account;
+use ssoinv_sso::credential_store::CredentialStore;
+use ssoinv_sso::portal::AccountInfo;
 
 use crate::account_list::{NamedAccount, SelectedAccounts};
 use crate::app::App;
@@ -86,7 +86,7 @@ pub(crate) fn visits(
     let offered = selected
         .accounts
         .into_iter()
-        .map(|Account { id, name, .. }| start(reach(id, name), session, &settings.roles, every_role));
+        .map(|AccountInfo { id, name, .. }| start(reach(id, name), session, &settings.roles, every_role));
     let why = format!("the sign-in to `{}` does not reach this account", session.label());
     let missing =
         selected.not_offered.into_iter().map(|account| not_offered(reach(account.id, account.name), &why));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::{AccountId, Partition};
 use ssoinv_profile::{CredentialSource, Machine, Profile, Profiles, RoleArn};
-use ssoinv_sso::credentials::CredentialStore;
+use ssoinv_sso::credential_store::CredentialStore;
 
 use crate::account_list::{AccountList, NamedAccount};
 use crate::app::App;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use source::{SettingSource, SettingValue};
 use ssoinv_aws::plan::Regions;
 use ssoinv_aws::reach::RegionChoice;
 use ssoinv_aws::regions::{self, RegionPatterns};
@@ -20,7 +21,7 @@ use ssoinv_aws::roles::RoleChoice;
 use ssoinv_core::pace::PaceLimits;
 use ssoinv_core::retry::RetryPolicy;
 use ssoinv_output::Format;
-use ssoinv_sso::session::{Flow, Interaction};
+use ssoinv_sso::context::{Flow, Interaction};
 
 use crate::account_list::{AccountList, AccountSelection};
 use crate::browser::Browser;
@@ -31,7 +32,6 @@ use crate::command_error::CommandError;
 use crate::environment::Environment;
 use crate::expectations::Expectations;
 use crate::terminal::Terminal;
-use source::{SettingSource, SettingValue};
 
 pub(crate) use layers::Layers;
 use list::{

@@ -10,7 +10,7 @@ use ssoinv_core::status::Status;
 use ssoinv_profile::{
     Base, CredentialSource, Machine, Origin, Problem, ProblemKind, Profile, Profiles, Severity,
 };
-use ssoinv_sso::session;
+use ssoinv_sso::foreign_endpoints;
 
 use crate::app::App;
 use crate::command_error::CommandError;
@@ -225,7 +225,7 @@ pub(crate) fn foreign_endpoints(profiles: &[Arc<Profile>], app: &App) {
     }
     let mut told: Vec<String> = Vec::new();
     let profiles = profiles.iter().map(|profile| &**profile);
-    for endpoint in session::foreign_endpoints(profiles, &app.environment.vars) {
+    for endpoint in foreign_endpoints::foreign_endpoints(profiles, &app.environment.vars) {
         if told.contains(&endpoint.url) {
             continue;
         }

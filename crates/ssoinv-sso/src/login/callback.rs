@@ -25,13 +25,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use url::form_urlencoded;
 
-use super::device::declined;
-use crate::session::{Session, misconfigured};
-
-/// As it is registered: without a port, which may be any one (RFC 8252, section 7.3).
-pub(crate) const REGISTERED_URI: &str = "http://127.0.0.1/oauth/callback";
-
-const PATH: &str = "/oauth/callback";
+use super::redirect_uri;
+use super::refusal::declined;
+use crate::context::misconfigured;
+use crate::session::Session;
 
 /// How long a connection may take to ask and to be answered.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -73,7 +70,7 @@ impl Callback {
 
     /// Where the browser is to come back to.
     pub(super) fn redirect_uri(&self) -> String {
-        format!("http://127.0.0.1:{}{PATH}", self.port)
+        redirect_uri::with_port(self.port)
     }
 
     /// Waits for the browser, answers it, and closes. The authorization code comes only with the right `state`.
@@ -130,7 +127,7 @@ fn read<B>(request: &Request<B>, port: u16) -> Result<Answer, StatusCode> {
     if !host.is_some_and(|host| ours.iter().any(|ours| ours.eq_ignore_ascii_case(host))) {
         return Err(StatusCode::MISDIRECTED_REQUEST);
     }
-    if request.uri().path() != PATH {
+    if request.uri().path() != redirect_uri::PATH {
         return Err(StatusCode::NOT_FOUND);
     }
     if request.method() != Method::GET {

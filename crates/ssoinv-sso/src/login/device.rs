@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use ssoinv_core::event::{Event, SignIn};
-use ssoinv_core::failure::{Failure, FailureKind, Remedy};
+use ssoinv_core::failure::{Failure, Remedy};
 use tokio::time::Instant;
 
-use super::Asking;
+use super::attempt::SignInAttempt;
 use super::oidc::{DeviceCode, Poll};
-use crate::session::Session;
+use super::refusal::declined;
 use crate::token_cache::{CachedToken, Client, Grant};
 
 /// By how much the pause between two polls grows when the service asks for it (RFC 8628, section 3.5).
@@ -25,15 +25,15 @@ enum Outcome {
 }
 
 /// Shows codes, each when the one before has ended, until one is approved or declined.
-pub(super) async fn sign_in(asking: Asking<'_>) -> Result<CachedToken, Failure> {
-    let mut client = asking.registration(Grant::DeviceCode).await?;
+pub(super) async fn sign_in(attempt: SignInAttempt<'_>) -> Result<CachedToken, Failure> {
+    let mut client = attempt.registration(Grant::DeviceCode).await?;
     loop {
-        let (code, known) = start(asking, client).await?;
-        match wait_for_approval(asking, &known, &code).await? {
+        let (code, known) = start(attempt, client).await?;
+        match wait_for_approval(attempt, &known, &code).await? {
             Outcome::Token(token) => return Ok(token),
             Outcome::Ended => {
-                let session = asking.session.label.clone();
-                asking.context.events.say(Event::SignIn(SignIn::CodeEnded { session }));
+                let session = attempt.session.label.clone();
+                attempt.context.events.say(Event::SignIn(SignIn::CodeEnded { session }));
             }
         }
         client = known;
@@ -41,13 +41,13 @@ pub(super) async fn sign_in(asking: Asking<'_>) -> Result<CachedToken, Failure> 
 }
 
 /// A code for a client. One from the cache may have been removed by the service: then another is registered.
-async fn start(asking: Asking<'_>, client: Client) -> Result<(DeviceCode, Client), Failure> {
-    match asking.oidc.start_device(asking.session, &client).await {
+async fn start(attempt: SignInAttempt<'_>, client: Client) -> Result<(DeviceCode, Client), Failure> {
+    match attempt.oidc.start_device(attempt.session, &client).await {
         Err(Failure { code: Some(code), .. })
             if matches!(code.as_str(), "InvalidClientException" | "UnauthorizedClientException") =>
         {
-            let client = asking.register(Grant::DeviceCode).await?;
-            let code = asking.oidc.start_device(asking.session, &client).await?;
+            let client = attempt.register(Grant::DeviceCode).await?;
+            let code = attempt.oidc.start_device(attempt.session, &client).await?;
             Ok((code, client))
         }
         code => Ok((code?, client)),
@@ -56,7 +56,7 @@ async fn start(asking: Asking<'_>, client: Client) -> Result<(DeviceCode, Client
 
 /// Shows a code and waits until it is approved, declined or ended.
 async fn wait_for_approval(
-    Asking { session, oidc, context, .. }: Asking<'_>,
+    SignInAttempt { session, oidc, context, .. }: SignInAttempt<'_>,
     client: &Client,
     code: &DeviceCode,
 ) -> Result<Outcome, Failure> {
@@ -91,12 +91,6 @@ async fn wait_for_approval(
     }
 }
 
-/// A person said no.
-pub(super) fn declined(session: &Session) -> Failure {
-    let message = format!("the sign-in to {} was declined in the browser", session.called());
-    Failure::new(FailureKind::SignInExpired, message).with_code("SignInDeclined")
-}
-
 /// The pause before the next poll.
 fn longer(interval: Duration, by: Duration) -> Duration {
     interval.max(SHORTEST_INTERVAL) + by
@@ -122,7 +116,7 @@ mod tests {
         let context = context(canned((500, &[], String::new())), Timeouts::default());
         let (session, cache) = (session(), TokenCache::new(None));
         let oidc = Oidc::new(&session, Arc::clone(&context));
-        let asking = Asking { session: &session, oidc: &oidc, cache: &cache, context: &context };
+        let attempt = SignInAttempt { session: &session, oidc: &oidc, cache: &cache, context: &context };
         let client = Client { id: "c".to_owned(), secret: Secret::new("s"), expires_at: UNIX_EPOCH };
         let code = DeviceCode {
             secret: Secret::new("d"),
@@ -133,7 +127,7 @@ mod tests {
             interval: Duration::from_secs(31),
         };
         let start = Instant::now();
-        let outcome = wait_for_approval(asking, &client, &code).await;
+        let outcome = wait_for_approval(attempt, &client, &code).await;
         assert!(matches!(outcome, Ok(Outcome::Ended)));
         assert_eq!(start.elapsed().as_secs(), 30);
     }

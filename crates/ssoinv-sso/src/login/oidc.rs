@@ -1,7 +1,7 @@
 //! The calls of IAM Identity Center's sign-in (OIDC API Reference), each through the one retry loop. They are unsigned.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_sdk_ssooidc::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use aws_sdk_ssooidc::operation::create_token::CreateTokenOutput;
@@ -16,9 +16,10 @@ use ssoinv_http::classify::{INVALID_RESPONSE, classify, one_line};
 use ssoinv_http::rate_limiter::RateLimiter;
 use ssoinv_http::retry_loop;
 
-use crate::cache_file::of_unix_seconds;
-use crate::login::callback;
-use crate::session::{Session, SsoContext, misconfigured};
+use super::redirect_uri;
+use crate::context::{SsoContext, misconfigured};
+use crate::session::Session;
+use crate::times::from_unix_seconds;
 use crate::token_cache::{CODE_GRANT, CachedToken, Client, Grant, REFRESH_GRANT, registered_scopes};
 
 /// The sign-in of one session.
@@ -55,7 +56,7 @@ pub(crate) enum Poll {
 }
 
 /// How a refresh was answered.
-pub(crate) enum Refreshed {
+pub(crate) enum RefreshOutcome {
     Token(CachedToken),
     /// The sign-in session has ended, or the client's registration: only a new sign-in helps.
     Ended,
@@ -76,7 +77,7 @@ impl Oidc {
             Grant::AuthorizationCode => call
                 .grant_types(CODE_GRANT)
                 .grant_types(REFRESH_GRANT)
-                .redirect_uris(callback::REGISTERED_URI)
+                .redirect_uris(redirect_uri::REGISTERED)
                 .issuer_url(&session.sso.start_url),
         };
         let call = call.set_scopes(scopes);
@@ -88,7 +89,7 @@ impl Oidc {
             return Err(incomplete("RegisterClient"));
         };
         let expires = u64::try_from(answer.client_secret_expires_at).unwrap_or_default();
-        Ok(Client { id, secret: Secret::new(secret), expires_at: of_unix_seconds(expires) })
+        Ok(Client { id, secret: Secret::new(secret), expires_at: from_unix_seconds(expires) })
     }
 
     /// Where the service's pages are: its endpoint, which no call of its model names.
@@ -187,16 +188,16 @@ impl Oidc {
         client: &Client,
         refresh_token: &Secret,
         policy: RetryPolicy,
-    ) -> Result<Refreshed, Failure> {
+    ) -> Result<RefreshOutcome, Failure> {
         let answer = self.call(policy, || async {
             let call = self.client.create_token().grant_type(REFRESH_GRANT);
             let call = call.client_id(&client.id).client_secret(client.secret.reveal());
             call.refresh_token(refresh_token.reveal()).send().await.map_err(|error| self.failure(&error))
         });
         match answer.await {
-            Ok(answer) => self.token(answer, client, Some(refresh_token)).map(Refreshed::Token),
+            Ok(answer) => self.token(answer, client, Some(refresh_token)).map(RefreshOutcome::Token),
             Err(failure) if failure.code.as_deref().is_some_and(|code| ENDED.contains(&code)) => {
-                Ok(Refreshed::Ended)
+                Ok(RefreshOutcome::Ended)
             }
             Err(failure) => Err(failure),
         }
@@ -285,11 +286,6 @@ fn seconds(seconds: i32) -> Duration {
     Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
 }
 
-/// Whether something lasts at least `least` from `now` on.
-pub(crate) fn lasts(expires_at: SystemTime, now: SystemTime, least: Duration) -> bool {
-    expires_at.duration_since(now).is_ok_and(|left| !left.is_zero() && left >= least)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::UNIX_EPOCH;
@@ -300,7 +296,7 @@ mod tests {
     use super::*;
     use crate::testing::{context, session};
 
-    async fn refreshed(answer: Canned) -> Result<Refreshed, Failure> {
+    async fn refreshed(answer: Canned) -> Result<RefreshOutcome, Failure> {
         let oidc = oidc(answer);
         let client = Client { id: "c".to_owned(), secret: Secret::new("s"), expires_at: UNIX_EPOCH };
         oidc.refresh(&client, &Secret::new("refresh"), oidc.context.retry).await
@@ -311,7 +307,7 @@ mod tests {
         let body = |text: &str| format!(r#"{{"error":"x","error_description":"{text}"}}"#);
         let headers = &[("x-amzn-errortype", "InvalidGrantException")];
         let ended = refreshed((400, headers, body("gone"))).await;
-        assert!(matches!(ended, Ok(Refreshed::Ended)));
+        assert!(matches!(ended, Ok(RefreshOutcome::Ended)));
 
         let headers = &[("x-amzn-errortype", "SomethingNew")];
         let failure = refreshed((401, headers, body("line\\none"))).await.err().expect("refused");
@@ -343,7 +339,7 @@ mod tests {
         let registered = r#"{"clientId":"c","clientSecret":"s","clientSecretExpiresAt":9223372036854775807}"#;
         let grant = Grant::AuthorizationCode;
         let late = good(registered).register(&session, grant).await.expect("whole");
-        assert_eq!(crate::cache_file::timestamp(late.expires_at), "9999-12-31T23:59:59Z");
+        assert_eq!(crate::times::timestamp(late.expires_at), "9999-12-31T23:59:59Z");
         for (part, other) in
             [("clientId", "x"), ("clientSecret\"", "x\""), ("\"c\"", "\"\""), ("\"s\"", "\"\"")]
         {
@@ -371,8 +367,8 @@ mod tests {
         let refreshed = async |body: &str| {
             let oidc = good(body);
             match oidc.refresh(&client, &Secret::new("old"), oidc.context.retry).await {
-                Ok(Refreshed::Token(token)) => Ok(token),
-                Ok(Refreshed::Ended) => panic!("{body}"),
+                Ok(RefreshOutcome::Token(token)) => Ok(token),
+                Ok(RefreshOutcome::Ended) => panic!("{body}"),
                 Err(failure) => Err(failure),
             }
         };

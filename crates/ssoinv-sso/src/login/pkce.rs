@@ -9,8 +9,8 @@ use ssoinv_core::event::{Event, SignIn};
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::secret::Secret;
 
+use super::attempt::{PATIENCE, SignInAttempt};
 use super::callback::Callback;
-use super::{Asking, PATIENCE};
 use crate::session::Session;
 use crate::token_cache::{CachedToken, Client, Grant, registered_scopes};
 
@@ -18,11 +18,11 @@ use crate::token_cache::{CachedToken, Client, Grant, registered_scopes};
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Shows the page, and waits until the browser comes back with a code.
-pub(super) async fn sign_in(asking: Asking<'_>, port: Option<u16>) -> Result<CachedToken, Failure> {
-    let Asking { session, oidc, context, .. } = asking;
+pub(super) async fn sign_in(attempt: SignInAttempt<'_>, port: Option<u16>) -> Result<CachedToken, Failure> {
+    let SignInAttempt { session, oidc, context, .. } = attempt;
     let callback = Callback::bind(port).await?;
     let redirect_uri = callback.redirect_uri();
-    let client = asking.registration(Grant::AuthorizationCode).await?;
+    let client = attempt.registration(Grant::AuthorizationCode).await?;
     let (verifier, state) = (random()?, random()?);
     let scopes = registered_scopes(&session.sso).unwrap_or_default();
     let page =

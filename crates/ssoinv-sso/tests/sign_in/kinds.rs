@@ -9,9 +9,11 @@ use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::Partition;
 use ssoinv_profile::Profile;
 use ssoinv_sim::{Control, Effect, Fault, Options, Service, Token};
-use ssoinv_sso::credentials::{CredentialStore, Identity, RoleCredentials};
+use ssoinv_sso::credential_store::CredentialStore;
+use ssoinv_sso::foreign_endpoints::foreign_endpoints;
+use ssoinv_sso::identity::Identity;
+use ssoinv_sso::role_credentials::RoleCredentials;
 use ssoinv_sso::services::STS;
-use ssoinv_sso::session::foreign_endpoints;
 
 use crate::world::World;
 

@@ -13,11 +13,12 @@ use ssoinv_profile::{CredentialSource, Profile};
 use ssoinv_sim::{
     Approval, Control, Effect, Fault, Format, Options, RetryHeader, SECRET_MARKER, Service, Token,
 };
-use ssoinv_sso::credentials::{CredentialStore, RoleCredentials};
+use ssoinv_sso::credential_store::CredentialStore;
 use ssoinv_sso::portal::Portal;
+use ssoinv_sso::role_credentials::RoleCredentials;
 use ssoinv_sso::session::Session;
-use ssoinv_sso::token::TokenSource;
 use ssoinv_sso::token_cache::{Lookup, TokenCache};
+use ssoinv_sso::token_source::TokenSource;
 
 use crate::world::World;
 

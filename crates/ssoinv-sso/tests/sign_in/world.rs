@@ -13,8 +13,8 @@ use ssoinv_http::http_client::client;
 use ssoinv_http::sdk_settings::{SdkSettings, Timeouts};
 use ssoinv_profile::{Profile, Profiles};
 use ssoinv_sim::{Fault, Home, Options, Organisation, Service, Simulator};
-use ssoinv_sso::credentials::CredentialStore;
-use ssoinv_sso::session::{Flow, Interaction, SsoContext};
+use ssoinv_sso::context::{Flow, Interaction, SsoContext};
+use ssoinv_sso::credential_store::CredentialStore;
 use tempfile::TempDir;
 
 /// Three accounts behind `corp`, a user, and roles on top of each other.

@@ -7,8 +7,8 @@ use futures::{StreamExt, stream};
 use ssoinv_aws::stop::Stop;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::table::{Column, Table};
-use ssoinv_sso::credentials::CredentialStore;
-use ssoinv_sso::portal::Account;
+use ssoinv_sso::credential_store::CredentialStore;
+use ssoinv_sso::portal::AccountInfo;
 
 use crate::account_list::{NamedAccount, SelectedAccounts};
 use crate::app::{self, App};
@@ -48,7 +48,7 @@ pub(crate) enum Listing {
 /// An account, and one of its roles where roles are asked for.
 #[derive(Debug)]
 struct AccountRow {
-    account: Account,
+    account: AccountInfo,
     role: Option<String>,
     failure: Option<Failure>,
 }
@@ -106,7 +106,7 @@ async fn ask(
 
 async fn rows(
     listing: Listing,
-    accounts: Vec<Account>,
+    accounts: Vec<AccountInfo>,
     session: &KnownSession,
     credentials: &CredentialStore,
     stop: &Stop,
@@ -117,7 +117,7 @@ async fn rows(
             .map(|account| AccountRow { account, role: None, failure: None })
             .collect();
     }
-    let of_account = async |account: Account| {
+    let of_account = async |account: AccountInfo| {
         let user = session.profile.as_deref();
         let listed = tokio::select! {
             biased;

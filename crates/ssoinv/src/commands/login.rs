@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use clap::Args;
-use ssoinv_sso::session::Interaction;
-use ssoinv_sso::token::AccessToken;
+use ssoinv_sso::context::Interaction;
+use ssoinv_sso::token_source::AccessToken;
 
 use crate::app::{self, App};
 use crate::browser::Browser;

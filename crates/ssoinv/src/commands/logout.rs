@@ -7,11 +7,12 @@ use clap::Args;
 use ssoinv_core::event::Events;
 use ssoinv_core::failure::Failure;
 use ssoinv_http::service_endpoint::ServiceEndpoint;
+use ssoinv_sso::context::SsoContext;
 use ssoinv_sso::credential_cache::CredentialCache;
 use ssoinv_sso::services::SSO;
-use ssoinv_sso::session::{Session, SsoContext};
-use ssoinv_sso::sign_out::{SignedOut, sign_out};
-use ssoinv_sso::token_cache::{StoreError, StoredToken, TokenCache};
+use ssoinv_sso::session::Session;
+use ssoinv_sso::sign_out::{SignOutOutcome, sign_out};
+use ssoinv_sso::token_cache::{CacheError, StoredToken, TokenCache};
 
 use crate::app::{self, App};
 use crate::cli::LimitArgs;
@@ -89,7 +90,7 @@ async fn sign_out_of(
     let mut outcome = CommandOutcome::default();
     let mut removed = targets.len();
     // A token that can't be removed doesn't keep the others.
-    let report = |error: &StoreError, outcome: &mut CommandOutcome| {
+    let report = |error: &CacheError, outcome: &mut CommandOutcome| {
         let error = not_removed(error);
         terminal::say(&app.terminal.error(&error));
         outcome.add_error(&error);
@@ -101,11 +102,11 @@ async fn sign_out_of(
                 removed -= 1;
                 report(&error, &mut outcome);
             }
-            Ok(SignedOut::Revoked) => app.terminal.note(&format!("signed out of `{label}`")),
-            Ok(SignedOut::HadEnded) => {
+            Ok(SignOutOutcome::Revoked) => app.terminal.note(&format!("signed out of `{label}`")),
+            Ok(SignOutOutcome::HadEnded) => {
                 app.terminal.note(&format!("removed the token of `{label}`, which had ended"));
             }
-            Ok(SignedOut::NotRevoked(failure)) => {
+            Ok(SignOutOutcome::NotRevoked(failure)) => {
                 let message = format!(
                     "the token of `{label}` is removed here, but the portal was not told: {}",
                     failure.message
@@ -172,9 +173,9 @@ fn portal_of(stored: &StoredToken, context: &SsoContext) -> Result<ServiceEndpoi
     context.service_endpoint(&SSO, None, stored.region.as_deref().unwrap_or_default())
 }
 
-fn not_removed(error: &StoreError) -> CommandError {
+fn not_removed(error: &CacheError) -> CommandError {
     let hint = match error {
-        StoreError::Locked { .. } => "end the other process, or wait for its end; then run this again",
+        CacheError::Locked { .. } => "end the other process, or wait for its end; then run this again",
         _ => "make `~/.aws/sso/cache` and `~/.aws/cli/cache` folders that you can write to",
     };
     CommandError::new(ExitCode::OutputFailed, error.to_string()).with_hint(hint)

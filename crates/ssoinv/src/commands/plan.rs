@@ -18,7 +18,7 @@ use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::{Partition, partition_of_region};
 use ssoinv_core::table::{Column, Table};
 use ssoinv_profile::Profile;
-use ssoinv_sso::credentials::CredentialStore;
+use ssoinv_sso::credential_store::CredentialStore;
 use ssoinv_sso::portal::PAGE;
 
 use crate::account_list::{AccountList, ExcludedAccount};

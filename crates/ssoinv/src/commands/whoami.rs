@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::table::{Column, Table};
 use ssoinv_profile::{CredentialSource, Profile, SsoSession};
-use ssoinv_sso::credentials::CredentialStore;
+use ssoinv_sso::credential_store::CredentialStore;
 
 use crate::app::{self, App};
 use crate::browser::Browser;

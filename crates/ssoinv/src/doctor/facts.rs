@@ -13,9 +13,11 @@ use ssoinv_core::event::Events;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::{AccountId, Partition};
 use ssoinv_profile::{CredentialSource, Profile, Profiles, SsoRole};
-use ssoinv_sso::credentials::{CredentialStore, RoleCredentials};
+use ssoinv_sso::context::SsoContext;
+use ssoinv_sso::credential_store::CredentialStore;
+use ssoinv_sso::foreign_endpoints::{self, ForeignEndpoint};
 use ssoinv_sso::portal::Probe;
-use ssoinv_sso::session::{self, ForeignEndpoint, SsoContext};
+use ssoinv_sso::role_credentials::RoleCredentials;
 use ssoinv_sso::token_cache::{StoredToken, TokenCache, TokenFile};
 use tokio::sync::OnceCell;
 
@@ -205,7 +207,7 @@ pub(crate) async fn gather(
     let foreign = if app.demo {
         Vec::new()
     } else {
-        session::foreign_endpoints(chosen.iter().map(|profile| &**profile), &app.environment.vars)
+        foreign_endpoints::foreign_endpoints(chosen.iter().map(|profile| &**profile), &app.environment.vars)
     };
     Ok(Facts {
         named: scope.named,

@@ -11,9 +11,9 @@ use ssoinv_core::secret::Secret;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
-use crate::cache_file::parse_time;
-use crate::credentials::RoleCredentials;
-use crate::session::misconfigured;
+use crate::context::misconfigured;
+use crate::role_credentials::RoleCredentials;
+use crate::times::parse_time;
 
 /// How long the program may take.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -14,9 +14,9 @@ use ssoinv_core::env::Env;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::secret::Secret;
 
-use crate::cache_file::parse_time;
-use crate::credentials::RoleCredentials;
-use crate::session::{SsoContext, misconfigured};
+use crate::context::{SsoContext, misconfigured};
+use crate::role_credentials::RoleCredentials;
+use crate::times::parse_time;
 
 /// How long the instance's metadata service may take to connect, and to answer.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@
 //! in this order: has somebody written a newer one to the file? Does the portal take it after all (it has refused good
 //! tokens under load)? Can it be refreshed? Else somebody signs in, where there is somebody. Whoever comes meanwhile
 //! waits for the same outcome. Every token has a number, so that a late 401 for an old one doesn't end the new one. A call
-//! that stands in the portal's line takes the token of the moment at which its turn comes ([`InUse`]).
+//! that stands in the portal's line takes the token of the moment at which its turn comes ([`CurrentToken`]).
 //!
 //! A refresh token serves once, so processes refresh one after the other, under the lock of the token's file, and each
 //! reads the file again first. While a person is asked, the file is looked at, too: somebody may sign in elsewhere.
@@ -26,11 +26,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::cache_file::Lock;
-use crate::login::oidc::{Oidc, Refreshed, lasts};
+use crate::context::{Interaction, SsoContext};
+use crate::login::oidc::{Oidc, RefreshOutcome};
 use crate::login::sign_in;
 use crate::portal::{Bearer, Portal};
-use crate::session::{Interaction, Session, SsoContext};
-use crate::token_cache::{CachedToken, Client, Lookup, StoreError, TokenCache};
+use crate::session::Session;
+use crate::times::lasts;
+use crate::token_cache::{CacheError, CachedToken, Client, Lookup, TokenCache};
 
 /// A token with less than this left is refreshed, as botocore does.
 const REFRESH_LEFT: Duration = Duration::from_mins(15);
@@ -64,18 +66,18 @@ pub struct AccessToken {
 
 /// A token that a call waits in line with. Once it is the call's turn, the newest there is counts.
 #[derive(Debug)]
-pub struct InUse {
+pub struct CurrentToken {
     source: Arc<Inner>,
     token: Mutex<Arc<AccessToken>>,
 }
 
-impl InUse {
+impl CurrentToken {
     fn held(&self) -> MutexGuard<'_, Arc<AccessToken>> {
         self.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Bearer for InUse {
+impl Bearer for CurrentToken {
     fn token(&self) -> Result<Secret, Failure> {
         let state = self.source.state();
         if state.flight.is_some() || state.given_up().is_some() {
@@ -202,7 +204,7 @@ impl TokenSource {
     /// Makes a call with the token, again with another one where the token turns out to have ended.
     ///
     /// `call` is given what bears the token; a failure with [`Remedy::Renew`] says that it was refused.
-    pub async fn with_token<T, F>(&self, mut call: impl FnMut(Arc<InUse>) -> F) -> Result<T, Failure>
+    pub async fn with_token<T, F>(&self, mut call: impl FnMut(Arc<CurrentToken>) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {
@@ -219,7 +221,7 @@ impl TokenSource {
             if confirmed > MOST_RENEWALS || ended > MOST_ENDED {
                 break;
             }
-            let bearer = Arc::new(InUse { source: Arc::clone(&self.0), token: Mutex::new(token) });
+            let bearer = Arc::new(CurrentToken { source: Arc::clone(&self.0), token: Mutex::new(token) });
             match call(Arc::clone(&bearer)).await {
                 // It waited in line for so long that another token is on its way. Nothing was asked.
                 Err(Failure { kind: FailureKind::NotTried, remedy: Remedy::Renew, .. }) => {}
@@ -476,12 +478,12 @@ impl Inner {
             self.context.retry
         };
         match self.oidc.refresh(client, refresh_token, policy).await {
-            Ok(Refreshed::Token(token)) => {
+            Ok(RefreshOutcome::Token(token)) => {
                 self.keep(&token, lock).await;
                 self.say(SignIn::Refreshed { session: self.session.label.clone() });
                 Ok(Renewed::Token(token, When::in_a_minute()))
             }
-            Ok(Refreshed::Ended) => {
+            Ok(RefreshOutcome::Ended) => {
                 drop(lock);
                 // A tool that takes no lock may have used the same refresh token.
                 let other = self.look_up().await.filter(|token| token.access_token != base.access_token);
@@ -579,7 +581,7 @@ impl Inner {
     }
 
     /// Writes a new token to the shared cache, at once, so that all tools have it. Without the lock it is not written.
-    async fn keep(&self, token: &CachedToken, lock: Result<Lock, StoreError>) {
+    async fn keep(&self, token: &CachedToken, lock: Result<Lock, CacheError>) {
         self.state().unproven += 1;
         let stored = match lock {
             Ok(lock) => self.cache.store_token(&self.session.sso, token, &lock).await,

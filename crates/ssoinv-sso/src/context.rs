@@ -1,0 +1,122 @@
+//! What this crate needs from outside: environment, clock, limits, and whether a person can be asked.
+//!
+//! [`SsoContext::service_endpoint`] decides where a service is called. Nothing secret goes to an endpoint that is neither
+//! https nor this machine, and no region becomes part of a host name before it looks like one.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ssoinv_core::clock::Clock;
+use ssoinv_core::env::Env;
+use ssoinv_core::event::{Event, Events};
+use ssoinv_core::failure::{Failure, FailureKind};
+use ssoinv_core::pace::PaceLimits;
+use ssoinv_core::retry::RetryPolicy;
+use ssoinv_core::scope::is_region_name;
+use ssoinv_core::service::ServiceInfo;
+use ssoinv_http::sdk_settings::SdkSettings;
+use ssoinv_http::service_endpoint::ServiceEndpoint;
+use ssoinv_profile::{Profile, endpoint_for};
+
+/// Whether there is somebody to ask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Interaction {
+    /// A person can approve a sign-in in a browser.
+    Person,
+    /// Nobody: `--no-input`, or no terminal.
+    Nobody,
+}
+
+/// How a person signs in to an sso-session. To what the legacy format names they always do so with a device code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flow {
+    /// On a page in a browser of this machine, which comes back to it (authorization code with PKCE).
+    Page {
+        /// The port of this machine that it comes back to; any free one where none is named.
+        redirect_port: Option<u16>,
+    },
+    /// With a code that is approved in any browser.
+    DeviceCode,
+}
+
+/// What this crate needs from outside.
+#[derive(Clone, Debug)]
+pub struct SsoContext {
+    /// The home directory, for `~/.aws/sso/cache`; without one nothing is cached.
+    pub home: Option<PathBuf>,
+    /// The environment.
+    pub env: Env,
+    /// The time of day.
+    pub clock: Clock,
+    /// Who hears what happens.
+    pub events: Events,
+    /// Whether a sign-in may ask somebody.
+    pub interaction: Interaction,
+    /// How a person signs in.
+    pub flow: Flow,
+    /// How long calls to the portal, the sign-in and STS are tried; the portal's limits last for minutes.
+    pub retry: RetryPolicy,
+    /// How fast a portal may be called.
+    pub portal_pace: PaceLimits,
+    /// What all clients have in common.
+    pub sdk: SdkSettings,
+    /// Whether a token may be refreshed, which ends the refresh token in the shared cache. Without it the tokens that
+    /// are there are used as they are, and no file is written.
+    pub refresh_tokens: bool,
+    /// Whether `credential_process` may be run.
+    pub run_processes: bool,
+    /// Whether role credentials are shared with the AWS CLI through its cache.
+    pub credential_cache: bool,
+}
+
+impl SsoContext {
+    /// For [`ssoinv_http::retry_loop::call`]: says that a call of the sign-in is tried again.
+    pub(crate) fn retrying(&self) -> impl Fn(&Failure, Duration) {
+        |failure, delay| {
+            self.events.say(Event::Retrying { task: None, failure: Arc::new(failure.clone()), delay });
+        }
+    }
+
+    /// Where calls to `service` go, in `region`; a profile may say so.
+    ///
+    /// # Errors
+    /// [`FailureKind::Misconfigured`] where nothing secret may go: codes `InvalidRegion` and `InsecureEndpoint`.
+    pub fn service_endpoint(
+        &self,
+        service: &ServiceInfo,
+        profile: Option<&Profile>,
+        region: &str,
+    ) -> Result<ServiceEndpoint, Failure> {
+        if !is_region_name(region) {
+            return Err(misconfigured("InvalidRegion", format!("`{region}` is not the name of a region")));
+        }
+        let endpoint = endpoint_for(service, profile.map(|profile| &profile.endpoints), &self.env);
+        if let Some(endpoint) = &endpoint
+            && !endpoint.is_secure()
+        {
+            let message = format!(
+                "the endpoint `{}` ({}) is neither https nor on this machine, so nothing secret goes there",
+                endpoint.url, endpoint.origin
+            );
+            return Err(misconfigured("InsecureEndpoint", message));
+        }
+        let flag = |variable: &str, own: Option<bool>| {
+            self.env.get(variable).map(|value| value.eq_ignore_ascii_case("true")).or(own).unwrap_or(false)
+        };
+        Ok(ServiceEndpoint {
+            region: region.into(),
+            url: endpoint.map(|endpoint| endpoint.url.into()),
+            use_fips: flag("AWS_USE_FIPS_ENDPOINT", profile.and_then(|profile| profile.use_fips_endpoint)),
+            use_dual_stack: flag(
+                "AWS_USE_DUALSTACK_ENDPOINT",
+                profile.and_then(|profile| profile.use_dualstack_endpoint),
+            ),
+        })
+    }
+}
+
+/// A profile that can't be used, or what it says.
+pub(crate) fn misconfigured(code: &str, message: impl Into<String>) -> Failure {
+    Failure::new(FailureKind::Misconfigured, message).with_code(code)
+}

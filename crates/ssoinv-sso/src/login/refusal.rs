@@ -1,0 +1,11 @@
+//! Failures that say that a sign-in was refused.
+
+use ssoinv_core::failure::{Failure, FailureKind};
+
+use crate::session::Session;
+
+/// Returns the failure of a sign-in that a person declined.
+pub(super) fn declined(session: &Session) -> Failure {
+    let message = format!("the sign-in to {} was declined in the browser", session.called());
+    Failure::new(FailureKind::SignInExpired, message).with_code("SignInDeclined")
+}
