@@ -38,6 +38,16 @@ impl fmt::Display for InvalidValue {
 
 impl Error for InvalidValue {}
 
+/// Returns the value of a typed switch, or none if neither it nor its opposite was typed.
+pub(super) fn switch_flag(on: bool, off: bool) -> Option<bool> {
+    (on || off).then_some(on)
+}
+
+/// Returns the typed texts without empty ones.
+pub(super) fn typed(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty()).collect()
+}
+
 /// `true` or `false`; `1` and `0` are what variables often have.
 pub(super) fn switch(text: &str) -> Result<bool, InvalidValue> {
     match text.to_ascii_lowercase().as_str() {

@@ -1,0 +1,90 @@
+//! Where regional tables are read, and which flag, variable or setting says so.
+
+use std::sync::Arc;
+
+use ssoinv_aws::plan::Regions;
+use ssoinv_aws::reach::RegionChoice;
+use ssoinv_aws::regions::{self, RegionPatterns};
+
+use super::layers::{self, Layers};
+use super::list::REGION;
+use super::source::{SettingSource, SettingValue};
+use super::values::typed;
+use crate::cli::SelectionArgs;
+use crate::command_error::CommandError;
+
+/// Where the regions to look in come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RegionSource {
+    /// `--region`, or the setting of that name.
+    Named { regions: Arc<RegionPatterns>, source: SettingSource },
+    /// A variable of AWS's with one region.
+    Variable { name: &'static str, region: Arc<str> },
+    /// Each profile's own.
+    Profiles,
+    /// Every one that is enabled in the account, since nobody said anything else.
+    Enabled(Arc<RegionPatterns>),
+}
+
+impl RegionSource {
+    pub(super) fn new(args: &SelectionArgs, layers: &Layers) -> Result<Self, CommandError> {
+        let texts = typed(&args.region);
+        let flag = if texts.is_empty() { None } else { Some(layers::typed(&REGION, &texts)?) };
+        let SettingValue { value: regions, source } = layers.resolve(&REGION, flag)?;
+        let patterns = |typed: &[Arc<str>]| match RegionPatterns::new(typed.iter().map(|region| &**region)) {
+            Ok(patterns) => Ok(Arc::new(patterns)),
+            Err(error) => Err(CommandError::usage(format!("a region is no pattern: {error}"))),
+        };
+        Ok(match (source, regions.as_slice()) {
+            // What every AWS tool reads is about one region, and profiles' regions are about profiles.
+            (SettingSource::StandIn(_) | SettingSource::Default, _) if args.all_accounts => {
+                Self::Enabled(patterns(&[regions::ALL.into()])?)
+            }
+            (_, []) => Self::Profiles,
+            (SettingSource::StandIn(name), [region, ..]) => {
+                Self::Variable { name, region: Arc::clone(region) }
+            }
+            (source, regions) => Self::Named { regions: patterns(regions)?, source },
+        })
+    }
+
+    /// Where regional tables are asked.
+    pub(crate) fn choice(&self) -> RegionChoice {
+        match self {
+            Self::Named { regions, .. } | Self::Enabled(regions) => {
+                RegionChoice::Same(match regions.names() {
+                    Some(names) => Regions::In(names.to_vec()),
+                    None => Regions::Enabled(Arc::clone(regions)),
+                })
+            }
+            Self::Variable { region, .. } => RegionChoice::Same(Regions::In(vec![Arc::clone(region)])),
+            Self::Profiles => RegionChoice::OfProfile,
+        }
+    }
+
+    /// What rows of account-wide tables are kept, where not all are.
+    pub(crate) fn only(&self) -> Option<Arc<RegionPatterns>> {
+        match self {
+            Self::Named { regions, .. } if !regions.is_all() => Some(Arc::clone(regions)),
+            _ => None,
+        }
+    }
+
+    /// Whether no region that is enabled is left out.
+    pub(crate) fn is_all(&self) -> bool {
+        match self {
+            Self::Named { regions, .. } | Self::Enabled(regions) => regions.is_all(),
+            Self::Variable { .. } | Self::Profiles => false,
+        }
+    }
+
+    /// For the summary.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Named { source, .. } => format!("from `{source}`"),
+            Self::Variable { name, .. } => format!("from `{name}`"),
+            Self::Profiles => "from the profiles".to_owned(),
+            Self::Enabled(_) => "all that are enabled".to_owned(),
+        }
+    }
+}
