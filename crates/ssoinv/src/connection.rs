@@ -18,7 +18,6 @@ use crate::app::App;
 use crate::command_error::CommandError;
 use crate::file_limit::FileLimit;
 use crate::settings::{ConnectionSettings, SignInPolicy};
-use crate::terminal;
 
 /// The longest that throttled calls to the portal are tried again: its lock-outs last for minutes, and without its
 /// credentials nothing goes on.
@@ -48,7 +47,7 @@ impl Connection {
         if let Some(limit) = files.too_low_for(settings.concurrency) {
             let message =
                 format!("only {limit} files may be open at once: too few for {} calls", settings.concurrency);
-            terminal::say(&app.terminal.warning(&message, Some("raise it with `ulimit -n 4096`")));
+            app.terminal.print_warning(&message, Some("raise it with `ulimit -n 4096`"));
         }
         let concurrency = files.most_calls(settings.concurrency);
         let connections = NonZeroUsize::MIN.saturating_add(concurrency);

@@ -20,7 +20,7 @@ use ssoinv_core::status::Status;
 use ssoinv_output::sanitize::sanitize;
 
 use crate::browser::Browser;
-use crate::terminal::{Terminal, Verbosity, say};
+use crate::terminal::{self, Terminal, Verbosity};
 
 /// What reaches the display's thread.
 enum Message {
@@ -206,7 +206,7 @@ impl DisplayThread {
             if Instant::now() >= next_line {
                 next_line = Instant::now() + LINE_EVERY;
                 if plain && self.progress.tasks > 0 {
-                    say(&format!("{}\n", self.progress.describe()));
+                    terminal::print(&format!("{}\n", self.progress.describe()));
                 }
             }
             thread::park_timeout(LOOK_EVERY);
@@ -253,21 +253,21 @@ impl DisplayThread {
         self.bar.set_message(self.progress.describe());
     }
 
-    fn say(&self, text: &str) {
-        self.bar.suspend(|| say(text));
+    fn print(&self, text: &str) {
+        self.bar.suspend(|| terminal::print(text));
     }
 
     /// Says a line, unless only what isn't well is to be said.
     fn note(&self, line: &str) {
         if self.terminal.verbosity > Verbosity::Quiet {
-            self.say(&format!("{}\n", sanitize(line)));
+            self.print(&format!("{}\n", sanitize(line)));
         }
     }
 
     /// Says a line where `verbosity` is asked for.
     fn debug(&self, line: impl FnOnce() -> String) {
         if self.terminal.verbosity >= Verbosity::Debug {
-            self.say(&format!("{}\n", sanitize(&line())));
+            self.print(&format!("{}\n", sanitize(&line())));
         }
     }
 
@@ -322,7 +322,7 @@ impl DisplayThread {
                 let left = expires_at.duration_since(self.clock.now()).unwrap_or_default();
                 let minutes = left.as_secs().div_ceil(60);
                 let code = sanitize(user_code.reveal());
-                self.say(&format!(
+                self.print(&format!(
                     "sign in to `{}`: open {}\n  and check that it shows the code {code} (good for {minutes} min)\n",
                     sanitize(&session),
                     sanitize(&verification_uri_complete),
@@ -330,13 +330,13 @@ impl DisplayThread {
                 if let Err(reason) = self.browser.open(&verification_uri_complete) {
                     let hint = format!("open {verification_uri} and type the code {code}");
                     let message = format!("no browser was opened: {reason}");
-                    self.say(&self.terminal.warning(&message, Some(&hint)));
+                    self.print(&self.terminal.warning(&message, Some(&hint)));
                 }
             }
             SignIn::Page { session, url, expires_at } => {
                 let left = expires_at.duration_since(self.clock.now()).unwrap_or_default();
                 let minutes = left.as_secs().div_ceil(60);
-                self.say(&format!(
+                self.print(&format!(
                     "sign in to `{}` in a browser on this machine (within {minutes} min): open {}\n",
                     sanitize(&session),
                     sanitize(&url),
@@ -344,14 +344,14 @@ impl DisplayThread {
                 if let Err(reason) = self.browser.open(&url) {
                     let hint = "open the address above, or use `--use-device-code` for a browser elsewhere";
                     let message = format!("no browser was opened: {reason}");
-                    self.say(&self.terminal.warning(&message, Some(hint)));
+                    self.print(&self.terminal.warning(&message, Some(hint)));
                 }
             }
             SignIn::DoneElsewhere { session } => {
                 self.note(&format!("somebody has signed in to `{session}` elsewhere: going on with that"));
             }
             SignIn::CodeEnded { session } => {
-                self.say(&format!("the code for `{}` ended; here is another\n", sanitize(&session)));
+                self.print(&format!("the code for `{}` ended; here is another\n", sanitize(&session)));
             }
             SignIn::Done { session } => self.note(&format!("signed in to `{session}`")),
             SignIn::Refreshed { session } => {

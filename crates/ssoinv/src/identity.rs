@@ -87,12 +87,12 @@ fn without_default(error: CommandError, app: &App) -> Result<RunIdentity, Comman
     }
     let unless_instance = profile.is_instance().then_some(error);
     if unless_instance.is_none() {
-        say(&profile, app);
+        note_identity(&profile, app);
     }
     Ok(RunIdentity { profiles: vec![Arc::new(profile)], unless_instance })
 }
 
-fn say(profile: &Profile, app: &App) {
+fn note_identity(profile: &Profile, app: &App) {
     let what = match &profile.credentials {
         CredentialSource::Machine(Machine::Environment) => "the keys in the environment",
         CredentialSource::WebIdentity(_) => "the web identity of `AWS_ROLE_ARN`",
@@ -112,7 +112,7 @@ pub(crate) async fn confirm(
     let (Some(mut error), [profile]) = (unless_instance, chosen) else { return Ok(()) };
     match credentials.get(profile, None, |_| ()).await {
         Ok(_) => {
-            say(profile, app);
+            note_identity(profile, app);
             Ok(())
         }
         Err(failure) => {

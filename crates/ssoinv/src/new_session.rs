@@ -1,6 +1,5 @@
 //! An sso-session before there is a config: signed in to by its start URL, then shown or added.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use ssoinv_profile::{Location, SsoSession, config_file};
 use crate::app::App;
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
+use crate::output;
 use crate::sessions::KnownSession;
 
 /// A session that the command line describes.
@@ -72,12 +72,7 @@ impl NewSession {
         }
         let block = sso_session_block(name, url, region).map_err(|error| refused(&error, app))?;
         app.terminal.note(&format!("add this to {config}, or run the same with `--write`:"));
-        match io::stdout().lock().write_all(block.as_bytes()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(CommandError::new(ExitCode::OutputFailed, format!("cannot write to stdout: {error}")))
-            }
-            _ => Ok(()),
-        }
+        output::write_text(&block, None, app)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where rows go: stdout, a file, or a folder with a file a table; and the thread's work that brings them there.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -18,6 +18,7 @@ use crate::command_error::CommandError;
 use crate::command_outcome::CommandOutcome;
 use crate::exit_codes::ExitCode;
 use crate::settings::OutputSettings;
+use crate::terminal::Stdout;
 
 /// Memory for rows that wait for their turn, in bytes.
 pub(crate) const ROW_BUDGET: usize = 8 << 20;
@@ -75,10 +76,7 @@ impl RowWriter {
         };
         let target = target.transpose().map_err(|error| target_error(&error))?;
         let destination = match &target {
-            None => Destination::One(Box::new(Stdout {
-                bar: Arc::clone(&bar),
-                on_terminal: app.terminal.on_stdout,
-            })),
+            None => Destination::One(Box::new(Stdout::new(&app.terminal, &bar))),
             Some(target) => target.destination().map_err(|error| target_error(&error))?,
         };
         let to_terminal = settings.out.is_none() && app.terminal.on_stdout;
@@ -159,10 +157,10 @@ pub(crate) fn write_all<R>(
 }
 
 /// Writes a text for people, in the place of a table.
-pub(crate) fn write_text(text: &str, out: Option<&Path>) -> Result<(), CommandError> {
+pub(crate) fn write_text(text: &str, out: Option<&Path>, app: &App) -> Result<(), CommandError> {
     let write = |writer: &mut dyn Write| writer.write_all(text.as_bytes()).and_then(|()| writer.flush());
     let Some(out) = out else {
-        return match write(&mut io::stdout()).map_err(OutputError::Write) {
+        return match write(&mut Stdout::new(&app.terminal, &Arc::default())).map_err(OutputError::Write) {
             Err(error) => written_error(&error, None).map_or(Ok(()), Err),
             Ok(()) => Ok(()),
         };
@@ -249,25 +247,5 @@ fn column_error(error: &ColumnError) -> CommandError {
         }
         ColumnError::NotJson { column, .. } => usage.with_hint(format!("say `{column}`")),
         ColumnError::NoneInTable { .. } => usage.with_hint("leave the table out, or name one of its columns"),
-    }
-}
-
-/// stdout. Where it is the bar's terminal, the bar makes way.
-struct Stdout {
-    bar: Arc<OnceLock<ProgressBar>>,
-    /// A pipe must not be waited for with the bar held: who is slow to read it would stop the display, too.
-    on_terminal: bool,
-}
-
-impl Write for Stdout {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.bar.get().filter(|_| self.on_terminal) {
-            Some(bar) => bar.suspend(|| io::stdout().write(bytes)),
-            None => io::stdout().write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stdout().flush()
     }
 }

@@ -1,9 +1,13 @@
-//! What stdout and stderr are, and the one way to say something on stderr.
+//! stdout and stderr: whether they are a terminal, their colors, and the only functions that print.
+//!
+//! stdout is for data, stderr for messages. Untrusted text, such as names from AWS, loses its control characters here.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, OnceLock};
 
 use clap::ValueEnum;
 use console::{Style, Term};
+use indicatif::ProgressBar;
 use ssoinv_output::sanitize::sanitize;
 
 use crate::command_error::CommandError;
@@ -20,13 +24,13 @@ pub(crate) enum ColorWhen {
     Never,
 }
 
-/// How much is said.
+/// How much is printed to stderr.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Verbosity {
-    /// Only what isn't well.
+    /// Warnings and errors only.
     Quiet,
     Normal,
-    /// Every warning, each name.
+    /// Every warning, with each name.
     Verbose,
     /// Every retry and every task.
     Debug,
@@ -40,7 +44,7 @@ pub(crate) enum Stream {
     File,
 }
 
-/// The terminal, or what stands in its place.
+/// The terminal, or what the streams are connected to instead.
 #[derive(Clone, Debug)]
 pub(crate) struct Terminal {
     pub(crate) verbosity: Verbosity,
@@ -65,7 +69,7 @@ impl Terminal {
         Self { verbosity, on_stdout, on_stderr, colors, stdout_colors }
     }
 
-    /// The width of stdout's terminal, in columns.
+    /// Returns the width of stdout's terminal in columns.
     pub(crate) fn stdout_width(&self) -> Option<usize> {
         let size = self.on_stdout.then(|| Term::stdout().size_checked()).flatten();
         size.map(|(_, columns)| usize::from(columns))
@@ -75,7 +79,7 @@ impl Terminal {
         style.for_stderr().force_styling(self.colors).apply_to(label).to_string()
     }
 
-    /// A word of a report in a style, for the stream that the report goes to.
+    /// Returns a word of a report in a style, for the stream that the report goes to.
     pub(crate) fn styled(&self, stream: Stream, style: Style, word: &str) -> String {
         let colors = match stream {
             Stream::Stdout => self.stdout_colors,
@@ -85,8 +89,8 @@ impl Terminal {
         style.force_styling(colors).apply_to(word).to_string()
     }
 
-    /// `error: …`, its details and its hint.
-    pub(crate) fn error(&self, error: &CommandError) -> String {
+    /// Prints `error: …`, the error's details and its hint.
+    pub(crate) fn print_error(&self, error: &CommandError) {
         let label = self.label(Style::new().red().bold(), "error:");
         let mut text = format!("{label} {}\n", sanitize(&error.message));
         for detail in &error.details {
@@ -95,37 +99,75 @@ impl Terminal {
         if let Some(hint) = &error.hint {
             text += &format!("\n{}", self.hint(hint));
         }
-        text
+        print(&text);
     }
 
-    /// `error: …` and its hint, for what ends nothing.
-    pub(crate) fn error_line(&self, message: &str, hint: &str) -> String {
+    /// Prints `error: …` and a hint, for an error that doesn't end the command.
+    pub(crate) fn print_error_line(&self, message: &str, hint: &str) {
         let label = self.label(Style::new().red().bold(), "error:");
-        format!("{label} {}\n{}", sanitize(message), self.hint(hint))
+        print(&format!("{label} {}\n{}", sanitize(message), self.hint(hint)));
     }
 
-    /// `warning: …` and its hint.
+    /// Prints `warning: …` and its hint.
+    pub(crate) fn print_warning(&self, message: &str, hint: Option<&str>) {
+        print(&self.warning(message, hint));
+    }
+
+    /// Returns `warning: …` and its hint.
     pub(crate) fn warning(&self, message: &str, hint: Option<&str>) -> String {
         let label = self.label(Style::new().yellow().bold(), "warning:");
         let hint = hint.map(|hint| self.hint(hint)).unwrap_or_default();
         format!("{label} {}\n{hint}", sanitize(message))
     }
 
-    /// Says a line, unless only what isn't well is to be said.
+    /// Prints a line, unless `--quiet` is set.
     pub(crate) fn note(&self, line: &str) {
         if self.verbosity > Verbosity::Quiet {
-            say(&format!("{}\n", sanitize(line)));
+            print(&format!("{}\n", sanitize(line)));
         }
     }
 
-    /// `hint: …`
-    pub(crate) fn hint(&self, hint: &str) -> String {
+    /// Prints `hint: …`, unless `--quiet` is set.
+    pub(crate) fn print_hint(&self, hint: &str) {
+        if self.verbosity > Verbosity::Quiet {
+            print(&self.hint(hint));
+        }
+    }
+
+    fn hint(&self, hint: &str) -> String {
         format!("{} {}\n", self.label(Style::new().cyan().bold(), "hint:"), sanitize(hint))
     }
 }
 
-/// Says something on stderr. Nobody is left to tell when that fails.
-pub(crate) fn say(text: &str) {
+/// Prints text to stderr. There is no place left to report that stderr can't be written.
+pub(crate) fn print(text: &str) {
     let mut stderr = io::stderr().lock();
-    let _nobody_to_tell = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+    let _no_place_to_report = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
+/// A writer to stdout. A progress bar on the same terminal is hidden during each write.
+pub(crate) struct Stdout {
+    bar: Arc<OnceLock<ProgressBar>>,
+}
+
+impl Stdout {
+    /// The bar may be set later.
+    pub(crate) fn new(terminal: &Terminal, bar: &Arc<OnceLock<ProgressBar>>) -> Self {
+        // The bar is locked while it is hidden: a slow reader of a pipe would stop the display.
+        let bar = if terminal.on_stdout { Arc::clone(bar) } else { Arc::default() };
+        Self { bar }
+    }
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.bar.get() {
+            Some(bar) => bar.suspend(|| io::stdout().write(bytes)),
+            None => io::stdout().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush()
+    }
 }

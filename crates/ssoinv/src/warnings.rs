@@ -17,7 +17,7 @@ use crate::command_error::CommandError;
 use crate::display::RunOutcome;
 use crate::expectations::{Deviations, Expectations, Gap};
 use crate::settings::{CollectSettings, RegionSource};
-use crate::terminal::{self, Verbosity};
+use crate::terminal::Verbosity;
 use crate::text::{account_label, count, few, region_hint};
 
 /// What a profile that was named alone ends with, when it can't be used.
@@ -54,7 +54,7 @@ pub(crate) fn unknown_variables(app: &App) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "`ssoinv settings` shows what can be set".to_owned(),
         };
-        terminal::say(&app.terminal.warning(&message, Some(&hint)));
+        app.terminal.print_warning(&message, Some(&hint));
     }
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn before_the_run(
             if problems.len() > told {
                 message += &format!(" (and {} more like it: `ssoinv profiles`)", problems.len() - told);
             }
-            terminal::say(&app.terminal.warning(&message, Some(&problem.hint)));
+            app.terminal.print_warning(&message, Some(&problem.hint));
         }
     }
     let uses_keys = |profile: &Arc<Profile>| match profile.credentials.chain().1 {
@@ -100,12 +100,12 @@ pub(crate) fn before_the_run(
     if !ignored.is_empty() && !chosen.iter().any(uses_keys) {
         let names = ignored.join("`, `");
         let message = format!("`{names}` of the environment: ignored, since profiles are used");
-        terminal::say(&app.terminal.warning(&message, Some("unset them to be rid of this warning")));
+        app.terminal.print_warning(&message, Some("unset them to be rid of this warning"));
     }
     if let RegionSource::Named { regions, .. } = &settings.regions {
         for hint in regions.plain().filter_map(region_hint) {
             // It may be a new one, so it is asked all the same.
-            terminal::say(&app.terminal.warning(&hint, None));
+            app.terminal.print_warning(&hint, None);
         }
     }
     match settings.expect.inactive() {
@@ -117,7 +117,7 @@ pub(crate) fn before_the_run(
     }
     if settings.include_secrets {
         let message = "`--include-secrets`: the output holds the values of environment variables";
-        terminal::say(&app.terminal.warning(message, Some("keep the output as you keep passwords")));
+        app.terminal.print_warning(message, Some("keep the output as you keep passwords"));
     }
 }
 
@@ -155,7 +155,7 @@ pub(crate) fn notices<'a>(notices: impl IntoIterator<Item = &'a Notice>, app: &A
                 continue;
             }
         };
-        terminal::say(&app.terminal.warning(&message, hint));
+        app.terminal.print_warning(&message, hint);
     }
     if let Some((_, failure)) = unknown.values().next() {
         let labels: Vec<String> = unknown.iter().map(|(id, (name, _))| account_label(id, *name)).collect();
@@ -166,7 +166,7 @@ pub(crate) fn notices<'a>(notices: impl IntoIterator<Item = &'a Notice>, app: &A
             failure.message
         );
         let hint = "allow `ec2:DescribeRegions`; where it is denied, every region that may be meant is asked, enabled or not";
-        terminal::say(&app.terminal.warning(&message, Some(hint)));
+        app.terminal.print_warning(&message, Some(hint));
     }
 }
 
@@ -180,7 +180,7 @@ pub(crate) fn of_expectations(deviations: &Deviations<'_>, expect: &Expectations
             1 => format!("1 expected gap {one}"),
             number => format!("{number} expected gaps {more}"),
         };
-        terminal::say(&terminal.warning(&format!("{what}: {}", few(&places, terminal)), Some(&hint)));
+        terminal.print_warning(&format!("{what}: {}", few(&places, terminal)), Some(&hint));
     };
     if !deviations.new.is_empty() {
         let names: Vec<String> = deviations
@@ -196,7 +196,7 @@ pub(crate) fn of_expectations(deviations: &Deviations<'_>, expect: &Expectations
             expect.files().join("`, `")
         );
         let hint = if names.len() == 1 { "write it down there" } else { "write them down there" };
-        terminal::say(&terminal.warning(&message, Some(hint)));
+        terminal.print_warning(&message, Some(hint));
     }
     let over = "look whether it is still right, and give it another `until` or take it out";
     warn(&deviations.over, "has ended", "have ended", over.to_owned());
@@ -237,7 +237,7 @@ pub(crate) fn foreign_endpoints(profiles: &[Arc<Profile>], app: &App) {
         };
         let message = format!("sign-ins and tokens go to `{}`, which is not AWS's ({origin})", endpoint.url);
         let hint = "if you didn't set this, stop here: whoever runs that endpoint gets your token";
-        terminal::say(&app.terminal.warning(&message, Some(hint)));
+        app.terminal.print_warning(&message, Some(hint));
         told.push(endpoint.url);
     }
 }

@@ -21,7 +21,7 @@ use crate::exit_codes::ExitCode;
 use crate::sessions::{self, KnownSession};
 use crate::settings::{AccountSettings, ConnectionSettings, OutputSettings, SignInSettings};
 use crate::signals::unless_stopped;
-use crate::{discovery, output, signals, terminal, warnings};
+use crate::{discovery, output, signals, warnings};
 
 #[derive(Debug, Args)]
 pub(crate) struct AccountsArgs {
@@ -156,7 +156,7 @@ fn tell(
             FailureKind::NotTried => "run it again".to_owned(),
             _ => "the column `error` tells each; run it again".to_owned(),
         };
-        terminal::say(&app.terminal.warning(&message, Some(&hint)));
+        app.terminal.print_warning(&message, Some(&hint));
     }
     for (_, failure) in &failed {
         outcome.add(match failure.kind {
@@ -167,7 +167,7 @@ fn tell(
     }
     for account in missing {
         let message = format!("the sign-in to `{}` does not reach account {}", session.label(), account.id);
-        terminal::say(&app.terminal.warning(&message, Some("`ssoinv accounts` shows all that it reaches")));
+        app.terminal.print_warning(&message, Some("`ssoinv accounts` shows all that it reaches"));
         outcome.add(ExitCode::Partial);
     }
     if rows.iter().all(|row| row.failure.is_some()) {

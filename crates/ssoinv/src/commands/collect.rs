@@ -258,7 +258,7 @@ impl Run<'_> {
         });
         if let Err(error) = queue.complete(lines) {
             // Another run will see that nothing is left to be done.
-            crate::terminal::say(&terminal.warning(&output::store_error(&error).message, None));
+            terminal.print_warning(&output::store_error(&error).message, None);
         }
         match queue.recalled() {
             0 => {}
@@ -268,7 +268,7 @@ impl Run<'_> {
             }
         }
         if let Some(warning) = saved_run::gone(&queue.unplanned(), plan) {
-            crate::terminal::say(&terminal.warning(&warning, None));
+            terminal.print_warning(&warning, None);
         }
     }
 
@@ -347,7 +347,7 @@ impl Run<'_> {
             ended.add(ExitCode::Interrupted);
         }
         let report = |error: &CommandError, ended: &mut CommandOutcome| {
-            crate::terminal::say(&app.terminal.error(error));
+            app.terminal.print_error(error);
             ended.add_error(error);
         };
         let coverage = self.settings.coverage.as_ref();
@@ -359,7 +359,7 @@ impl Run<'_> {
         if matches!(written, WriteOutcome::ReaderGone) {
             ended.close_output();
         } else {
-            crate::terminal::say(&self.summary(&ledger, &outcome).text());
+            crate::terminal::print(&self.summary(&ledger, &outcome).text());
         }
         let interrupted = ended.exit_code() == ExitCode::Interrupted;
         let committed = match written {

@@ -15,7 +15,7 @@ use crate::doctor::step::StepResult;
 use crate::doctor::{judge, report, unreadable};
 use crate::exit_codes::ExitCode;
 use crate::settings::{ConnectionSettings, OutputSettings};
-use crate::terminal::{self, Stream, Verbosity};
+use crate::terminal::{self, Stream};
 use crate::{output, selection};
 
 #[derive(Debug, Args)]
@@ -70,12 +70,12 @@ pub(crate) fn run(args: &DoctorArgs, app: &App) -> Result<CommandOutcome, Comman
     }
     if args.fix {
         let diff = texts.map(|texts| texts.diff(&results)).unwrap_or_default();
-        output::write_text(&diff, None)?;
-        terminal::say(&report::checklist(&results, Stream::Stderr, app));
+        output::write_text(&diff, None, app)?;
+        terminal::print(&report::checklist(&results, Stream::Stderr, app));
     } else if output.format == Format::Table && !output.wide && output.columns.is_empty() {
         // For people, a checklist; a table where they ask for one.
         let stream = if output.out.is_some() { Stream::File } else { Stream::Stdout };
-        output::write_text(&report::checklist(&results, stream, app), output.out.as_deref())?;
+        output::write_text(&report::checklist(&results, stream, app), output.out.as_deref(), app)?;
     } else {
         output::write_all(&report::table(), &report::rows(&results), &output, app)?;
     }
@@ -125,11 +125,11 @@ fn conclude(results: &[StepResult], args: &DoctorArgs, app: &App) {
     if args.fix && fixable == 0 {
         app.terminal
             .note("nothing of it can be cured without somebody's judgement: there is no change to print");
-    } else if !args.fix && fixable > 0 && app.terminal.verbosity > Verbosity::Quiet {
+    } else if !args.fix && fixable > 0 {
         let these = if fixable == 1 { "one of them".to_owned() } else { format!("{fixable} of them") };
         let hint = format!(
             "`ssoinv doctor --fix --offline` prints a change that cures {these}; `| patch -d / -p1` behind it applies it"
         );
-        terminal::say(&app.terminal.hint(&hint));
+        app.terminal.print_hint(&hint);
     }
 }

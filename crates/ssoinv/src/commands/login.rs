@@ -16,7 +16,6 @@ use crate::exit_codes::ExitCode;
 use crate::new_session::NewSession;
 use crate::sessions::{self, FIRST_SIGN_IN, KnownSession, SessionChoice};
 use crate::settings::{ConnectionSettings, SignInPolicy, SignInSettings};
-use crate::terminal;
 use crate::{sign_in_errors, warnings};
 
 #[derive(Debug, Args)]
@@ -123,7 +122,7 @@ async fn sign_in_to(
             Ok(token) => tell(session, token, app),
             Err(failure) => {
                 let error = sign_in_errors::error(failure, session, app);
-                terminal::say(&app.terminal.error(&error));
+                app.terminal.print_error(&error);
                 outcome.add_error(&error);
             }
         }

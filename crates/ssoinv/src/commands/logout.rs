@@ -21,7 +21,6 @@ use crate::command_outcome::CommandOutcome;
 use crate::exit_codes::ExitCode;
 use crate::sessions::{self, KnownSession, SessionChoice};
 use crate::settings::{ConnectionSettings, SignInPolicy};
-use crate::terminal;
 
 #[derive(Debug, Args)]
 pub(crate) struct LogoutArgs {
@@ -92,7 +91,7 @@ async fn sign_out_of(
     // A token that can't be removed doesn't keep the others.
     let report = |error: &CacheError, outcome: &mut CommandOutcome| {
         let error = not_removed(error);
-        terminal::say(&app.terminal.error(&error));
+        app.terminal.print_error(&error);
         outcome.add_error(&error);
     };
     for target in targets {
@@ -113,7 +112,7 @@ async fn sign_out_of(
                 );
                 let hint = "whoever has a copy can use it until it ends; an administrator can end the session in \
                     IAM Identity Center, under Users";
-                terminal::say(&app.terminal.warning(&message, Some(hint)));
+                app.terminal.print_warning(&message, Some(hint));
                 outcome.add(ExitCode::Partial);
             }
         }

@@ -145,17 +145,17 @@ pub(crate) fn run(cli: &Cli, recorded: RecordedArgs, environment: &Environment) 
     let status = match cli.global.status.as_deref().map(StatusFile::open).transpose() {
         Ok(status) => status,
         Err(error) => {
-            terminal::say(&terminal.error(&error));
+            terminal.print_error(&error);
             return error.exit;
         }
     };
     let ended = panic::catch_unwind(panic::AssertUnwindSafe(|| begin(cli, recorded, environment, &terminal)));
     let mut outcome = ended.unwrap_or_else(|_| Err(bug())).unwrap_or_else(|error| {
-        terminal::say(&terminal.error(&error));
+        terminal.print_error(&error);
         CommandOutcome::from(&error)
     });
     if let Some(Err(error)) = status.map(|status| status.write(&outcome)) {
-        terminal::say(&terminal.error(&error));
+        terminal.print_error(&error);
         outcome.add_error(&error);
     }
     outcome.exit_code()
@@ -176,7 +176,7 @@ fn begin(
     let signed_in = matches!(cli.command, Command::Doctor(_));
     let demo = cli.global.demo.map(|kind| Demo::start(kind, signed_in, environment)).transpose()?;
     if demo.is_some() && terminal.verbosity != Verbosity::Quiet {
-        terminal::say(
+        terminal::print(
             "demo: made-up data of a simulated organisation; nothing of yours is read, asked or changed\n",
         );
     }

@@ -38,7 +38,7 @@ use crate::sessions::KnownSession;
 use crate::settings::{AssumeSettings, CollectSettings, OutputSettings};
 use crate::signals::unless_stopped;
 use crate::text::{account_label, count, few, thousands};
-use crate::{discovery, output, signals, terminal, warnings};
+use crate::{discovery, output, signals, warnings};
 
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
@@ -157,7 +157,7 @@ async fn ask(request: &RunRequest, app: &App) -> Result<PlanFacts, CommandError>
     let asked = asked?;
     for (session, why) in &outcome.gave_up {
         let hint = format!("run `ssoinv login {}`", login_argument(session, &request.profiles));
-        terminal::say(&app.terminal.warning(&format!("{why}; a run would need it"), Some(&hint)));
+        app.terminal.print_warning(&format!("{why}; a run would need it"), Some(&hint));
     }
     Ok(PlanFacts { signed_out, ..asked })
 }
@@ -272,7 +272,7 @@ fn tell_failures(surveyed: &[Surveyed], app: &App) -> ExitCode {
     };
     let message =
         format!("the roles could not be listed of {}: {}", few(&names, &app.terminal), first.message);
-    terminal::say(&app.terminal.warning(&message, Some(hint)));
+    app.terminal.print_warning(&message, Some(hint));
     code
 }
 

@@ -15,7 +15,7 @@ use crate::command_outcome::CommandOutcome;
 use crate::output;
 use crate::selection;
 use crate::settings::OutputSettings;
-use crate::terminal::{self, Verbosity};
+use crate::terminal::Verbosity;
 
 #[derive(Debug, Args)]
 pub(crate) struct ProfilesArgs {
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &ProfilesArgs, app: &App) -> Result<CommandOutcome, Comm
     let outcome = output::write_all(&table, &reports, &settings, app)?;
     if names.is_empty() && app.terminal.verbosity != Verbosity::Quiet {
         let message = format!("there is no profile in {}", app.searched(&profiles).join(" or "));
-        terminal::say(&app.terminal.warning(&message, Some(selection::FIRST_PROFILE)));
+        app.terminal.print_warning(&message, Some(selection::FIRST_PROFILE));
     }
     // What is wrong with an sso-session is wrong with each of its profiles, and told once where the words are the same.
     let mut told: Vec<ProblemReport> = Vec::new();
@@ -56,23 +56,21 @@ pub(crate) fn run(args: &ProfilesArgs, app: &App) -> Result<CommandOutcome, Comm
     let of_profiles = of_profiles.flat_map(|report| report.problems.iter().cloned());
     for problem in of_profiles.chain(profiles.file_problems().iter().map(ProblemReport::from)) {
         if !told.contains(&problem) {
-            say(&problem, app);
+            print(&problem, app);
             told.push(problem);
         }
     }
     Ok(outcome)
 }
 
-/// Tells a problem as people read it, with the place to look at.
-fn say(problem: &ProblemReport, app: &App) {
+/// Prints a problem with its place in the files.
+fn print(problem: &ProblemReport, app: &App) {
     let place = format!("{}:{}", app.shown(&problem.file), problem.line);
-    let text = match problem.severity {
-        Severity::Error => app.terminal.error_line(&format!("{place}: {}", problem.message), &problem.hint),
-        Severity::Warning => {
-            app.terminal.warning(&format!("{place}: {}", problem.message), Some(&problem.hint))
-        }
-    };
-    terminal::say(&text);
+    let message = format!("{place}: {}", problem.message);
+    match problem.severity {
+        Severity::Error => app.terminal.print_error_line(&message, &problem.hint),
+        Severity::Warning => app.terminal.print_warning(&message, Some(&problem.hint)),
+    }
 }
 
 fn text(value: Option<&String>) -> Option<Cow<'_, str>> {

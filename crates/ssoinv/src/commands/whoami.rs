@@ -20,7 +20,6 @@ use crate::connection::Connection;
 use crate::display::Display;
 use crate::exit_codes::ExitCode;
 use crate::settings::{ConnectionSettings, OutputSettings, ProfileChoice, SignInPolicy};
-use crate::terminal;
 use crate::text::shell_quoted;
 use crate::{output, selection, warnings};
 
@@ -93,7 +92,7 @@ fn tell(rows: &[CallerRow], outcome: &mut CommandOutcome, app: &App) {
         let signed_out = failure.kind == FailureKind::SignInExpired;
         let verb = if signed_out { "login" } else { "doctor" };
         let hint = format!("run `ssoinv {verb} --profile {}`", shell_quoted(profiles[0]));
-        terminal::say(&app.terminal.warning(&message, Some(&hint)));
+        app.terminal.print_warning(&message, Some(&hint));
         outcome.add(if signed_out { ExitCode::SignInNeeded } else { ExitCode::Partial });
     }
     if rows.iter().all(|row| row.failure.is_some()) {
