@@ -35,8 +35,8 @@ pub struct Lockout {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// By the service's name.
-    pub(crate) rates: BTreeMap<String, Rate>,
+    /// The rates, by the name of the service.
+    pub rates: BTreeMap<String, Rate>,
     /// The portal's lockout.
     pub portal_lockout: Option<Lockout>,
 }
