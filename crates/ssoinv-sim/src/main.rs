@@ -106,8 +106,21 @@ fn organisation(arguments: &Arguments) -> io::Result<Organisation> {
     Ok(Organisation::from_spec(spec))
 }
 
+/// Raises the limit of open files as far as the system allows: each connection is one.
+#[cfg(unix)]
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Some systems have an upper bound of their own below the maximum; the old limit then stays.
+    let _kept = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+#[cfg(not(unix))]
+fn raise_open_files() {}
+
 fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
+    raise_open_files();
     let mut options = if arguments.demo_faults { Options::demo_faults() } else { Options::default() };
     options.port = arguments.port;
     options.threads = arguments.threads;
