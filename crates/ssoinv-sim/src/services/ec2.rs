@@ -61,6 +61,7 @@ const LARGEST: usize = 1000;
 /// Approximate size of an instance in XML.
 const INSTANCE_BYTES: usize = 5 * 1024;
 
+#[expect(clippy::needless_pass_by_value, reason = "the signature of `Protocol::unauthenticated`")]
 fn unauthenticated(failure: AuthFailure) -> ServiceError {
     match failure {
         AuthFailure::NoSignature => ServiceError::new(

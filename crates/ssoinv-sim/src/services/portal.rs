@@ -84,6 +84,7 @@ fn no_access() -> ServiceError {
     ServiceError::new(403, "ForbiddenException", "No access")
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the signature of a handler")]
 fn logout(invocation: &Invocation<'_>, _session: usize) -> HandlerResult {
     if let Some(token) = invocation.request.header("x-amz-sso_bearer_token") {
         lock(&invocation.state.sign_ins).sign_out(token);

@@ -57,7 +57,7 @@ fn invalid(message: impl Into<String>) -> ServiceError {
     ServiceError::new(400, "ValidationError", message)
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "a handler's signature")]
+#[expect(clippy::unnecessary_wraps, reason = "the signature of a handler")]
 fn get_caller_identity(invocation: &Invocation<'_>, caller: &Key) -> HandlerResult {
     let mut xml = String::new();
     push_element(&mut xml, "Arn", &caller.principal.arn);
