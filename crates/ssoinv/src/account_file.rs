@@ -1,7 +1,7 @@
-//! Files that list accounts, and what is expected of them: what `--account`, `--exclude-account` and `--expect` are given.
+//! Reads files that list accounts: the files of `--account`, `--exclude-account` and `--expect`.
 //!
-//! CSV, TOML, JSON as `aws organizations list-accounts` or `ssoinv accounts` print it, or IDs alone become rows with their
-//! lines. What a row means to its reader: [`crate::account_list`], [`crate::expectations`].
+//! CSV, TOML, JSON as `aws organizations list-accounts` or `ssoinv accounts` print it, and plain IDs become rows with line
+//! numbers. [`crate::account_list`] and [`crate::expectations`] interpret the rows.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,22 +19,22 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::command_error::CommandError;
 
-/// What a row may say.
+/// The columns of a row.
 pub(crate) const COLUMNS: [&str; 7] = ["account_id", "name", "region", "table", "expect", "reason", "until"];
 
-/// What `ssoinv accounts` writes besides: another word for `name`, and what nobody needs here.
+/// Further columns that `ssoinv accounts` writes: another word for `name`, and one that is ignored.
 const WRITTEN_TOO: [&str; 2] = ["account_name", "email"];
 
-/// The array of tables that a TOML file is.
+/// The name of the array of tables in a TOML file.
 const ARRAY: &str = "account";
 
-/// Larger files list no accounts, whatever they are.
+/// The largest file that is read.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// A line of a file, from 1.
+/// A line of a file, counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileLine {
-    /// The file as it was named.
+    /// The path as the user named it.
     pub(crate) file: Arc<str>,
     pub(crate) number: usize,
 }
@@ -45,15 +45,15 @@ impl fmt::Display for FileLine {
     }
 }
 
-/// What a file says.
+/// The contents of a file.
 #[derive(Debug, Default)]
 pub(crate) struct AccountFile {
     pub(crate) rows: Vec<FileRow>,
-    /// The accounts that an organisation's list has, and that aren't active (any more).
+    /// Accounts in an organization's list that aren't active.
     pub(crate) inactive: Vec<AccountId>,
 }
 
-/// A row of a file. What is empty isn't there.
+/// A row of a file, without its empty values.
 #[derive(Debug)]
 pub(crate) struct FileRow {
     pub(crate) at: FileLine,
@@ -66,19 +66,19 @@ impl FileRow {
         Self { at, values: values.filter(|(_, value)| !value.is_empty()).collect() }
     }
 
-    /// The value of one of [`COLUMNS`].
+    /// Returns the value of one of [`COLUMNS`].
     pub(crate) fn get(&self, column: &str) -> Option<&str> {
         self.values.get(column).map(String::as_str)
     }
 
-    /// The account that the row is about.
+    /// Returns the account ID of the row.
     pub(crate) fn account_id(&self) -> Result<AccountId, FileError> {
         let text = self.get("account_id").unwrap_or_default();
         text.parse().map_err(|_| FileError::NoAccountId { at: self.at.clone(), text: text.to_owned() })
     }
 }
 
-/// Why a file is refused.
+/// An error in a file of accounts.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileError {
     #[error("`{file}` cannot be read: {source}")]
@@ -138,7 +138,7 @@ impl From<FileError> for CommandError {
     }
 }
 
-/// What may be wrong with a text that is no account ID.
+/// Returns a hint for a text that is no account ID.
 pub(crate) fn id_hint(id: &str) -> String {
     match id.len() {
         9..=11 if is_digits(id) => {
@@ -152,7 +152,7 @@ pub(crate) fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Reads a file of any kind.
+/// Reads a file of any supported format.
 pub(crate) fn read(path: &Path) -> Result<AccountFile, FileError> {
     let file: Arc<str> = path.display().to_string().into();
     let bytes = File::open(path)
@@ -185,14 +185,14 @@ fn read_all(file: File) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The column that a name in a header means.
+/// Returns the column of a name in a header.
 fn column(name: &str) -> Option<&'static str> {
     let name = name.trim().trim_matches('"').to_ascii_lowercase();
     let name = if name == "account_name" { "name" } else { &name };
     COLUMNS.into_iter().find(|known| *known == name)
 }
 
-/// An account of an organisation, as the AWS CLI and the service write it, or `ssoinv accounts`.
+/// An account in JSON: of AWS Organizations, or of `ssoinv accounts`.
 #[derive(Deserialize)]
 struct Member<'t> {
     #[serde(borrow, alias = "Id", alias = "account_id")]
@@ -206,17 +206,17 @@ struct Member<'t> {
     expect: Option<IgnoredAny>,
 }
 
-/// What `aws organizations list-accounts` prints.
+/// The output of `aws organizations list-accounts`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Members<'t> {
     #[serde(borrow)]
     accounts: Vec<Member<'t>>,
-    /// There is more than these.
+    /// Present if the list has further pages.
     next_token: Option<IgnoredAny>,
 }
 
-/// The forms in which JSON lists accounts.
+/// The supported JSON documents.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Json<'t> {
@@ -228,7 +228,7 @@ enum Json<'t> {
     Ids(Vec<Cow<'t, str>>),
 }
 
-/// A file's text.
+/// The text of a file.
 struct FileText<'t> {
     file: Arc<str>,
     text: &'t str,
@@ -239,14 +239,14 @@ impl FileText<'_> {
         FileLine { file: Arc::clone(&self.file), number }
     }
 
-    /// The line of an offset, in bytes.
+    /// Returns the line of a byte offset.
     fn at(&self, offset: usize) -> FileLine {
         let before = &self.text.as_bytes()[..offset.min(self.text.len())];
         self.line(before.split(|&byte| byte == b'\n').count())
     }
 
     fn json(&self) -> Result<AccountFile, FileError> {
-        // Only text that isn't JSON at all has a place; the forms of it are tried as a whole.
+        // Syntax errors have a line. Which of the documents it is shows only as a whole.
         let _: IgnoredAny = serde_json::from_str(self.text).map_err(|error| FileError::Syntax {
             at: self.line(error.line()),
             format: "JSON",
@@ -254,7 +254,7 @@ impl FileText<'_> {
         })?;
         let json = serde_json::from_str(self.text)
             .map_err(|_| FileError::NoList { file: Arc::clone(&self.file) })?;
-        // JSON is read as a whole: an ID's line is where it stands for the first time.
+        // serde has no positions: the line of an ID is that of its first occurrence.
         let at = |id: &str| self.at(self.text.find(&format!("\"{id}\"")).unwrap_or_default());
         let row = |id: &str, name: Option<&str>| {
             let name = name.map(|name| ("name", name.to_owned()));
@@ -295,8 +295,8 @@ impl FileText<'_> {
         let headers = reader.headers().map_err(broken)?.clone();
         let columns: Vec<Option<&'static str>> = headers.iter().map(column).collect();
         let at = self.line(line_of(headers.position()));
-        // A misspelt `region` would make a gap of a region one of the whole account. A mere list of accounts may have
-        // columns for other readers.
+        // With a misspelt `region`, a gap of one region would become a gap of the whole account. Lists without gaps may
+        // have columns for other readers.
         let strict = columns.contains(&Some("expect"));
         for (index, (name, known)) in headers.iter().zip(&columns).enumerate() {
             match known {
@@ -318,7 +318,7 @@ impl FileText<'_> {
             let values = columns.iter().zip(&record);
             let values = values.filter_map(|(column, value)| Some(((*column)?, value.to_owned())));
             let row = FileRow::new(at, values);
-            // Spreadsheets write down rows that are empty.
+            // Spreadsheets export empty rows.
             if !row.values.is_empty() {
                 rows.push(row);
             }
@@ -389,7 +389,7 @@ fn line_of(position: Option<&csv::Position>) -> usize {
 mod tests {
     use super::*;
 
-    /// A file of this name with this text, read; the folder's name is left out.
+    /// Reads a file with this name and text. The folder's name is left out of the result.
     fn read_text(name: &str, text: impl AsRef<[u8]>) -> Result<String, String> {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(name);

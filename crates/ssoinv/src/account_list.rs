@@ -1,5 +1,5 @@
-//! `--account`: the accounts that a role is assumed in, named one by one, in a file, or all of the organisation; and those
-//! that are meant among the accounts that a sign-in reaches.
+//! Selections of accounts: for a role to assume (IDs, a file, or the whole organization), and among the accounts that a
+//! sign-in reaches.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -15,16 +15,16 @@ use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
 use crate::settings::source::SettingValue;
 
-/// Which accounts.
+/// The accounts that a role is assumed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AccountList {
-    /// All active ones of the organisation.
+    /// All active accounts of the organization.
     All,
-    /// These, each once, in this order; and how many more a file had that aren't active.
+    /// Unique accounts in this order, and the number of inactive ones that a file had besides.
     Named { accounts: Vec<NamedAccount>, inactive: usize },
 }
 
-/// An account, and its name where the file tells.
+/// An account, and its name if the file has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NamedAccount {
     pub(crate) id: AccountId,
@@ -32,7 +32,7 @@ pub(crate) struct NamedAccount {
 }
 
 impl AccountList {
-    /// The accounts' IDs with commas, or `all`.
+    /// Returns the IDs with commas, or `all`.
     pub(crate) fn to_flag_value(&self) -> String {
         match self {
             Self::All => "all".to_owned(),
@@ -42,7 +42,7 @@ impl AccountList {
         }
     }
 
-    /// Reads what `--account` was given.
+    /// Parses the values of `--account`.
     pub(crate) fn parse(words: &[String]) -> Result<Self, CommandError> {
         // A file's name may have a comma.
         let argument = words.join(",");
@@ -71,7 +71,7 @@ fn no_file(word: &str, source: &str) -> CommandError {
     CommandError::usage(format!("there is no file `{word}` (from {source})"))
 }
 
-/// The accounts that a file lists, each once. Gaps in accounts by pattern are no accounts.
+/// Reads the accounts of a file. Gaps of accounts by pattern name no account.
 fn from_file(path: &Path) -> Result<AccountList, CommandError> {
     let file = account_file::read(path)?;
     let accounts: Result<Vec<_>, _> =
@@ -80,7 +80,7 @@ fn from_file(path: &Path) -> Result<AccountList, CommandError> {
 }
 
 impl NamedAccount {
-    /// The account that a row of a file names by its ID; none where it declares a gap in accounts by pattern.
+    /// Returns the account of a row; none for a gap of accounts by pattern.
     pub(crate) fn of(row: &FileRow) -> Result<Option<Self>, FileError> {
         match row.account_id() {
             Ok(id) => Ok(Some(Self { id, name: row.get("name").map(Arc::from) })),
@@ -99,7 +99,7 @@ fn account(id: &str, place: &str) -> Result<NamedAccount, CommandError> {
     })
 }
 
-/// Each account once.
+/// Removes duplicates.
 fn named(all: Vec<NamedAccount>, inactive: usize, place: &str) -> Result<AccountList, CommandError> {
     let mut accounts: Vec<NamedAccount> = Vec::new();
     let mut known = HashSet::new();
@@ -115,20 +115,20 @@ fn named(all: Vec<NamedAccount>, inactive: usize, place: &str) -> Result<Account
     Ok(AccountList::Named { accounts, inactive })
 }
 
-/// Which of the accounts that a sign-in reaches are meant.
+/// A selection among the accounts that a sign-in reaches.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AccountSelection {
-    /// All where there is none.
+    /// If empty, all accounts.
     wanted: Vec<AccountPattern>,
     excluded: Vec<AccountPattern>,
-    /// Who says which are excluded.
+    /// The flag, variable or line of the settings file that excludes.
     excluded_by: String,
 }
 
 #[derive(Clone, Debug)]
 enum AccountPattern {
     Id(NamedAccount),
-    /// By name, whatever the case.
+    /// By name, ignoring case.
     Name(GlobMatcher),
 }
 
@@ -141,18 +141,18 @@ impl AccountPattern {
     }
 }
 
-/// The accounts that are meant.
+/// The result of a selection.
 #[derive(Debug, Default)]
 pub(crate) struct SelectedAccounts {
-    /// Those that the sign-in reaches, in the order of their IDs.
+    /// Selected accounts that the sign-in reaches, by ID.
     pub(crate) accounts: Vec<AccountInfo>,
-    /// Those that were named, or are expected, and that it doesn't reach.
+    /// Named or expected accounts that it doesn't reach.
     pub(crate) not_offered: Vec<NamedAccount>,
-    /// Those that it reaches and that aren't meant.
+    /// Accounts that it reaches and that are excluded.
     pub(crate) excluded_accounts: Vec<ExcludedAccount>,
 }
 
-/// An account that isn't meant, and what says so.
+/// An excluded account, and the flag, variable or line of the settings file that excludes it.
 #[derive(Debug)]
 pub(crate) struct ExcludedAccount {
     pub(crate) account: AccountInfo,
@@ -160,18 +160,18 @@ pub(crate) struct ExcludedAccount {
 }
 
 impl AccountSelection {
-    /// Reads what `--account` and `--exclude-account`, or the setting of that name, say.
+    /// Parses the values of `--account` and of `--exclude-account` or its setting.
     pub(crate) fn new(wanted: &[&str], excluded: &SettingValue<Vec<Arc<str>>>) -> Result<Self, CommandError> {
         let without = excluded.value.iter().map(|word| &**word);
         Ok(Self {
             wanted: patterns(wanted.iter().copied(), "--account", true)?,
-            // A file that is named elsewhere would be looked for in whatever folder this is.
+            // The path of a file in a setting would depend on the current folder.
             excluded: patterns(without, &excluded.source.to_string(), excluded.source.is_flag())?,
             excluded_by: excluded.source.to_string(),
         })
     }
 
-    /// What is wanted, and what isn't, with commas.
+    /// Returns the wanted and the excluded accounts, with commas.
     pub(crate) fn to_flag_value(&self) -> (String, String) {
         let words = |patterns: &[AccountPattern]| {
             let word = |pattern: &AccountPattern| match pattern {
@@ -183,7 +183,7 @@ impl AccountSelection {
         (words(&self.wanted), words(&self.excluded))
     }
 
-    /// Whether everything that the sign-in reaches is meant.
+    /// Returns whether every account that the sign-in reaches is selected.
     pub(crate) fn is_whole(&self) -> bool {
         self.wanted.is_empty() && self.excluded.is_empty()
     }
@@ -197,7 +197,7 @@ impl AccountSelection {
         (!self.wanted.is_empty() && !any(&self.wanted)).then_some("--account")
     }
 
-    /// Picks among `offered`, the accounts that the sign-in to `session` reaches, and `expected`, those that it should.
+    /// Selects among `offered`, the accounts that the sign-in to `session` reaches, and `expected` ones.
     pub(crate) fn select(
         &self,
         offered: &[AccountInfo],
@@ -228,7 +228,7 @@ impl AccountSelection {
             AccountPattern::Id(account) => Some(account),
             AccountPattern::Name(_) => None,
         });
-        // What is expected has a name where it was only named by its ID.
+        // Expected accounts come first, since they have names.
         let mut not_offered: Vec<NamedAccount> = Vec::new();
         for account in expected.iter().chain(named) {
             if self.excluded_by(account.id, account.name.as_deref()).is_none() && known.insert(account.id) {
@@ -307,7 +307,7 @@ mod tests {
             .collect()
     }
 
-    /// As clap splits what is typed.
+    /// Splits text as clap does.
     fn words(typed: &str) -> Vec<String> {
         typed.split(',').map(str::to_owned).collect()
     }

@@ -1,4 +1,4 @@
-//! What every command is handed: environment, settings, terminal, clock, and the demonstration's simulator where there is one.
+//! The inputs that every command gets: environment, settings, terminal, clock and recorded arguments.
 
 use ssoinv_core::clock::Clock;
 use ssoinv_profile::Profiles;
@@ -11,7 +11,7 @@ use crate::recorded_args::RecordedArgs;
 use crate::settings::Layers;
 use crate::terminal::Terminal;
 
-/// What a command works with.
+/// The inputs of a command.
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) environment: Environment,
@@ -20,12 +20,12 @@ pub(crate) struct App {
     pub(crate) clock: Clock,
     /// The command's arguments, for the manifest of a saved run.
     pub(crate) recorded: RecordedArgs,
-    /// Everything asked is simulated, and so is the person who signs in.
+    /// All calls go to a simulated organization, and a simulated person signs in.
     pub(crate) demo: bool,
 }
 
 impl App {
-    /// Reads the AWS CLI's files.
+    /// Loads the profiles from the AWS CLI's files.
     pub(crate) fn load_profiles(&self) -> Result<Profiles, CommandError> {
         Profiles::load(self.environment.home.as_deref(), &self.environment.vars).map_err(|error| {
             let message = error
@@ -36,12 +36,12 @@ impl App {
         })
     }
 
-    /// The files that were read, as people know them.
+    /// Lists the profile files, with the home folder as `~`.
     pub(crate) fn searched(&self, profiles: &Profiles) -> Vec<String> {
         profiles.looked_at().iter().map(|file| self.shown(&file.path.to_string_lossy())).collect()
     }
 
-    /// A path with the home folder as `~`.
+    /// Returns a path with the home folder as `~`.
     pub(crate) fn shown(&self, path: &str) -> String {
         self.environment.shown(path)
     }

@@ -1,21 +1,21 @@
-//! Opens a page in the person's browser.
+//! Opens a page in a browser.
 
 use std::io::ErrorKind;
 
-/// How a page is opened.
+/// The browser that opens a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Browser {
-    /// The system's own.
+    /// The default browser of the system.
     System,
-    /// None: the address is only printed.
+    /// No browser: the address is only printed.
     None,
 }
 
 impl Browser {
-    /// Opens `url`, which must be https or this machine's own, as one argument and through no shell.
+    /// Opens `url`, which must be https or loopback, as one argument and through no shell.
     ///
     /// # Errors
-    /// Why no browser was opened.
+    /// The reason why no browser was opened.
     pub(crate) fn open(self, url: &str) -> Result<(), String> {
         if self == Self::None {
             return Ok(());
@@ -23,7 +23,7 @@ impl Browser {
         if !ssoinv_profile::is_https_or_loopback(url) {
             return Err("the address is not https".to_owned());
         }
-        // The error's own text holds the command line, and the status as the system numbers it.
+        // The error's own text has the whole command line and a raw status.
         open::that_detached(url).map_err(|error| match error.kind() {
             ErrorKind::NotFound => "no program for it was found".to_owned(),
             _ => "the program for it failed".to_owned(),

@@ -1,17 +1,19 @@
-//! What ends a command: kind, message, hint and exit code, made in this one place from the libraries' typed errors.
+//! The error that ends a command: message, details, hint and exit code.
+//!
+//! Modules of the binary build it from typed errors of the libraries; [`crate::commands`] prints it.
 
 use crate::exit_codes::ExitCode;
 
-/// Why a command ended without doing its work.
+/// An error that ends a command.
 #[derive(Debug)]
 pub(crate) struct CommandError {
-    /// How the program ends.
+    /// The exit code of the process, unless another reason has precedence.
     pub(crate) exit: ExitCode,
-    /// One line: what is wrong, things in back-ticks, no final stop.
+    /// One line: `cannot VERB OBJECT: reason`, names in back-ticks, no final stop.
     pub(crate) message: String,
     /// Further lines, such as the places in files.
     pub(crate) details: Vec<String>,
-    /// What to do, such that it can be pasted.
+    /// An imperative with the exact flag or command.
     pub(crate) hint: Option<String>,
 }
 
@@ -20,7 +22,7 @@ impl CommandError {
         Self { exit, message: message.into(), details: Vec::new(), hint: None }
     }
 
-    /// Wrong usage or configuration.
+    /// Returns an error of usage or configuration.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(ExitCode::Usage, message)
     }

@@ -1,4 +1,4 @@
-//! How a command ended: every reason to end, whether anything is missing, and counts of the coverage ledger.
+//! The outcome of a command: every reason to end, completeness, and counts of the coverage ledger.
 //!
 //! Verbs return a [`CommandOutcome`]. The process's exit code is the reason with the highest precedence; the status file
 //! ([`crate::status_file`]) has all of them.
@@ -111,12 +111,12 @@ impl CommandOutcome {
         self.reasons.iter().filter(move |reason| !(self.output_closed && of_coverage(reason.code)))
     }
 
-    /// Whether nothing that was asked for is missing.
+    /// Returns whether nothing that was asked for is missing.
     pub(crate) fn is_complete(&self) -> bool {
         !self.incomplete
     }
 
-    /// Whether the reader of stdout went away.
+    /// Returns whether the reader of stdout went away.
     pub(crate) fn output_closed(&self) -> bool {
         self.output_closed
     }

@@ -19,20 +19,20 @@ use crate::command_error::CommandError;
 use crate::file_limit::FileLimit;
 use crate::settings::{ConnectionSettings, SignInPolicy};
 
-/// The longest that throttled calls to the portal are tried again: its lock-outs last for minutes, and without its
-/// credentials nothing goes on.
+/// The longest that throttled calls to the portal are retried. Its lock-outs last for minutes, and every other call needs
+/// its credentials.
 const PORTAL_PATIENCE: Duration = Duration::from_mins(10);
 
-/// Station 3, ready to be asked.
+/// The HTTP client and the credential store.
 pub(crate) struct Connection {
     pub(crate) context: Arc<SsoContext>,
     pub(crate) credentials: Arc<CredentialStore>,
-    /// Calls that may be made at once.
+    /// Number of calls at once.
     pub(crate) concurrency: usize,
 }
 
 impl Connection {
-    /// Opens it for calls with these profiles; nothing is called yet.
+    /// Builds the client for calls with these profiles. Makes no call.
     pub(crate) fn open(
         settings: &ConnectionSettings,
         policy: SignInPolicy,
@@ -42,7 +42,7 @@ impl Connection {
     ) -> Result<Self, CommandError> {
         let env = app.environment.vars.clone();
         let bundle = ca_bundle(profiles, app);
-        // As many connections to one host as calls at once, since all accounts share `ec2.<region>`; a few for the portal.
+        // All accounts share the hosts of a region, so each host may need a connection per call.
         let files = FileLimit::raised();
         if let Some(limit) = files.too_low_for(settings.concurrency) {
             let message =
@@ -75,7 +75,7 @@ impl Connection {
     }
 }
 
-/// The certificates to trust: the variable's, else those of the first profile that names some.
+/// Returns the CA bundle: that of the variable, else that of the first profile with one.
 fn ca_bundle(profiles: &[Arc<Profile>], app: &App) -> Option<CaBundle> {
     if let Some(path) = app.environment.get("AWS_CA_BUNDLE") {
         return Some(CaBundle { path: path.into(), origin: "AWS_CA_BUNDLE".to_owned() });

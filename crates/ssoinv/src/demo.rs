@@ -1,4 +1,4 @@
-//! `--demo`: a simulated organisation in this process, with a config and a home of its own.
+//! `--demo`: a simulated organization in this process, with a home folder of its own.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -11,7 +11,7 @@ use crate::command_error::CommandError;
 use crate::environment::Environment;
 use crate::exit_codes::ExitCode;
 
-/// A demonstration. When it is dropped, simulator and home are gone.
+/// A demonstration. Dropping it stops the simulator and removes the home folder.
 #[derive(Debug)]
 pub(crate) struct Demo {
     pub(crate) environment: Environment,
@@ -20,7 +20,7 @@ pub(crate) struct Demo {
 }
 
 impl Demo {
-    /// Starts the simulator and writes the home, with a token where somebody is to be signed in already; of the user's environment only what isn't AWS's is kept.
+    /// Starts the simulator and writes the home folder, with a token if `signed_in`.
     pub(crate) fn start(
         kind: DemoKind,
         signed_in: bool,
@@ -37,7 +37,7 @@ impl Demo {
             DemoKind::Plain => Options::default(),
             DemoKind::Faults => Options::demo_faults(),
         };
-        // The person agrees at the first poll, which comes at once.
+        // The simulated person approves at the first poll, which comes at once.
         let options = Options { device_interval: 0, ..options };
         let simulator = Simulator::start(Organisation::demo(), options)?;
         let home = tempfile::Builder::new().prefix("ssoinv-demo-").tempdir()?;
@@ -51,7 +51,7 @@ impl Demo {
     }
 }
 
-/// A profile whose region cannot be reached: nobody listens at its endpoints.
+/// Returns a profile whose region cannot be reached: its endpoints are closed ports.
 fn profile_in_a_dead_region(simulator: &Simulator) -> io::Result<String> {
     let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
     let organisation = simulator.organisation();

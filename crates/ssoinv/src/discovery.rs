@@ -1,7 +1,7 @@
-//! `--all-accounts`: the accounts that a sign-in reaches become the plan's visits, with no profile for any of them.
+//! `--all-accounts`: turns the accounts that a sign-in reaches into entries of the plan, without profiles.
 //!
-//! The accounts are listed here, before the plan; which role is granted in each, and which regions are enabled there, the
-//! run finds out account by account (`ssoinv_aws::survey`).
+//! The accounts are listed here, before the plan. The run finds out the granted roles and the enabled regions, account by
+//! account.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::sessions::{self, FIRST_SIGN_IN, KnownSession, SessionChoice};
 use crate::settings::{AccountSettings, DiscoverySettings};
 use crate::sign_in_errors;
 
-/// The sign-in whose accounts are meant.
+/// Returns the sign-in whose accounts are selected.
 pub(crate) fn session(
     settings: &AccountSettings,
     profiles: &Profiles,
@@ -31,11 +31,11 @@ pub(crate) fn session(
     let default = SessionChoice::Default { flags: "`--sso-session NAME`" };
     let choice = settings.sso_session.as_deref().map_or(default, SessionChoice::Named);
     let mut sessions = sessions::select(choice, profiles, FIRST_SIGN_IN, app)?;
-    // A name, a profile and a default mean one each.
+    // A name, a profile and the default select one sign-in each.
     sessions.pop().ok_or_else(|| CommandError::usage("there is no sign-in"))
 }
 
-/// Lists the accounts that are meant, those that are `expected` and not reached among them.
+/// Lists the selected accounts, with those that are `expected` and that the sign-in doesn't reach.
 pub(crate) async fn accounts(
     session: &KnownSession,
     settings: &AccountSettings,
@@ -63,7 +63,7 @@ fn not_listed(failure: &Failure, session: &KnownSession, app: &App) -> CommandEr
     }
 }
 
-/// The visits of the accounts: those that the sign-in reaches, then those that it should and doesn't.
+/// Returns the entries of the plan: first accounts that the sign-in reaches, then expected ones that it doesn't.
 pub(crate) fn visits(
     selected: SelectedAccounts,
     session: &KnownSession,
@@ -93,7 +93,7 @@ pub(crate) fn visits(
     offered.chain(missing).map(Visit::new).collect()
 }
 
-/// The accounts that are expected and that none of `reaches`, all that there are, leads into.
+/// Returns entries for the expected accounts that none of `reaches` leads into.
 pub(crate) fn unreached(
     expected: &[NamedAccount],
     reaches: &[Reach],
@@ -101,7 +101,7 @@ pub(crate) fn unreached(
     why: &str,
 ) -> Vec<Visit> {
     let reached: HashSet<AccountId> = reaches.iter().filter_map(|reach| reach.account_id).collect();
-    // Its partition can't be known; nor is anybody asked.
+    // Without any access the partition isn't known.
     let Some(first) = reaches.first() else { return Vec::new() };
     let missing = expected.iter().filter(|account| !reached.contains(&account.id)).map(|account| Reach {
         profile: None,
@@ -114,13 +114,13 @@ pub(crate) fn unreached(
     missing.map(|reach| Visit::new(not_offered(reach, why))).collect()
 }
 
-/// An account that should be there and isn't.
+/// Returns the entry of an expected account that can't be reached.
 fn not_offered(reach: Reach, why: &str) -> Start {
     let failure = Failure::new(FailureKind::NotOffered, why).with_code("NotOffered");
     Start::Reaches(vec![vec![Reach { standing: Standing::Broken(failure), ..reach }]])
 }
 
-/// Plain names are tried one after the other; which roles match a pattern, and how many are every one, must be asked.
+/// Plain role names are tried in order. Patterns and `--every-role` need the portal's list of roles.
 fn start(reach: Reach, session: &KnownSession, choice: &Arc<RoleChoice>, every_role: bool) -> Start {
     match choice.names() {
         Some(names) if !every_role => {

@@ -1,7 +1,7 @@
-//! Station 7, the people's view: events become progress and messages on stderr, and the ledger's cells are kept.
+//! Progress and messages during a run, made from its events. Also collects the ledger's cells.
 //!
-//! A thread of its own, so that neither the runner nor the writer ever waits for a terminal. On a terminal a bar tells
-//! how far the run is; elsewhere one line a minute does. What is to be said when the run has ended: [`crate::summary`].
+//! The display has a thread of its own, so that neither runner nor writer waits for a terminal. Progress is a bar on a
+//! terminal, else one line per minute. [`crate::summary`] makes the messages at the end.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use ssoinv_output::sanitize::sanitize;
 use crate::browser::Browser;
 use crate::terminal::{self, Terminal, Verbosity};
 
-/// What reaches the display's thread.
+/// A message to the display's thread.
 enum Message {
     Event(Event),
     Plan(Arc<Plan>),
@@ -36,29 +36,29 @@ pub(crate) struct Display {
     bar: ProgressBar,
 }
 
-/// What the display has heard.
+/// Everything that the events of a run add up to.
 #[derive(Debug, Default)]
 pub(crate) struct RunOutcome {
-    /// The cells of each entry of the plan that has ended, in the plan's order.
+    /// The cells of each finished entry of the plan, in the plan's order.
     pub(crate) cells: BTreeMap<TaskId, Vec<Cell>>,
-    /// Notices, each once.
+    /// Unique notices.
     pub(crate) notices: Vec<Notice>,
-    /// The sessions that gave up, with the reason.
+    /// Sessions without a sign-in, with the reason.
     pub(crate) gave_up: Vec<(Arc<str>, String)>,
 }
 
-/// How often a run tells how far it is where there is no terminal.
+/// The interval of progress lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_mins(1);
 
-/// How often the display looks at what has been said. It isn't woken for each event: of a large run there are thousands
-/// a second, and nobody reads that quickly.
+/// The interval in which events are handled. A large run has thousands of events a second; waking the thread for each
+/// would cost more than handling them.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 impl Display {
     /// Starts the display's thread.
     pub(crate) fn start(terminal: Terminal, clock: Clock, browser: Browser, demo: bool) -> Self {
         let (sender, receiver) = mpsc::channel();
-        // Until there is a plan there is nothing to draw.
+        // Without a plan there is nothing to draw.
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         let view = DisplayThread {
             terminal,
@@ -73,26 +73,26 @@ impl Display {
         Self { sender, thread, bar }
     }
 
-    /// Hears what a run says.
+    /// Returns the receiver of the run's events.
     pub(crate) fn events(&self) -> Events {
         let sender = self.sender.clone();
         Events::new(move |event| {
-            // After the end nobody listens, and nothing is lost that counts.
+            // Late events are of calls that were given up.
             let _ = sender.send(Message::Event(event));
         })
     }
 
-    /// The bar, which must be hidden while somebody else writes to the terminal.
+    /// Returns the bar, which must be hidden while rows are written to the terminal.
     pub(crate) fn bar(&self) -> ProgressBar {
         self.bar.clone()
     }
 
-    /// The plan is made.
+    /// Shows the progress of this plan.
     pub(crate) fn plan(&self, plan: Arc<Plan>) {
         let _ = self.sender.send(Message::Plan(plan));
     }
 
-    /// Takes the bar away and tells what was heard.
+    /// Removes the bar, and returns the outcome.
     pub(crate) fn end(self) -> RunOutcome {
         let _ = self.sender.send(Message::End);
         self.thread.thread().unpark();
@@ -103,7 +103,7 @@ impl Display {
     }
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Debug, Default)]
 struct Progress {
     tasks: usize,
@@ -111,14 +111,14 @@ struct Progress {
     accounts: usize,
     /// The account of each visit.
     account_of: Vec<Arc<str>>,
-    /// What is left to be done, by account.
+    /// Unfinished work by account.
     left: HashMap<Arc<str>, AccountProgress>,
     rows: usize,
     parked: usize,
     throttled: usize,
 }
 
-/// What is left to be done in an account.
+/// The unfinished work of an account.
 #[derive(Debug, Default)]
 struct AccountProgress {
     tasks: usize,
@@ -157,7 +157,7 @@ impl Progress {
 
     fn finished(&mut self, task: TaskId) {
         self.tasks_done += 1;
-        // A slot is a table's, then a visit's.
+        // Slots are ordered by table first, then by visit.
         let visit = task.slot % self.account_of.len().max(1);
         self.change(visit, |left| left.tasks = left.tasks.saturating_sub(1));
     }
@@ -187,7 +187,7 @@ impl Progress {
     }
 }
 
-/// The thread's own state.
+/// The state of the thread.
 struct DisplayThread {
     terminal: Terminal,
     clock: Clock,
@@ -215,7 +215,7 @@ impl DisplayThread {
         self.outcome
     }
 
-    /// Hears all that has been said; whether there will be more.
+    /// Handles all pending messages. Returns false after the last.
     fn hear(&mut self, receiver: &Receiver<Message>) -> bool {
         let mut heard = false;
         let more = loop {
@@ -241,7 +241,7 @@ impl DisplayThread {
         }
         self.bar.set_length(self.progress.tasks as u64);
         self.update();
-        // Only now is it fit to be seen.
+        // Drawing starts with the plan, when length and message are set.
         if self.terminal.on_stderr && self.terminal.verbosity != Verbosity::Quiet {
             self.bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
         }
@@ -257,14 +257,14 @@ impl DisplayThread {
         self.bar.suspend(|| terminal::print(text));
     }
 
-    /// Says a line, unless only what isn't well is to be said.
+    /// Prints a line, unless `--quiet` is set.
     fn note(&self, line: &str) {
         if self.terminal.verbosity > Verbosity::Quiet {
             self.print(&format!("{}\n", sanitize(line)));
         }
     }
 
-    /// Says a line where `verbosity` is asked for.
+    /// Prints a line with `-vv`.
     fn debug(&self, line: impl FnOnce() -> String) {
         if self.terminal.verbosity >= Verbosity::Debug {
             self.print(&format!("{}\n", sanitize(&line())));

@@ -1,19 +1,19 @@
-//! The environment, read once and handed down. The only module that asks the operating system for variables.
+//! The environment variables and the home folder. This is the only module that reads them from the system.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The variables and the home folder that a command works with.
+/// The variables and the home folder of a command.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Environment {
-    /// All variables whose name and value are text; an empty value counts as not set.
+    /// Variables whose name and value are UTF-8. An empty value counts as not set.
     pub(crate) vars: BTreeMap<String, String>,
     /// The user's home folder.
     pub(crate) home: Option<PathBuf>,
 }
 
 impl Environment {
-    /// The process's environment.
+    /// Reads the environment of the process.
     pub(crate) fn of_process() -> Self {
         let vars = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -22,25 +22,26 @@ impl Environment {
         Self { vars, home: std::env::home_dir().filter(|home| !home.as_os_str().is_empty()) }
     }
 
-    /// The value of a variable that is set and not empty.
+    /// Returns the value of a variable that is set and not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.vars.get(name).map(String::as_str)
     }
 
-    /// Whether a browser that is opened from here can come back here: not on a machine that somebody has come to through
-    /// SSH, nor on a Linux machine without a screen.
+    /// Returns whether a browser opened from here can reach a loopback port of this machine.
+    ///
+    /// It cannot through SSH, nor on Linux without a display.
     pub(crate) fn browser_comes_back(&self) -> bool {
         let any = |names: [&str; 2]| names.iter().any(|name| self.get(name).is_some());
         !any(["SSH_CONNECTION", "SSH_TTY"])
             && (!cfg!(target_os = "linux") || any(["DISPLAY", "WAYLAND_DISPLAY"]))
     }
 
-    /// Whether this is a job of a CI service, which has nobody to ask.
+    /// Returns whether this is a job of a CI service: no person can sign in.
     pub(crate) fn is_ci(&self) -> bool {
         self.get("CI").is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
-    /// The same environment for a demonstration in `home`: nothing of the user's settings, AWS's or ssoinv's; no proxy.
+    /// Returns the environment of a demonstration in `home`: without proxies and settings of AWS or ssoinv.
     pub(crate) fn for_demo(&self, home: PathBuf) -> Self {
         let foreign = |name: &str| {
             ["AWS_", "XDG_", "SSOINV_"].iter().any(|prefix| name.starts_with(prefix))
@@ -50,15 +51,15 @@ impl Environment {
         let vars = self.vars.iter().filter(|(name, _)| !foreign(name));
         let mut vars: BTreeMap<_, _> = vars.map(|(name, value)| (name.clone(), value.clone())).collect();
         vars.insert("HOME".to_owned(), home.display().to_string());
-        // The simulated machine is no instance of anything, whatever this one is.
+        // The simulated machine is no EC2 instance, even if this one is.
         vars.insert("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned());
         Self { vars, home: Some(home) }
     }
 
-    /// Where ssoinv keeps its working folders: the platform's folder for state.
+    /// Returns the folder for working folders and saved runs: the platform's folder for state.
     ///
-    /// XDG Base Directory Specification on Linux and the like; `Application Support` on macOS; `%LOCALAPPDATA%` on
-    /// Windows. None where there is no home.
+    /// XDG Base Directory Specification on Linux and similar systems; `Application Support` on macOS; `%LOCALAPPDATA%` on
+    /// Windows. None without a home folder.
     pub(crate) fn state_folder(&self) -> Option<PathBuf> {
         let base = if cfg!(windows) {
             PathBuf::from(self.get("LOCALAPPDATA")?)
@@ -71,10 +72,10 @@ impl Environment {
         Some(base.join("ssoinv"))
     }
 
-    /// Where ssoinv's settings lie: the platform's folder for configuration.
+    /// Returns the folder of `config.toml`: the platform's folder for configuration.
     ///
-    /// XDG Base Directory Specification on Linux and the like; `Application Support` on macOS; `%APPDATA%` on Windows.
-    /// None where there is no home, nor where it is relative: that would be the current folder's.
+    /// XDG Base Directory Specification on Linux and similar systems; `Application Support` on macOS; `%APPDATA%` on
+    /// Windows. None without a home folder, and none if the path is relative: it would depend on the current folder.
     pub(crate) fn config_folder(&self) -> Option<PathBuf> {
         let absolute = |path: PathBuf| path.is_absolute().then_some(path);
         let home = || self.home.clone().and_then(absolute);
@@ -89,7 +90,7 @@ impl Environment {
         Some(base.join("ssoinv"))
     }
 
-    /// A path with the home folder as `~`.
+    /// Returns a path with the home folder as `~`.
     pub(crate) fn shown(&self, path: &str) -> String {
         let inside = self.home.as_deref().and_then(|home| Path::new(path).strip_prefix(home).ok());
         inside.map_or_else(|| path.to_owned(), |inside| format!("~/{}", inside.display()))

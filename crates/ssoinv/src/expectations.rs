@@ -1,9 +1,8 @@
-//! `--expect`: which accounts should be there, and in which cells a gap is no surprise.
+//! `--expect`: the accounts that should exist, and the cells in which a gap is expected.
 //!
-//! The files are read before anybody signs in, and what they say is refused with its line ([`crate::account_file`],
-//! [`RowError`]). Accounts that the sign-in doesn't offer are planned all the same ([`crate::discovery`]); gaps are laid
-//! over the ledger when the run has ended ([`Expectations::apply`]), whose true statuses stay. What is told of both:
-//! [`crate::warnings`].
+//! The files are read before the sign-in; errors name their line ([`crate::account_file`], [`RowError`]). Expected accounts
+//! that the sign-in doesn't reach are planned all the same ([`crate::discovery`]). Gaps mark cells of the ledger when the
+//! run has ended ([`Expectations::apply`]), and never change a status. [`crate::warnings`] prints deviations.
 
 mod deviations;
 mod gap;
@@ -20,25 +19,25 @@ use crate::account_file::{self, FileError, FileLine, FileRow};
 use crate::account_list::NamedAccount;
 use crate::command_error::CommandError;
 
-/// What should be there. Without a file: nothing in particular.
+/// The contents of all files. Without a file, nothing is expected.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Expectations {
-    /// The files, as they were named.
+    /// The paths as the user named them.
     files: Vec<String>,
-    /// The accounts, each once, in the files' order; those that a gap names by ID among them.
+    /// Unique accounts in the order of the files, with those that a gap names by ID.
     accounts: Vec<NamedAccount>,
     gaps: Vec<Gap>,
-    /// The gaps of each account that one names by ID.
+    /// Gaps that name an account by ID.
     gaps_of: HashMap<AccountId, Vec<usize>>,
-    /// The others: of accounts by pattern.
+    /// Gaps of accounts by pattern.
     gaps_by_pattern: Vec<usize>,
-    /// Whether a file says which accounts there are, and not only where the gaps are.
+    /// True if a file lists accounts, and not only gaps.
     lists_accounts: bool,
-    /// Accounts that an organisation's list calls closed or suspended: not expected, and nothing new either.
+    /// Closed and suspended accounts of an organization's list: neither expected nor new.
     inactive: BTreeSet<AccountId>,
 }
 
-/// Why the files can't be used.
+/// An error in a file of expectations.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ExpectError {
     #[error(transparent)]
@@ -49,7 +48,7 @@ pub(crate) enum ExpectError {
     Empty { file: String },
 }
 
-/// What is wrong with a row.
+/// An error in a row.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RowError {
     #[error("`{text}` is nothing that `expect` can be")]
@@ -128,7 +127,7 @@ impl Expectations {
         }
         let mut known = BTreeSet::new();
         all.accounts.retain(|account| known.insert(account.id));
-        // A list that has it as active counts for more than one that doesn't.
+        // An account that is active in any file is expected.
         all.inactive.retain(|id| !known.contains(id));
         Ok(all)
     }
@@ -150,7 +149,7 @@ impl Expectations {
             }
             Some(text) => return Err(refuse(RowError::NoExpectation { text: text.to_owned() })),
             None => {
-                // Whoever says so much of an account means a gap.
+                // These columns belong to gaps: `expect` was probably forgotten.
                 let of_gaps = ["region", "table", "reason", "until"];
                 if let Some(column) = of_gaps.into_iter().find(|column| row.get(column).is_some()) {
                     return Err(refuse(RowError::OnlyForGaps { column }));
@@ -162,27 +161,27 @@ impl Expectations {
         Ok(())
     }
 
-    /// The accounts that should be there, each once.
+    /// Returns the expected accounts, each once.
     pub(crate) fn accounts(&self) -> &[NamedAccount] {
         &self.accounts
     }
 
-    /// Whether it is known which accounts there should be.
+    /// Returns whether a file lists accounts.
     pub(crate) fn lists_accounts(&self) -> bool {
         self.lists_accounts
     }
 
-    /// The files, as they were named.
+    /// Returns the paths as the user named them.
     pub(crate) fn files(&self) -> &[String] {
         &self.files
     }
 
-    /// How many accounts were left out, since they are not active.
+    /// Returns the number of accounts that aren't active.
     pub(crate) fn inactive(&self) -> usize {
         self.inactive.len()
     }
 
-    /// The gaps that may be about an account.
+    /// Lists the gaps that may cover an account.
     fn gaps_of(&self, id: Option<AccountId>) -> impl Iterator<Item = usize> {
         let own = id.and_then(|id| self.gaps_of.get(&id)).into_iter().flatten();
         own.chain(&self.gaps_by_pattern).copied()

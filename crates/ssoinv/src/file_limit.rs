@@ -1,58 +1,58 @@
-//! How many files and connections the system lets this process have open, and how many calls at once that is enough for.
+//! The limit on open files, and the number of calls at once that it allows.
 //!
-//! Each region has hosts of its own, and a connection to each stays open for a while. Where there is no room for another,
-//! a region would look as if it could not be reached.
+//! Each region has hosts of its own, and a connection to each stays open for a while. A process at its limit would report
+//! a region as unreachable.
 
 use std::time::Duration;
 
-/// As many as are ever needed. Programs that `credential_process` names get the same bound.
+/// The limit that is always enough. Programs of `credential_process` inherit it.
 const WANTED: u64 = 4096;
 
-/// For the terminal, the caches, the working folder, the portal and the sign-in.
+/// Files for the terminal, the caches, the working folder, the portal and the sign-in.
 const KEPT_FREE: u64 = 64;
 
-/// Connections that a call at once can take up: its own, and those that others left open a moment ago.
+/// Connections per call at once: its own, and idle ones of earlier calls.
 const PER_CALL: u64 = 3;
 
-/// The bound, and what follows from it.
+/// The limit on open files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileLimit {
-    /// None where there is no bound, or none that can be asked.
+    /// None without a limit, or if it can't be read.
     limit: Option<u64>,
 }
 
 impl FileLimit {
-    /// Raises the bound as far as the system allows without being asked (macOS begins with 256), and tells it.
+    /// Raises the limit as far as the system allows (macOS begins with 256), and returns it.
     #[cfg(unix)]
     pub(crate) fn raised() -> Self {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
         let now = getrlimit(Resource::Nofile);
         let wanted = now.maximum.map_or(WANTED, |most| most.min(WANTED));
         if now.current.is_some_and(|current| current < wanted) {
-            // Where it is refused, the old one stands.
+            // After a refusal the old limit still applies.
             let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: now.maximum });
         }
         Self { limit: getrlimit(Resource::Nofile).current }
     }
 
-    /// Windows has no such bound.
+    /// Windows has no such limit.
     #[cfg(not(unix))]
     pub(crate) fn raised() -> Self {
         Self { limit: None }
     }
 
-    /// The bound, where it is too low for so many calls at once.
+    /// Returns the limit if it is too low for so many calls at once.
     pub(crate) fn too_low_for(self, calls: usize) -> Option<u64> {
         self.limit.filter(|_| self.most_calls(calls) < calls)
     }
 
-    /// How many calls can be made at once, of those that somebody wants.
+    /// Returns the number of calls that can be made at once, at most `wanted`.
     pub(crate) fn most_calls(self, wanted: usize) -> usize {
         let room = self.limit.map(|limit| limit.saturating_sub(KEPT_FREE) / PER_CALL);
         room.and_then(|room| usize::try_from(room).ok()).map_or(wanted, |room| wanted.min(room).max(1))
     }
 
-    /// How long a connection may stay open that nobody uses; none where it doesn't matter.
+    /// Returns how long an idle connection may stay open; none if the limit is high enough.
     pub(crate) fn idle_timeout(self) -> Option<Duration> {
         self.limit.filter(|&limit| limit < WANTED).map(|_| Duration::from_millis(500))
     }

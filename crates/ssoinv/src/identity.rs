@@ -1,4 +1,4 @@
-//! Whose identity a run has: profiles, the machine's own, or a role that one of them assumes in many accounts.
+//! The identities of a run: profiles, the machine's own, or a role that one of them assumes in many accounts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use crate::selection;
 use crate::settings::{AssumeSettings, CollectSettings, ProfileChoice, RegionSource};
 use crate::warnings;
 
-/// The profiles that a run works with, or that it assumes its role from.
+/// The profiles of a run, or the profile that it assumes a role from.
 pub(crate) struct RunIdentity {
     pub(crate) profiles: Vec<Arc<Profile>>,
-    /// What to say where nobody can tell yet whether the machine has an identity: only an EC2 instance knows.
+    /// The error if this machine turns out to be no EC2 instance with a role. Only a call to its metadata tells.
     pub(crate) unless_instance: Option<CommandError>,
 }
 
-/// The names of accounts.
+/// Names of accounts.
 pub(crate) type AccountNames = BTreeMap<AccountId, Arc<str>>;
 
-/// Finds the profiles that are meant. What is wrong with one that was named alone ends the command.
+/// Selects the profiles. A problem of a profile that was named alone ends the command.
 pub(crate) fn choose(
     profiles: &Profiles,
     settings: &CollectSettings,
@@ -63,7 +63,7 @@ pub(crate) fn choose(
     Ok(RunIdentity { profiles: chosen, unless_instance: None })
 }
 
-/// What the machine is. Whether that works, its credentials will tell.
+/// Returns the profile of the machine's own identity. Its credentials are not checked.
 fn ambient(app: &App) -> Result<Profile, CommandError> {
     let profile = Profile::ambient(&app.environment.vars);
     if profile.credentials == CredentialSource::Unusable {
@@ -75,7 +75,7 @@ fn ambient(app: &App) -> Result<Profile, CommandError> {
     Ok(profile)
 }
 
-/// No profile is named, and there is no `default`: then the machine's own identity is meant, if it has one.
+/// Falls back to the machine's own identity: no profile is named, and there is no `default`.
 fn without_default(error: CommandError, app: &App) -> Result<RunIdentity, CommandError> {
     let profile = ambient(app)?;
     let metadata_is_off = app
@@ -102,7 +102,7 @@ fn note_identity(profile: &Profile, app: &App) {
     app.terminal.note(&format!("no profile is named and there is no `default`: using {what} (`--ambient`)"));
 }
 
-/// Asks the instance, where nobody else can tell whether there is an identity at all.
+/// Confirms that the EC2 instance has a role, if that is the only possible identity.
 pub(crate) async fn confirm(
     chosen: &[Arc<Profile>],
     unless_instance: Option<CommandError>,
@@ -124,7 +124,7 @@ pub(crate) async fn confirm(
     }
 }
 
-/// The role in each account, assumed with `base`; and the accounts' names.
+/// Returns a profile per account that assumes the role with `base`, and the names of the accounts.
 pub(crate) async fn assume(
     base: &Profile,
     settings: &AssumeSettings,
@@ -159,7 +159,7 @@ pub(crate) async fn assume(
     assumed(base, settings, partition, accounts)
 }
 
-/// The role in each of these accounts.
+/// Returns a profile for the role in each of these accounts.
 pub(crate) fn assumed(
     base: &Profile,
     settings: &AssumeSettings,

@@ -1,7 +1,8 @@
-//! ssoinv: one sign-in, every account, every answer, and a proof of what was looked at.
+//! The binary: lists and audits every AWS account that one IAM Identity Center sign-in reaches.
 //!
-//! The way of the data: [`cli`] parses, [`settings`] resolves, `ssoinv-sso` signs in, `ssoinv-aws` plans and runs,
-//! `ssoinv-output` writes, [`display`] talks, [`exit_codes`] tells the truth. [`commands`] wires them, a file a verb.
+//! Data flow: [`commands`] parses the command line and dispatches to one file per verb, [`settings`] resolves flags,
+//! variables and the config file, `ssoinv-sso` signs in, `ssoinv-aws` plans and runs, [`output`] writes rows, [`display`]
+//! and [`summary`] print messages, [`command_outcome`] decides the exit code.
 
 mod account_file;
 mod account_list;

@@ -1,4 +1,4 @@
-//! An sso-session before there is a config: signed in to by its start URL, then shown or added.
+//! `ssoinv login --start-url`: an sso-session that the config file doesn't have yet.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use crate::exit_codes::ExitCode;
 use crate::output;
 use crate::sessions::KnownSession;
 
-/// A session that the command line describes.
+/// An sso-session from the command line.
 pub(crate) struct NewSession {
     sso: Arc<SsoSession>,
     name: String,
-    /// The config file, which needn't be there.
+    /// The config file, which may not exist.
     config: PathBuf,
-    /// Whether the file has it already.
+    /// True if the file has the session already.
     there: bool,
 }
 
 impl NewSession {
-    /// Refuses, before anybody signs in, what could not be added to the config.
+    /// Checks before the sign-in that the session could be added to the config file.
     pub(crate) fn new(
         name: Option<&str>,
         start_url: &str,
@@ -54,7 +54,7 @@ impl NewSession {
         KnownSession { sso: Arc::clone(&self.sso), profile: None }
     }
 
-    /// Prints the section to add, or adds it.
+    /// Adds the section to the config file if `write`, else prints it.
     pub(crate) fn keep(&self, write: bool, app: &App) -> Result<(), CommandError> {
         let (name, url, region) = (&self.name, &self.sso.start_url, &self.sso.sso_region);
         let config = app.shown(&self.config.to_string_lossy());
@@ -76,7 +76,7 @@ impl NewSession {
     }
 }
 
-/// A name for a start URL's session: its host's first word, `corp` of `https://corp.awsapps.com/start`.
+/// Returns a name for a session: the first word of its host, `corp` of `https://corp.awsapps.com/start`.
 fn name_of(start_url: &str) -> String {
     let host = start_url.split_once("://").map_or(start_url, |(_, rest)| rest);
     let word: String = host

@@ -1,4 +1,4 @@
-//! Where rows go: stdout, a file, or a folder with a file a table; and the thread's work that brings them there.
+//! Writes rows to stdout, to a file, or to a folder with one file per table.
 
 use std::io::Write;
 use std::path::Path;
@@ -20,32 +20,32 @@ use crate::exit_codes::ExitCode;
 use crate::settings::OutputSettings;
 use crate::terminal::Stdout;
 
-/// Memory for rows that wait for their turn, in bytes.
+/// Memory for queued rows, in bytes.
 pub(crate) const ROW_BUDGET: usize = 8 << 20;
 
-/// Rows on their way out.
+/// An open output.
 pub(crate) struct RowWriter {
     output: Output,
     target: Option<Target>,
     bar: Arc<OnceLock<ProgressBar>>,
 }
 
-/// How the writing ended.
+/// The outcome of writing.
 pub(crate) enum WriteOutcome {
-    /// Everything that came is written.
+    /// All rows are written; the files still have to be committed.
     Written {
         target: Option<Target>,
-        /// Rows of each task that AWS had given twice.
+        /// Number of duplicate rows in AWS's responses, by task.
         duplicates: Vec<(TaskId, u64)>,
     },
-    /// Nobody reads any more (`| head`).
+    /// The reader of stdout went away (`| head`).
     ReaderGone,
-    /// It can't be written.
+    /// Writing failed.
     Failed(CommandError),
 }
 
 impl RowWriter {
-    /// Opens what `settings` name. Nothing is written yet.
+    /// Opens the output without writing to it.
     pub(crate) fn new(
         tables: &[Arc<TableSchema>],
         settings: &OutputSettings,
@@ -97,7 +97,7 @@ impl RowWriter {
         Ok(Self { output, target, bar })
     }
 
-    /// Writes all rows as they come, and ends the output.
+    /// Writes rows until the queue ends, then finishes the output.
     pub(crate) fn write_all(
         self,
         mut rows: Rows,
@@ -106,7 +106,7 @@ impl RowWriter {
         out: Option<&Path>,
     ) -> WriteOutcome {
         let Self { mut output, target, bar: shown } = self;
-        // Nobody has set it before.
+        // The cell is new, so this can't fail.
         let _ = shown.set(bar);
         let written = (|| {
             for item in &mut rows {
@@ -126,15 +126,15 @@ impl RowWriter {
     }
 }
 
-/// The way of the rows from the runner to the writer, on disk where they are many.
+/// Returns the queue of rows between runner and writer. Large outputs are spilled to disk.
 pub(crate) fn row_queue(slots: usize, run_id: &str, app: &App) -> (RowQueue, Rows) {
     let state = app.environment.state_folder().unwrap_or_else(|| std::env::temp_dir().join("ssoinv"));
-    // What a dead run has left is no reason not to run.
+    // Leftovers of dead runs that can't be removed are no error of this run.
     let _left = ssoinv_store::sweep(&state);
     RowQueue::new(slots, ROW_BUDGET, RunFolder::new(&state, run_id))
 }
 
-/// Writes rows that are all there already, such as `ssoinv tables`.
+/// Writes rows that are in memory, such as those of `ssoinv tables`.
 pub(crate) fn write_all<R>(
     table: &Table<R>,
     rows: &[R],
@@ -156,7 +156,7 @@ pub(crate) fn write_all<R>(
     }
 }
 
-/// Writes a text for people, in the place of a table.
+/// Writes a report instead of a table.
 pub(crate) fn write_text(text: &str, out: Option<&Path>, app: &App) -> Result<(), CommandError> {
     let write = |writer: &mut dyn Write| writer.write_all(text.as_bytes()).and_then(|()| writer.flush());
     let Some(out) = out else {
@@ -187,17 +187,17 @@ pub(crate) fn write_ledger(ledger: &Ledger, file: &Path, format: Format) -> Resu
     commit(Some(target))
 }
 
-/// What was written takes the place of what was there.
+/// Moves the written files to their places.
 pub(crate) fn commit(target: Option<Target>) -> Result<(), CommandError> {
     target.map_or(Ok(()), Target::commit).map_err(|error| target_error(&error))
 }
 
-/// A folder that is there, or that is meant: `rows/`.
+/// Returns whether the path is a folder, or ends like one: `rows/`.
 fn is_folder(path: &Path) -> bool {
     path.is_dir() || path.as_os_str().to_string_lossy().ends_with(std::path::is_separator)
 }
 
-/// Nothing is there yet, and it isn't named like a file: who says `--out rows.csv` means no folder.
+/// Returns whether the path doesn't exist and has no file ending of a format: `--out rows.csv` is no folder.
 fn could_be_folder(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str()).and_then(Format::from_extension);
     ending.is_none() && !path.exists()
@@ -209,7 +209,7 @@ fn target_error(error: &TargetError) -> CommandError {
         .with_hint("see that the folder is there and can be written to")
 }
 
-/// `None` where nobody reads any more, which is no error.
+/// Returns none for a closed pipe, which is no error.
 fn written_error(error: &OutputError, out: Option<&Path>) -> Option<CommandError> {
     (!error.is_broken_pipe()).then(|| output_error(error, out))
 }

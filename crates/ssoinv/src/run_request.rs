@@ -1,4 +1,4 @@
-//! What a collecting command or its plan was asked for, resolved before the first call.
+//! The request of a collecting command or its plan, resolved before the first call.
 //!
 //! Reads flags, settings and files only. `ssoinv plan`, `--dry-run` and the collecting commands start from the same value.
 

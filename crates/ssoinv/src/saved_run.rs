@@ -1,5 +1,6 @@
-//! Runs with a name, whose working folders are kept: what is written down when one begins, and what must be the same when
-//! another process goes on with it. The folders themselves: `ssoinv_store::kept`.
+//! Runs saved with `--run NAME`: the manifest of a new run, and the checks before another process resumes it.
+//!
+//! `ssoinv-store` owns the folders, their journals and their rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,34 +24,34 @@ use crate::sessions::KnownSession;
 use crate::settings::{CollectSettings, ProfileChoice, RegionSource};
 use crate::text::shell_quoted;
 
-/// What decides which rows there are, each by the flag that says it.
+/// The values that decide which rows there are, by flag.
 type Selection = BTreeMap<String, String>;
 
-/// A run that another process has begun, opened.
+/// A saved run that this process resumes.
 #[derive(Debug)]
 pub(crate) struct RunToResume {
     pub(crate) run: KeptRun,
-    /// What has been done longer ago is done anew.
+    /// Older results are collected again.
     pub(crate) max_age: Duration,
 }
 
-/// Whether a run is kept, before it begins.
+/// The request to save a run, before it begins.
 #[derive(Debug)]
 pub(crate) enum SaveRequest {
     New { name: String, runs: KeptRuns, manifest: Manifest },
     Again(RunToResume),
 }
 
-/// A run that is kept, and ours.
+/// A saved run that this process has locked.
 #[derive(Debug)]
 pub(crate) struct SavedRun {
     pub(crate) run: KeptRun,
-    /// What ended then or before is done anew.
+    /// Results up to this time are collected again.
     pub(crate) oldest: Option<SystemTime>,
     pub(crate) is_new: bool,
 }
 
-/// The runs of this user.
+/// Returns the saved runs of this user.
 pub(crate) fn runs(app: &App) -> Result<KeptRuns, CommandError> {
     let folder = app.environment.state_folder().ok_or_else(|| {
         CommandError::usage("there is no home folder to keep runs in")
@@ -60,7 +61,7 @@ pub(crate) fn runs(app: &App) -> Result<KeptRuns, CommandError> {
 }
 
 impl SaveRequest {
-    /// What a command was asked for with `--run`, if anything. Nothing is written yet.
+    /// Checks a new run of this name. Writes nothing.
     pub(crate) fn new(
         name: &str,
         run_id: &str,
@@ -93,7 +94,7 @@ impl SaveRequest {
         Ok(Self::New { name: name.to_owned(), runs, manifest })
     }
 
-    /// Names the run in the ledger.
+    /// Returns the ID of the run in the ledger.
     pub(crate) fn run_id(&self) -> &str {
         match self {
             Self::New { manifest, .. } => &manifest.run_id,
@@ -101,7 +102,7 @@ impl SaveRequest {
         }
     }
 
-    /// Makes the folder, where there is none yet.
+    /// Creates the folder of a new run.
     pub(crate) fn begin(self, app: &App) -> Result<SavedRun, CommandError> {
         match self {
             Self::New { name, runs, manifest } => {
@@ -145,8 +146,7 @@ impl SavedRun {
             .map_err(|run| Box::new(Self { run: *run, ..self }))
     }
 
-    /// The command has ended before there was a plan. A run that might go on, once somebody has signed in, is kept;
-    /// otherwise there is nothing to go on with.
+    /// Ends a run that had no plan yet. A new run is discarded, unless a sign-in or another start can complete it.
     pub(crate) fn not_begun(self, error: &CommandError) {
         let goes_on = matches!(error.exit, ExitCode::SignInNeeded | ExitCode::Interrupted);
         if self.is_new && !goes_on {
@@ -155,7 +155,7 @@ impl SavedRun {
     }
 }
 
-/// What decides which rows there are. What is the default isn't in it.
+/// Returns the values that decide which rows there are, without defaults.
 pub(crate) fn selection(
     settings: &CollectSettings,
     tables: &[&dyn AnyTable],
@@ -203,7 +203,7 @@ pub(crate) fn selection(
 }
 
 impl RunToResume {
-    /// Opens a run, the last one where there is no name, if it is this version's.
+    /// Opens a run of this version: the named one, else the last one.
     pub(crate) fn open(name: Option<&str>, max_age: Duration, app: &App) -> Result<Self, CommandError> {
         let runs = runs(app)?;
         let last = match name {
@@ -223,7 +223,7 @@ impl RunToResume {
         Ok(Self { run, max_age })
     }
 
-    /// Refuses to go on with a run of something else.
+    /// Returns an error if the run was begun with another selection.
     pub(crate) fn check(&self, now: &Selection, app: &App) -> Result<(), CommandError> {
         let then = &self.run.manifest.selection;
         let mut flags: Vec<&String> = then.keys().chain(now.keys()).collect();
@@ -260,7 +260,7 @@ impl RunToResume {
     }
 }
 
-/// What is to be said of accounts that a run had and that aren't in its plan any more.
+/// Returns a warning about accounts of the run that the plan doesn't have any more.
 pub(crate) fn gone(unplanned: &[StoredCell], plan: &Plan) -> Option<String> {
     let of_plan = plan.visits.iter().filter_map(|visit| Some(visit.first()?.account_key()));
     let planned: BTreeSet<&str> = of_plan.collect();
@@ -284,7 +284,7 @@ pub(crate) fn gone(unplanned: &[StoredCell], plan: &Plan) -> Option<String> {
     Some(format!("{number} {accounts} of the run {are} not planned any more, and left out: {few}"))
 }
 
-/// A value of the selection.
+/// Describes a value of the selection.
 fn shown(value: Option<&String>) -> String {
     match value.map(String::as_str) {
         None => "not said".to_owned(),
@@ -296,7 +296,7 @@ fn shown(value: Option<&String>) -> String {
     }
 }
 
-/// The command that a run was begun with, for a shell.
+/// Returns the command of a run, quoted for a shell.
 pub(crate) fn command_line(manifest: &Manifest) -> String {
     let words: Vec<String> = manifest.command.iter().map(|word| quoted_word(word)).collect();
     format!("ssoinv {}", words.join(" "))
@@ -315,7 +315,7 @@ fn anew(run: &KeptRun) -> String {
     format!("to begin it anew: `ssoinv runs prune {name}`, then `{command} --run {name}`")
 }
 
-/// What a kept run can't be used for.
+/// Converts an error of the store into an error with a hint.
 pub(crate) fn error(failed: &StoreError, app: &App) -> CommandError {
     match failed {
         StoreError::Taken(name) => CommandError::usage(failed.to_string()).with_hint(format!(

@@ -1,4 +1,4 @@
-//! Which profiles a choice means: an exact name first, else a glob.
+//! Selects profiles by name or pattern. An exact name has precedence over a pattern.
 
 use globset::Glob;
 use ssoinv_profile::nearest;
@@ -8,21 +8,20 @@ use crate::exit_codes::ExitCode;
 use crate::settings::ProfileChoice;
 use crate::text::shell_quoted;
 
-/// What to do where there is no profile at all.
+/// The hint for files without any profile.
 pub(crate) const FIRST_PROFILE: &str =
     "`aws configure sso` makes some; `ssoinv --demo buckets --all-profiles` needs none";
 
-/// What was selected.
+/// The selected profiles.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ProfileSelection {
-    /// The profiles' places in `names`, in that order.
+    /// Indexes into `names`, in ascending order.
     pub(crate) profiles: Vec<usize>,
-    /// Where exactly one was named, and not by a glob: what is wrong with it ends the command.
+    /// True if exactly one profile was named, and not by a pattern: its problems end the command.
     pub(crate) named_alone: bool,
 }
 
-/// Finds the profiles that `choice` means among `names`, which come in file order. `searched` tells which files were
-/// read, for the message.
+/// Selects profiles among `names`, which are in file order. `searched` lists the files for error messages.
 pub(crate) fn select(
     choice: &ProfileChoice,
     names: &[&str],
@@ -51,7 +50,7 @@ pub(crate) fn select(
     }
 }
 
-/// The profiles that any of `patterns` means. `source` is the flag that they come from, where they have one.
+/// Selects the profiles that match any of `patterns`. `source` is the flag that they come from, if any.
 pub(crate) fn several(
     patterns: &[String],
     source: Option<&str>,
@@ -62,7 +61,7 @@ pub(crate) fn several(
     let mut exact = 0;
     let mut words = 0;
     for typed in patterns {
-        // A name that holds a comma is meant where it exists.
+        // A comma separates names, unless a profile's name has it.
         let parts: Vec<&str> = if names.contains(&typed.as_str()) {
             vec![typed]
         } else {
@@ -119,7 +118,7 @@ fn not_found(name: &str, source: Option<&str>, names: &[&str], searched: &[Strin
 
 const MORE: &str = "`ssoinv profiles` shows more about each";
 
-/// What exists, as far as a screen takes it.
+/// Lists the existing profiles, at most a screenful.
 fn listed(names: &[&str], searched: &[String]) -> Vec<String> {
     const MOST: usize = 12;
     if names.is_empty() {

@@ -1,4 +1,4 @@
-//! Which sign-ins a command means: those of sso-sessions, used by a profile or not, and of start URLs in profiles.
+//! The sign-ins that a command selects: sso-sessions, used by a profile or not, and start URLs of profiles.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use crate::settings::{ConnectionSettings, SignInPolicy};
 use crate::text::shell_quoted;
 use crate::warnings;
 
-/// A sign-in that the files know.
+/// A sign-in that the profile files define.
 #[derive(Clone, Debug)]
 pub(crate) struct KnownSession {
     pub(crate) sso: Arc<SsoSession>,
-    /// The first profile that uses it: it may say where it is called.
+    /// The first profile that uses it. Its endpoint settings apply.
     pub(crate) profile: Option<Arc<Profile>>,
 }
 
 impl KnownSession {
-    /// How `ssoinv login` is told of it.
+    /// Returns the arguments of `ssoinv login` that select it.
     pub(crate) fn as_argument(&self) -> String {
         match (&self.sso.name, &self.profile) {
             (Some(name), _) => format!("--sso-session {}", shell_quoted(name)),
@@ -30,29 +30,29 @@ impl KnownSession {
         }
     }
 
-    /// The session in a message.
+    /// Returns the name of the session in messages.
     pub(crate) fn label(&self) -> &str {
         self.sso.cache_key()
     }
 }
 
-/// What to do before there is a config.
+/// The hint for a machine without profile files.
 pub(crate) const FIRST_SIGN_IN: &str =
     "`ssoinv login --start-url URL --sso-region REGION --write` signs in and sets one up";
 
-/// Which of them.
+/// A selection of sign-ins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum SessionChoice<'a> {
     All,
     Named(&'a str),
     OfProfile(&'a str),
-    /// The one of `AWS_PROFILE` or `default`, else the only one; where there are more, these flags say which.
+    /// The sign-in of `AWS_PROFILE` or `default`, else the only one. If there are several, a hint names these flags.
     Default {
         flags: &'a str,
     },
 }
 
-/// All sign-ins: sso-sessions by name, then start URLs in the order of the profiles.
+/// Lists all sign-ins: sso-sessions by name, then start URLs in the order of the profiles.
 pub(crate) fn all(profiles: &Profiles) -> Vec<KnownSession> {
     let user = |key: &str| {
         let uses = |profile: &&Profile| {
@@ -70,7 +70,7 @@ pub(crate) fn all(profiles: &Profiles) -> Vec<KnownSession> {
     known
 }
 
-/// The sign-ins that are meant. `if_unknown` is what to do about one that the files don't know.
+/// Returns the selected sign-ins. `if_unknown` is the hint for a name that the files don't define.
 pub(crate) fn select(
     choice: SessionChoice<'_>,
     profiles: &Profiles,
@@ -146,7 +146,7 @@ fn none(profiles: &Profiles, hint: &str, app: &App) -> CommandError {
     CommandError::usage(message).with_hint(hint)
 }
 
-/// Station 3 for these sign-ins. Says first where tokens go, if that isn't AWS.
+/// Opens the connection for these sign-ins. Warns first if tokens go to an endpoint that isn't AWS's.
 pub(crate) fn connect(
     sessions: &[KnownSession],
     settings: &ConnectionSettings,

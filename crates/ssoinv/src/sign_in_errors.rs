@@ -1,4 +1,4 @@
-//! What a sign-in that failed means to people, and what they can do: a message and a hint for each way to fail.
+//! Messages and hints for failed sign-ins.
 
 use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 use ssoinv_core::scope::KNOWN_REGIONS;
@@ -9,7 +9,7 @@ use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
 use crate::sessions::KnownSession;
 
-/// What ends a command that could not sign in.
+/// Returns the error of a command that could not sign in.
 pub(crate) fn error(failure: &Failure, session: &KnownSession, app: &App) -> CommandError {
     let exit = match failure.kind {
         FailureKind::Misconfigured => ExitCode::Usage,
@@ -24,7 +24,7 @@ pub(crate) fn error(failure: &Failure, session: &KnownSession, app: &App) -> Com
     error.with_details(details(failure, session, app))
 }
 
-/// The lines of the files that are to blame.
+/// Lists the lines of the files that cause the failure.
 fn details(failure: &Failure, session: &KnownSession, app: &App) -> Vec<String> {
     let sso = &session.sso;
     let line = |at: &Location, key: &str, value: &str| match at.line {
@@ -42,10 +42,10 @@ fn details(failure: &Failure, session: &KnownSession, app: &App) -> Vec<String> 
 fn hint(failure: &Failure, session: &KnownSession) -> String {
     let again = format!("ssoinv login {}", session.as_argument());
     match failure.code.as_deref() {
-        // The sign-in that was there is over, or there never was one.
+        // The sign-in has ended, or there never was one.
         Some("NotSignedIn" | "SignInExpired") => format!("run `{again}`, then the same command again"),
         Some("SignInDeclined") => format!("run `{again}` again, and allow the access that it asks for"),
-        // Codes are given in any region; only the page knows that it is the wrong one.
+        // Any region hands out codes; only the page refuses those of the wrong region.
         Some("SignInTimedOut") => format!(
             "run `{again}` again, and approve it within ten minutes; where the page said `invalid_grant`, `sso_region` \
              is not the region of your IAM Identity Center"

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first ends the run with what is there, the second at once.
+//! SIGINT and SIGTERM: the first stops the run and keeps what was collected, the second ends the process at once.
 
 use ssoinv_aws::stop::{Stop, StopReason};
 
@@ -53,7 +53,7 @@ impl Signals {
     }
 }
 
-/// What is to be known before there is a plan, unless the run is stopped first.
+/// Waits for a future that precedes the plan, unless the run is stopped first.
 pub(crate) async fn unless_stopped<T>(
     stop: &Stop,
     known: impl Future<Output = Result<T, CommandError>>,
@@ -64,7 +64,7 @@ pub(crate) async fn unless_stopped<T>(
     }
 }
 
-/// What ends a run that was stopped before it could be planned.
+/// The error of a run that was stopped before it had a plan.
 fn stopped_early(reason: StopReason) -> CommandError {
     match reason {
         StopReason::OutOfTime => {

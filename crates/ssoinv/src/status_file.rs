@@ -68,7 +68,7 @@ fn cannot_write(path: &Path, reason: &str) -> CommandError {
 struct StatusReport<'a> {
     /// The exit code; null while the command is running.
     exit_code: Option<u8>,
-    /// Whether nothing that was asked for is missing.
+    /// True if nothing that was asked for is missing.
     complete: bool,
     /// Every reason that applied, the one that decided the exit code first.
     reasons: Vec<ReasonEntry<'a>>,

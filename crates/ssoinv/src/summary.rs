@@ -1,4 +1,5 @@
-//! What is said when a run has ended: warnings, each kind once with its first few names, and one line that sums up.
+//! The messages at the end of a run: one warning per kind of failure, and a last line with counts.
+//!
 //! Everything follows from the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,25 +17,25 @@ use crate::settings::RegionSource;
 use crate::terminal::{Terminal, Verbosity};
 use crate::text::{account_label, count, few, region_hint, shell_quoted, thousands};
 
-/// What the summary needs besides the ledger.
+/// The ledger of a run, and what else its summary needs.
 #[derive(Debug)]
 pub(crate) struct Summary<'a> {
     pub(crate) ledger: &'a Ledger,
     pub(crate) region_source: &'a RegionSource,
-    /// How the ledger's file is named in hints, where one is written.
+    /// The file of the ledger, if one is written.
     pub(crate) coverage: Option<String>,
     pub(crate) terminal: &'a Terminal,
-    /// Sessions that gave up, with the reason: the warning about their tasks tells it.
+    /// Sessions without a sign-in, with the reason for the warning about their tasks.
     pub(crate) gave_up: &'a [(Arc<str>, String)],
-    /// The selected profiles, which know what to do about themselves.
+    /// The selected profiles. Their problems have hints.
     pub(crate) profiles: &'a [Arc<Profile>],
-    /// The sign-in whose accounts were asked, where no profiles were.
+    /// The sign-in whose accounts were selected, if no profiles were.
     pub(crate) session: Option<&'a KnownSession>,
-    /// Whether these are all that it reaches.
+    /// True if these are all accounts that it reaches.
     pub(crate) whole_sign_in: bool,
 }
 
-/// Cells that failed alike.
+/// Cells that failed in the same way.
 #[derive(Debug)]
 struct Group<'a> {
     status: Status,
@@ -42,7 +43,7 @@ struct Group<'a> {
 }
 
 impl Summary<'_> {
-    /// The whole text for stderr; empty where `-q` has nothing to tell.
+    /// Returns the text for stderr; empty with `-q` after a complete run.
     pub(crate) fn text(&self) -> String {
         let groups = self.groups();
         let quiet = self.terminal.verbosity == Verbosity::Quiet;
@@ -50,7 +51,7 @@ impl Summary<'_> {
         let incomplete = groups.iter().filter(|group| !group.status.is_complete());
         let warnings: Vec<_> = incomplete.map(|group| self.warning(group)).collect();
         for (index, (message, hint)) in warnings.iter().enumerate() {
-            // Where several share a hint, the last of them gives it.
+            // A hint that several warnings share is printed once, after the last.
             let again = warnings[index + 1..].iter().any(|(_, later)| later == hint);
             let hint = hint.as_deref().filter(|_| !again);
             text += &self.terminal.warning(message, hint);
@@ -69,11 +70,11 @@ impl Summary<'_> {
         text
     }
 
-    /// Cells that failed in the same way, in the order of the first of each.
+    /// Groups cells that failed in the same way, in order of first occurrence.
     fn groups(&self) -> Vec<Group<'_>> {
         let mut groups: Vec<Group<'_>> = Vec::new();
         let mut of_key: BTreeMap<(Status, String), usize> = BTreeMap::new();
-        // What is missing as it was expected is told with its gap.
+        // Expected gaps have messages of their own.
         let worth_a_word =
             |cell: &&Cell| cell.status != Status::Ok && cell.is_complete() == cell.status.is_complete();
         for cell in self.ledger.cells.iter().filter(worth_a_word) {
@@ -172,7 +173,7 @@ impl Summary<'_> {
             }
             Status::Misconfigured => {
                 let profile = first.scope.profile.as_deref().unwrap_or_default();
-                // It goes by a name that no file has.
+                // No profile file has this name, so the message doesn't mention it.
                 let is_ambient =
                     self.profiles.iter().any(|known| known.name == profile && known.kind == Kind::Ambient);
                 let mut message = if is_ambient || reason.contains(&format!("`{profile}`")) {
@@ -200,7 +201,7 @@ impl Summary<'_> {
         }
     }
 
-    /// What only accounts without a profile can lack: a role to take, or any way there.
+    /// Describes failures of accounts without a profile: no role, or no access at all.
     fn of_discovery(&self, group: &Group<'_>) -> Option<(String, Option<String>)> {
         let first = group.cells[0];
         let names = account_labels(&group.cells);
@@ -232,14 +233,14 @@ impl Summary<'_> {
         }
     }
 
-    /// What to do about a profile that the files alone make useless, for this reason.
+    /// Returns the hint of the problem that makes a profile unusable.
     fn hint_of_files(&self, profile: &str, reason: &str) -> Option<String> {
         let profile = self.profiles.iter().find(|known| known.name == profile)?;
         let problem = profile.problems.iter().find(|problem| problem.blocks && problem.message == reason)?;
         Some(problem.hint.clone())
     }
 
-    /// What is worth a word though nothing is missing.
+    /// Returns a note about cells that are complete without rows.
     fn note(&self, group: &Group<'_>) -> Option<String> {
         match group.status {
             Status::RegionDisabled => {
@@ -260,7 +261,7 @@ impl Summary<'_> {
         }
     }
 
-    /// The accounts that were asked, and those that answered at least once.
+    /// Counts the planned accounts, and those with at least one result.
     fn accounts(&self) -> (usize, usize) {
         let key = |cell: &Cell| match cell.scope.account() {
             "" => cell.scope.profile.as_deref().unwrap_or_default().to_owned(),
@@ -273,7 +274,7 @@ impl Summary<'_> {
         (asked.len(), answered.len())
     }
 
-    /// `1,204 instances from 328 of 340 accounts, 2 regions each (from --region); 204 tasks denied: partial`.
+    /// Returns the last line: `1,204 instances from 328 of 340 accounts, 2 regions each (from --region); …`.
     fn line(&self) -> String {
         let mut rows: Vec<(&str, u64)> = Vec::new();
         for cell in &self.ledger.cells {
@@ -321,7 +322,7 @@ impl Summary<'_> {
         line
     }
 
-    /// In how many regions was looked, and where the choice came from.
+    /// Describes the number of regions and the source of the selection.
     fn regions(&self) -> String {
         let mut of_account: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
         let mut regions = BTreeSet::new();
@@ -365,7 +366,7 @@ impl Summary<'_> {
     }
 }
 
-/// Each different account as people know it, in order.
+/// Lists each account once, in order.
 fn account_labels(cells: &[&Cell]) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let mut labels = Vec::new();
@@ -388,7 +389,7 @@ fn profile_labels(cells: &[&Cell]) -> Vec<String> {
     profiles.filter(|profile| seen.insert(*profile)).map(|profile| format!("`{profile}`")).collect()
 }
 
-/// What to do about a profile that can't be used.
+/// Returns the hint for a profile that can't be used.
 fn misconfigured_hint(code: Option<&str>, profile: &str, is_ambient: bool) -> String {
     match code {
         Some("CredentialProcessLeftOut") => "leave out `--no-credential-process`".to_owned(),

@@ -24,7 +24,7 @@ pub(crate) enum ColorWhen {
     Never,
 }
 
-/// How much is printed to stderr.
+/// The amount of messages on stderr.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Verbosity {
     /// Warnings and errors only.
@@ -36,7 +36,7 @@ pub(crate) enum Verbosity {
     Debug,
 }
 
-/// Where a report goes.
+/// The destination of a report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stream {
     Stdout,

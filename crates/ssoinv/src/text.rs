@@ -7,7 +7,7 @@ use crate::terminal::{Terminal, Verbosity};
 /// Number of names that a message lists without `-v`.
 const FIRST_FEW: usize = 2;
 
-/// The first few names, or all with `-v`.
+/// Lists the first few names, or all with `-v`.
 pub(crate) fn few(names: &[String], terminal: &Terminal) -> String {
     let told = if terminal.verbosity >= Verbosity::Verbose { names.len() } else { FIRST_FEW };
     let (first, rest) = names.split_at(names.len().min(told));
@@ -17,12 +17,12 @@ pub(crate) fn few(names: &[String], terminal: &Terminal) -> String {
     }
 }
 
-/// An account as people know it.
+/// Returns the name and ID of an account for messages.
 pub(crate) fn account_label(id: &str, name: Option<&str>) -> String {
     name.map_or_else(|| id.to_owned(), |name| format!("`{name}` ({id})"))
 }
 
-/// A name for a shell.
+/// Quotes a name for a POSIX shell.
 pub(crate) fn shell_quoted(name: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_.@/+:".contains(c);
     if !name.is_empty() && name.chars().all(plain) {
@@ -38,7 +38,7 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{} {noun}{plural}", thousands(number as u64))
 }
 
-/// `1204` as `1,204`.
+/// Groups digits: `1,204`.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -51,7 +51,7 @@ pub(crate) fn thousands(number: u64) -> String {
     text
 }
 
-/// The region that was probably meant.
+/// Returns a hint for a region that isn't known but resembles a known one.
 pub(crate) fn region_hint(region: &str) -> Option<String> {
     let known = ssoinv_core::scope::KNOWN_REGIONS;
     if region.is_empty() || region == "global" || known.contains(&region) {

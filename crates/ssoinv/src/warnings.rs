@@ -1,4 +1,4 @@
-//! What people should know before and after a run, besides how its cells ended.
+//! Warnings before and after a run that don't follow from the ledger.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::settings::{CollectSettings, RegionSource};
 use crate::terminal::Verbosity;
 use crate::text::{account_label, count, few, region_hint};
 
-/// What a profile that was named alone ends with, when it can't be used.
+/// The error of a profile that was named alone and can't be used.
 pub(crate) fn broken_profile(problem: &Problem, app: &App) -> CommandError {
     let mut details: Vec<String> = problem
         .shown
@@ -38,7 +38,7 @@ pub(crate) fn broken_profile(problem: &Problem, app: &App) -> CommandError {
     CommandError::usage(problem.message.clone()).with_details(details).with_hint(problem.hint.clone())
 }
 
-/// What a profile that was named alone ends with, when there is nothing to ask with.
+/// The error of a profile that was named alone and has no credentials.
 pub(crate) fn no_credentials(profile: &Profile, app: &App) -> CommandError {
     let place = format!("{}:{}", app.shown(&profile.source.file.to_string_lossy()), profile.source.line);
     CommandError::usage(format!("profile `{}` has no credentials", profile.name))
@@ -46,7 +46,7 @@ pub(crate) fn no_credentials(profile: &Profile, app: &App) -> CommandError {
         .with_hint("name another with `--profile NAME`; `ssoinv profiles` shows what kind each is")
 }
 
-/// Variables that look like settings and are none. They may be another version's, so they end nothing.
+/// Warns about variables that look like settings. They may belong to another version, so they are no error.
 pub(crate) fn unknown_variables(app: &App) {
     for unknown in &app.layers.unknown_variables {
         let message = format!("`{}` is no variable of ssoinv's: ignored", unknown.name);
@@ -58,7 +58,7 @@ pub(crate) fn unknown_variables(app: &App) {
     }
 }
 
-/// Warnings about the selected profiles and the environment, each kind once.
+/// Warns about the selected profiles and the environment, once per kind.
 pub(crate) fn before_the_run(
     profiles: &Profiles,
     chosen: &[Arc<Profile>],
@@ -68,10 +68,10 @@ pub(crate) fn before_the_run(
     let mut kinds: Vec<(ProblemKind, Vec<&Problem>)> = Vec::new();
     let of_profiles = chosen.iter().flat_map(|profile| &profile.problems);
     let all = profiles.file_problems().iter().chain(of_profiles);
-    // Errors become cells of the ledger, and are told with it.
+    // Errors become cells of the ledger; the summary reports them.
     for problem in all.filter(|problem| problem.severity == Severity::Warning && !problem.blocks) {
         match kinds.iter_mut().find(|(kind, _)| *kind == problem.kind) {
-            // What is wrong with an sso-session is wrong with each of its profiles.
+            // A problem of an sso-session appears in each of its profiles.
             Some((_, problems)) if problems.iter().any(|known| known.location == problem.location) => {}
             Some((_, problems)) => problems.push(problem),
             None => kinds.push((problem.kind, vec![problem])),
@@ -104,7 +104,7 @@ pub(crate) fn before_the_run(
     }
     if let RegionSource::Named { regions, .. } = &settings.regions {
         for hint in regions.plain().filter_map(region_hint) {
-            // It may be a new one, so it is asked all the same.
+            // It may be a new region, so calls are made all the same.
             app.terminal.print_warning(&hint, None);
         }
     }
@@ -121,15 +121,15 @@ pub(crate) fn before_the_run(
     }
 }
 
-/// Notices of the run that no cell tells.
+/// Warns about notices of the run that no cell has.
 pub(crate) fn after_the_run(outcome: &RunOutcome, ledger: &Ledger, app: &App) {
     let signed_out = ledger.cells.iter().any(|cell| cell.status == Status::SignInExpired);
-    // Where nobody is signed in the cells tell why there are no names.
+    // Without a sign-in the cells already say why there are no names.
     let told = |notice: &&Notice| !(signed_out && matches!(notice, Notice::AccountNamesUnavailable { .. }));
     notices(outcome.notices.iter().filter(told), app);
 }
 
-/// Notices, each kind as one warning.
+/// Prints one warning per kind of notice.
 pub(crate) fn notices<'a>(notices: impl IntoIterator<Item = &'a Notice>, app: &App) {
     let mut unknown: BTreeMap<&str, (Option<&str>, &Failure)> = BTreeMap::new();
     for notice in notices {
@@ -170,7 +170,7 @@ pub(crate) fn notices<'a>(notices: impl IntoIterator<Item = &'a Notice>, app: &A
     }
 }
 
-/// Where expectations and the world differ; with `-v` also where gaps are as they were expected.
+/// Warns about deviations from the expectations; with `-v`, lists the gaps that hold.
 pub(crate) fn of_expectations(deviations: &Deviations<'_>, expect: &Expectations, app: &App) {
     let terminal = &app.terminal;
     let warn = |gaps: &[&Gap], one: &str, more: &str, hint: String| {
@@ -213,12 +213,12 @@ pub(crate) fn of_expectations(deviations: &Deviations<'_>, expect: &Expectations
     }
 }
 
-/// `` `expect.csv:3` (until 2027-03-31: being closed) ``.
+/// Describes a gap: `` `expect.csv:3` (until 2027-03-31: being closed) ``.
 fn describe_gap(gap: &Gap) -> String {
     format!("`{}` (until {}: {})", gap.at, gap.until, gap.reason)
 }
 
-/// SSO endpoints that aren't AWS's, each once.
+/// Warns about SSO endpoints that aren't AWS's, once each.
 pub(crate) fn foreign_endpoints(profiles: &[Arc<Profile>], app: &App) {
     if app.demo {
         return;

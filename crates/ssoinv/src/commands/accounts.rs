@@ -1,4 +1,4 @@
-//! `ssoinv accounts` and `ssoinv roles`: all that the sign-in reaches, as the portal lists it.
+//! `ssoinv accounts` and `ssoinv roles`: lists what the sign-in reaches, from the portal.
 
 use std::borrow::Cow;
 
@@ -35,17 +35,17 @@ pub(crate) struct AccountsArgs {
     pub(crate) limits: LimitArgs,
 }
 
-/// Accounts whose roles are asked for at once; the portal's pace is the bound that counts.
+/// Accounts whose roles are listed at once. The portal's rate limit is lower.
 const AT_ONCE: usize = 16;
 
-/// What is asked.
+/// The rows to list.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listing {
     Accounts,
     Roles,
 }
 
-/// An account, and one of its roles where roles are asked for.
+/// An account, with one of its roles in a listing of roles.
 #[derive(Debug)]
 struct AccountRow {
     account: AccountInfo,

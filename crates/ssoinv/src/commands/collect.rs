@@ -59,7 +59,7 @@ pub(crate) fn run(
     let RunRequest { settings, tables, profiles, session, unless_instance } =
         RunRequest::new(tables, args, app)?;
 
-    // What can't be written is found out before anybody is asked anything.
+    // An output that can't be written ends the command before the first call.
     let schemas: Vec<Arc<TableSchema>> = tables.iter().map(|table| Arc::clone(table.schema())).collect();
     let writer = RowWriter::new(&schemas, &settings.output, app)?;
     let runtime = app::runtime()?;
@@ -82,22 +82,22 @@ pub(crate) fn run(
     let name = kept.as_ref().map(|kept| kept.run.name().to_owned());
     let run = Run { id, name, kept, settings: &settings, tables, profiles, session, app };
     let ended = runtime.block_on(run.collect(writer, unless_instance));
-    // Calls that were given up are not waited for.
+    // Abandoned calls aren't waited for.
     runtime.shutdown_background();
     ended
 }
 
-/// A run, from the sign-in to the last row.
+/// A run, from the sign-in to its outcome.
 struct Run<'a> {
     id: String,
-    /// Its name, if it is kept.
+    /// The name of a saved run.
     name: Option<String>,
-    /// Until its rows have a queue.
+    /// The saved run, until its queue takes it.
     kept: Option<SavedRun>,
     settings: &'a CollectSettings,
     tables: Vec<&'static dyn AnyTable>,
     profiles: Vec<Arc<Profile>>,
-    /// The sign-in whose accounts are meant, where no profiles are.
+    /// The sign-in whose accounts are selected, if no profiles are.
     session: Option<KnownSession>,
     app: &'a App,
 }
@@ -186,7 +186,7 @@ impl Run<'_> {
         Ok(ended)
     }
 
-    /// Has the rows written as they come.
+    /// Starts the thread that writes rows as they arrive.
     fn write(
         &self,
         writer: RowWriter,
@@ -207,7 +207,7 @@ impl Run<'_> {
         })
     }
 
-    /// Ends before there is a plan.
+    /// Ends a run that has no plan yet, and returns its error.
     fn not_begun(&mut self, error: CommandError, display: Display) -> CommandError {
         display.end();
         if let Some(kept) = self.kept.take() {
@@ -216,11 +216,11 @@ impl Run<'_> {
         error
     }
 
-    /// What is to be told once more, where nothing is left to be done in a kept run.
+    /// Returns the rows and cells of a saved run if nothing is left to collect.
     fn replay(&mut self) -> Option<Replay> {
         let kept = self.kept.take_if(|kept| !kept.is_new)?;
         let schemas: Vec<_> = self.tables.iter().map(|table| Arc::clone(table.schema())).collect();
-        // Whoever is expected since then must not be missed.
+        // An account that is expected since then needs a cell, so the run isn't complete.
         let expected = self.settings.expect.accounts();
         match tokio::task::block_in_place(|| kept.replay(&schemas, expected, self.app)) {
             Ok(replay) => Some(replay),
@@ -231,7 +231,7 @@ impl Run<'_> {
         }
     }
 
-    /// Writes what a complete run has collected. Nobody is asked for anything.
+    /// Writes the results of a complete run without a call.
     fn tell_again(&self, replay: Replay, writer: RowWriter, display: Display, stop: &Stop) -> CommandOutcome {
         let Replay { queue, rows, cells } = replay;
         let place = |name: &str| self.tables.iter().position(|table| *table.schema().name == *name);
@@ -249,7 +249,7 @@ impl Run<'_> {
         self.end(outcome, written, stop)
     }
 
-    /// Writes down that all has ended well, if it has; and says what else is to be said of a kept run.
+    /// Marks a saved run complete if it is, and prints notes about it.
     fn remember(&self, queue: &RowQueue, plan: &Plan, outcome: &RunOutcome) {
         let terminal = &self.app.terminal;
         let lines = outcome.cells.iter().map(|(&task, cells)| {
@@ -257,7 +257,7 @@ impl Run<'_> {
             (task, cells.as_slice(), if settled { Kind::Settled } else { Kind::Task })
         });
         if let Err(error) = queue.complete(lines) {
-            // Another run will see that nothing is left to be done.
+            // Only the mark is missing: the next `resume` finds nothing to do.
             terminal.print_warning(&output::store_error(&error).message, None);
         }
         match queue.recalled() {
@@ -272,7 +272,7 @@ impl Run<'_> {
         }
     }
 
-    /// Station 4: what there is to be done in which account, as far as that is known before the run.
+    /// Returns the entries of the plan, as far as they are known before the run.
     async fn visits(
         &mut self,
         connection: &Connection,
@@ -298,7 +298,7 @@ impl Run<'_> {
         Ok(plan::visits(reaches, settings.every_role).into_iter().chain(unreached).collect())
     }
 
-    /// Sees to it that there is an identity, and makes it the roles that it is to assume; gives the accounts' names.
+    /// Confirms the identity, replaces it by the roles to assume, and returns the names of accounts.
     async fn identities(
         &mut self,
         connection: &Connection,
@@ -313,7 +313,7 @@ impl Run<'_> {
         Ok(names)
     }
 
-    /// What the run was for, as far as an expected gap may lie outside it.
+    /// Returns the extent of the run. Expected gaps outside of it are no deviations.
     fn extent(&self) -> RunExtent {
         let settings = self.settings;
         RunExtent {
@@ -395,7 +395,7 @@ fn joined(writing: JoinHandle<WriteOutcome>) -> WriteOutcome {
     writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// The cells in the plan's order, less the rows that AWS had given twice.
+/// Returns the cells in the plan's order. Duplicate rows of AWS's responses don't count.
 fn ledger(mut cells: BTreeMap<TaskId, Vec<Cell>>, duplicates: &[(TaskId, u64)], run_id: &str) -> Ledger {
     for (task, number) in duplicates {
         if let Some(cell) = cells.get_mut(task).and_then(|cells| cells.first_mut()) {

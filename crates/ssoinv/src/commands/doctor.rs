@@ -1,4 +1,4 @@
-//! `ssoinv doctor`: looks at files, sign-ins and accounts step by step, and says what is wrong. Changes nothing.
+//! `ssoinv doctor`: checks files, sign-ins and accounts step by step, and reports problems. Changes nothing.
 
 use clap::Args;
 use ssoinv_output::Format;
@@ -43,7 +43,7 @@ pub(crate) struct DoctorArgs {
     pub(crate) limits: LimitArgs,
 }
 
-/// What `doctor` does, and what it doesn't.
+/// The long help of `doctor`.
 const DOCTOR_HELP: &str = "\
 It signs in to nothing, refreshes nothing and changes no file. A step that could not be done is said to be not done. \
 It ends with 1 where it finds an error, else with 0.
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &DoctorArgs, app: &App) -> Result<CommandOutcome, Comman
         output::write_text(&diff, None, app)?;
         terminal::print(&report::checklist(&results, Stream::Stderr, app));
     } else if output.format == Format::Table && !output.wide && output.columns.is_empty() {
-        // For people, a checklist; a table where they ask for one.
+        // The default is a checklist; `--wide` and `--columns` ask for a table.
         let stream = if output.out.is_some() { Stream::File } else { Stream::Stdout };
         output::write_text(&report::checklist(&results, stream, app), output.out.as_deref(), app)?;
     } else {
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &DoctorArgs, app: &App) -> Result<CommandOutcome, Comman
     if failed {
         outcome.add(ExitCode::Findings);
     }
-    // `--offline` skips checks because the user said so.
+    // Checks that `--offline` skips are left out on request.
     if !args.offline && results.iter().any(|result| !result.skipped.is_empty()) {
         outcome.mark_incomplete();
     }
@@ -105,7 +105,7 @@ fn connection_settings(args: &DoctorArgs, app: &App) -> Result<ConnectionSetting
     Ok(ConnectionSettings { refresh_tokens: false, ..settings })
 }
 
-/// The profiles that it is about; all where none is named.
+/// Returns the profiles to check: the named ones, else all.
 fn scope(args: &DoctorArgs, profiles: &Profiles, app: &App) -> Result<DoctorScope, CommandError> {
     let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
     let named = !args.profile.is_empty();
@@ -117,7 +117,7 @@ fn scope(args: &DoctorArgs, profiles: &Profiles, app: &App) -> Result<DoctorScop
     Ok(DoctorScope { places, named, offline: args.offline })
 }
 
-/// Says how much was found, and how some of it can be cured at once.
+/// Prints the number of problems, and a hint if `--fix` can cure some.
 fn conclude(results: &[StepResult], args: &DoctorArgs, app: &App) {
     app.terminal.note(&report::summary(results));
     let fixable = results.iter().flat_map(|result| &result.diagnoses);

@@ -1,4 +1,4 @@
-//! `ssoinv login`: signs in, whatever token there is, as `aws sso login` does.
+//! `ssoinv login`: signs in even if there is a valid token, as `aws sso login` does.
 
 use std::time::SystemTime;
 
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &LoginArgs, app: &App) -> Result<CommandOutcome, Command
     app::runtime()?.block_on(sign_in_to(&sessions, &settings, &sign_in, app))
 }
 
-/// `--no-input` and `CI=true` say that nobody is there; who says `--use-device-code` reads the code somewhere.
+/// Returns an error with `--no-input` or `CI=true`, unless a device code was requested, which may be read in a log.
 fn refuse_without_somebody(sign_in: &SignInSettings) -> Result<(), CommandError> {
     let why = match (sign_in.no_input.value, sign_in.is_ci) {
         _ if sign_in.use_device_code => return Ok(()),
@@ -88,7 +88,7 @@ fn refuse_without_somebody(sign_in: &SignInSettings) -> Result<(), CommandError>
         .with_hint("`ssoinv login --use-device-code` shows a code, also in a log, to approve in any browser"))
 }
 
-/// Signs in to each, one after the other: a person can't do more. One that fails leaves the others alone.
+/// Signs in to each session in turn, since a person can approve only one at a time. Goes on after a failure.
 async fn sign_in_to(
     sessions: &[KnownSession],
     settings: &ConnectionSettings,
@@ -97,7 +97,7 @@ async fn sign_in_to(
 ) -> Result<CommandOutcome, CommandError> {
     let browser = if app.demo { Browser::None } else { sign_in.browser };
     let display = Display::start(app.terminal.clone(), app.clock.clone(), browser, app.demo);
-    // Who runs this means to sign in, at a terminal or not.
+    // The command asks for a sign-in, so it may prompt without a terminal.
     let policy = SignInPolicy { interaction: Interaction::Person, flow: sign_in.flow };
     let policy = if app.demo { SignInPolicy::DEMO } else { policy };
     let connection = match sessions::connect(sessions, settings, policy, app, display.events()) {
@@ -140,7 +140,7 @@ fn tell(session: &KnownSession, token: &AccessToken, app: &App) {
     app.terminal.note(&format!("the token of `{label}` is good until {end}, {then}"));
 }
 
-/// A moment as people and scripts read it: `2026-01-02T03:04:05Z`.
+/// Formats a time in UTC: `2026-01-02T03:04:05Z`.
 fn utc(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }

@@ -1,5 +1,5 @@
-//! `ssoinv logout`: ends tokens at the portal, and removes them and what they gave from the caches shared with the AWS
-//! CLI. Registrations stay, as with `aws sso logout`.
+//! `ssoinv logout`: revokes tokens at the portal, and removes them and role credentials from the caches shared with the AWS
+//! CLI. Client registrations stay, as with `aws sso logout`.
 
 use std::sync::Arc;
 
@@ -40,15 +40,15 @@ pub(crate) struct LogoutArgs {
     pub(crate) limits: LimitArgs,
 }
 
-/// A token to be ended.
+/// A token to revoke and remove.
 struct SignOutTarget {
     label: String,
     stored: StoredToken,
-    /// Its portal.
+    /// The portal that revokes it.
     place: Result<ServiceEndpoint, Failure>,
 }
 
-/// What to do about a session that isn't in the files: its token may be there all the same.
+/// The hint for a session that the files don't define. Its token may still be cached.
 const UNKNOWN: &str = "`ssoinv logout --all` signs out of what no config knows, too";
 
 pub(crate) fn run(args: &LogoutArgs, app: &App) -> Result<CommandOutcome, CommandError> {
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &LogoutArgs, app: &App) -> Result<CommandOutcome, Comman
     let profiles = app.load_profiles()?;
     let sessions = match &args.sso_session {
         Some(name) => sessions::select(SessionChoice::Named(name), &profiles, UNKNOWN, app)?,
-        // Tokens may be there that no config knows any more.
+        // The cache may have tokens of sessions that no file defines any more.
         None if args.all => sessions::all(&profiles),
         None => sessions::select(
             SessionChoice::Default { flags: "`--sso-session NAME`, or `--all`" },
@@ -138,8 +138,10 @@ async fn sign_out_of(
     Ok(outcome)
 }
 
-/// The tokens that are meant, and are there. Whose name a token has says nothing of whose it is: one of another start
-/// URL or region goes to AWS's own portal in the region that its file names, never to an endpoint of this config.
+/// Returns the cached tokens to revoke.
+///
+/// A file's name doesn't prove whose token it is. A token of another start URL or region is sent to AWS's own portal in
+/// the region that its file names, never to an endpoint of this config.
 async fn targets(
     sessions: &[KnownSession],
     all: bool,

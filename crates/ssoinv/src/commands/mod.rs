@@ -172,7 +172,7 @@ fn begin(
     environment: &Environment,
     terminal: &Terminal,
 ) -> Result<CommandOutcome, CommandError> {
-    // Who looks only doesn't sign in.
+    // `doctor` never signs in, so its demonstration starts with a token.
     let signed_in = matches!(cli.command, Command::Doctor(_));
     let demo = cli.global.demo.map(|kind| Demo::start(kind, signed_in, environment)).transpose()?;
     if demo.is_some() && terminal.verbosity != Verbosity::Quiet {
@@ -249,7 +249,7 @@ mod tests {
         command().debug_assert();
     }
 
-    /// The flags of all commands, by their long names.
+    /// Returns the flags of all commands by long name.
     fn flags() -> BTreeMap<String, Arg> {
         let command = Cli::command();
         let of_commands = command.get_subcommands().flat_map(clap::Command::get_arguments);
@@ -265,7 +265,7 @@ mod tests {
                 flags.get(&flag_of(setting.key())).unwrap_or_else(|| panic!("no flag for {}", setting.key()));
             assert!(!flag.is_hide_set());
             assert_eq!(flag.get_action().takes_values(), setting.form() != Form::Switch, "{}", setting.key());
-            // clap must not know defaults: it would hide whether the flag was typed.
+            // A default of clap would hide whether the flag was typed.
             assert!(flag.get_default_values().iter().all(|value| value == "false"), "{}", setting.key());
             let help = flag.get_help().expect("help").to_string();
             if let Some(default) = setting.default_text().filter(|_| setting.form() != Form::Switch) {

@@ -1,5 +1,6 @@
-//! `ssoinv plan`, and `--dry-run` on what collects: what would be asked, where, as whom and why, and about how long it
-//! would take. Only files and the portal are asked; what they don't know comes out as a range.
+//! `ssoinv plan` and `--dry-run`: the calls of a run by account, role and region, with reasons and an estimate of the time.
+//!
+//! Reads files and the portal only. What they don't tell becomes a range.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -58,7 +59,7 @@ pub(crate) struct PlanArgs {
 }
 
 impl PlanArgs {
-    /// As the command that is planned would be given them.
+    /// Returns the arguments of the planned command.
     pub(crate) fn to_collect_args(&self) -> CollectArgs {
         CollectArgs {
             selection: self.selection.clone(),
@@ -73,10 +74,10 @@ impl PlanArgs {
     }
 }
 
-/// How long a call is taken to last: what one across an ocean often takes.
+/// The latency of a call in the estimate: typical across an ocean.
 const LATENCY: Duration = Duration::from_millis(100);
 
-/// Accounts whose roles are asked for at once; the portal's pace is the bound that counts.
+/// Accounts whose roles are listed at once. The portal's rate limit is lower.
 const AT_ONCE: usize = 16;
 
 pub(crate) fn run(args: &PlanArgs, app: &App) -> Result<CommandOutcome, CommandError> {
@@ -88,8 +89,9 @@ pub(crate) fn run(args: &PlanArgs, app: &App) -> Result<CommandOutcome, CommandE
     show(&request, &request.settings.output, app)
 }
 
-/// The same for a command with `--dry-run`. What it says of its output is about rows that don't come: the plan goes to
-/// stdout, and no file is touched.
+/// Shows the plan of a command with `--dry-run`.
+///
+/// Output flags of the command are about its rows, so the plan goes to stdout and no file is written.
 pub(super) fn dry_run(
     tables: &[&str],
     args: &CollectArgs,
@@ -105,7 +107,7 @@ fn show(request: &RunRequest, output: &OutputSettings, app: &App) -> Result<Comm
     let tables: Vec<PlannedTable> = request.tables.iter().map(|&table| PlannedTable::new(table)).collect();
     let runtime = app::runtime()?;
     let asked = runtime.block_on(ask(request, app));
-    // Calls that were given up are not waited for.
+    // Abandoned calls aren't waited for.
     runtime.shutdown_background();
     let PlanFacts { surveyed, excluded_accounts, list_calls, signed_out } = asked?;
     let forecast = forecast::forecast(&tables, &surveyed);
@@ -124,13 +126,13 @@ fn show(request: &RunRequest, output: &OutputSettings, app: &App) -> Result<Comm
     Ok(outcome)
 }
 
-/// What was found out.
+/// The facts that the plan is made from.
 struct PlanFacts {
     surveyed: Vec<Surveyed>,
     excluded_accounts: Vec<ExcludedAccount>,
-    /// Calls that list the accounts of sign-ins.
+    /// Number of calls that list the accounts of sign-ins.
     list_calls: u64,
-    /// A sign-in could not be had.
+    /// True if a sign-in is missing.
     signed_out: bool,
 }
 
@@ -150,7 +152,7 @@ async fn ask(request: &RunRequest, app: &App) -> Result<PlanFacts, CommandError>
         Err(error) => Err(error),
     };
     let outcome = display.end();
-    // Where nobody is signed in there are no names either.
+    // Without a sign-in there are no names either.
     let signed_out = !outcome.gave_up.is_empty();
     let told = |notice: &&Notice| !(signed_out && matches!(notice, Notice::AccountNamesUnavailable { .. }));
     warnings::notices(outcome.notices.iter().filter(told), app);
@@ -162,7 +164,7 @@ async fn ask(request: &RunRequest, app: &App) -> Result<PlanFacts, CommandError>
     Ok(PlanFacts { signed_out, ..asked })
 }
 
-/// How `ssoinv login` is told of the sign-in that one of the profiles rests on.
+/// Returns the arguments of `ssoinv login` for the sign-in of one of the profiles.
 fn login_argument(label: &str, profiles: &[Arc<Profile>]) -> String {
     let of = |profile: &Arc<Profile>| {
         let sso = profile.credentials.session().filter(|session| session.cache_key() == label)?;
@@ -199,12 +201,12 @@ async fn find_out(
     Ok(PlanFacts { surveyed, excluded_accounts, list_calls, signed_out: false })
 }
 
-/// Calls that list so many accounts.
+/// Returns the number of calls that list so many accounts.
 fn pages(accounts: usize) -> u64 {
     accounts.div_ceil(usize::from(PAGE)).max(1) as u64
 }
 
-/// The visits of profiles, as far as the files tell.
+/// Returns the entries of the plan for profiles, as far as the files tell.
 async fn of_profiles(
     request: &RunRequest,
     credentials: &CredentialStore,
@@ -239,7 +241,7 @@ fn assumed(
     identity::assumed(base, settings, partition, accounts.clone())
 }
 
-/// The calls that list the accounts of the profiles' sign-ins, for their names. They have been listed already.
+/// Counts the calls that list the accounts of the profiles' sign-ins. The lists are cached already.
 async fn list_calls(profiles: &[Arc<Profile>], credentials: &CredentialStore) -> u64 {
     let mut known = BTreeSet::new();
     let mut calls = 0;
@@ -254,7 +256,7 @@ async fn list_calls(profiles: &[Arc<Profile>], credentials: &CredentialStore) ->
     calls
 }
 
-/// Accounts whose roles the portal didn't tell.
+/// Warns about accounts whose roles could not be listed.
 fn tell_failures(surveyed: &[Surveyed], app: &App) -> ExitCode {
     let failed: Vec<(&Surveyed, &Failure)> =
         surveyed.iter().filter_map(|visit| Some((visit, visit.failure.as_ref()?))).collect();
@@ -276,7 +278,7 @@ fn tell_failures(surveyed: &[Surveyed], app: &App) -> ExitCode {
     code
 }
 
-/// `12 tasks in 6 of 8 accounts, 21 to 30 calls, 9 of them to the portal; about 2s at …`.
+/// Returns the last line: `12 tasks in 6 of 8 accounts, 21 to 30 calls, 9 of them to the portal; about 2s …`.
 fn summary_line(forecast: &Forecast, all: usize, list_calls: u64, settings: &CollectSettings) -> String {
     let portal = forecast.portal_calls + Span::exactly(list_calls);
     let calls = portal + forecast.service_calls;
@@ -335,7 +337,7 @@ fn spanned(number: Span, noun: &str) -> String {
     format!("{} {noun}{plural}", span(number))
 }
 
-/// An estimate has no more to say than this.
+/// Rounds an estimate to seconds, from ten minutes on to minutes.
 fn rounded(time: Duration) -> Duration {
     let unit = if time < Duration::from_mins(10) { 1 } else { 60 };
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);

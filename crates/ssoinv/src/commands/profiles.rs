@@ -1,4 +1,4 @@
-//! `ssoinv profiles`: every profile, and what is wrong with it. Reads files only.
+//! `ssoinv profiles`: lists every profile and its problems. Reads files only.
 
 use std::borrow::Cow;
 
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &ProfilesArgs, app: &App) -> Result<CommandOutcome, Comm
         .filter(|(index, _)| chosen.contains(index))
         .map(|(_, report)| report)
         .collect();
-    // For people there are columns enough for a line each, unless they ask for more.
+    // The default table has one line per profile; problems follow on stderr.
     let short = settings.format == Format::Table && !settings.wide && settings.columns.is_empty();
     let table = if short { view() } else { report() };
     let outcome = output::write_all(&table, &reports, &settings, app)?;
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &ProfilesArgs, app: &App) -> Result<CommandOutcome, Comm
         let message = format!("there is no profile in {}", app.searched(&profiles).join(" or "));
         app.terminal.print_warning(&message, Some(selection::FIRST_PROFILE));
     }
-    // What is wrong with an sso-session is wrong with each of its profiles, and told once where the words are the same.
+    // A problem of an sso-session appears in each of its profiles, and is printed once.
     let mut told: Vec<ProblemReport> = Vec::new();
     let of_profiles = reports.iter().filter(|_| settings.format == Format::Table);
     let of_profiles = of_profiles.flat_map(|report| report.problems.iter().cloned());
@@ -77,7 +77,7 @@ fn text(value: Option<&String>) -> Option<Cow<'_, str>> {
     value.map(Cow::from)
 }
 
-/// For scripts: all there is to know.
+/// All columns, for scripts.
 fn report() -> Table<ProfileReport> {
     Table::plain(
         "profiles",
@@ -131,7 +131,7 @@ fn severity(severity: Severity) -> &'static str {
     }
 }
 
-/// For people: what tells profiles apart; the problems follow on stderr.
+/// The columns of the default table.
 fn view() -> Table<ProfileReport> {
     Table::plain(
         "profiles",

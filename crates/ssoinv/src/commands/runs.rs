@@ -1,4 +1,4 @@
-//! `ssoinv runs`: the runs that are kept. Reads and removes files only.
+//! `ssoinv runs`: lists, shows and removes saved runs. Makes no call.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -93,7 +93,7 @@ fn show(
 ) -> Result<CommandOutcome, CommandError> {
     let cells = runs.cells(name).map_err(|failed| saved_run::error(&failed, app))?;
     let mut cells: Vec<Cell> = cells.into_iter().filter_map(StoredCell::cell).collect();
-    // They were kept as they ended, which is another order each time.
+    // The journal has them in the order in which tasks ended.
     cells.sort_by(|one, other| {
         let key = |cell: &Cell| (Arc::clone(&cell.table), cell.scope.account_id, cell.scope.place.clone());
         key(one).cmp(&key(other)).then_with(|| one.scope.profile.cmp(&other.scope.profile))

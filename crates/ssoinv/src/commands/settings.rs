@@ -1,4 +1,4 @@
-//! `ssoinv settings`: what is set, where, and what can be. Reads files only.
+//! `ssoinv settings`: lists every setting with its value and source. Reads files only.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ pub(crate) struct SettingsArgs {
     pub(crate) output: OutputArgs,
 }
 
-/// A setting as it counts where its flag isn't typed.
+/// A setting with the value that applies without its flag.
 #[derive(Debug)]
 struct SettingRow {
     key: &'static str,

@@ -1,4 +1,4 @@
-//! `ssoinv tables`: the tables, or the columns of one.
+//! `ssoinv tables`: lists the tables, or the columns of one table.
 
 use std::borrow::Cow;
 

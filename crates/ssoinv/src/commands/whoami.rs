@@ -1,4 +1,4 @@
-//! `ssoinv whoami`: whose credentials each profile has, and how long its sign-in lasts. Asks nobody to sign in.
+//! `ssoinv whoami`: lists the caller and the sign-in of each profile. Never prompts for a sign-in.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -35,16 +35,16 @@ pub(crate) struct WhoamiArgs {
     pub(crate) limits: LimitArgs,
 }
 
-/// Profiles that are asked at once.
+/// Profiles that are checked at once.
 const AT_ONCE: usize = 16;
 
-/// A profile, its sign-in, and who it is.
+/// A profile, its sign-in and its caller.
 #[derive(Debug)]
 struct CallerRow {
     profile: String,
     sso_session: Option<String>,
     start_url: Option<String>,
-    /// When the token ends, and whether it can be refreshed then.
+    /// The end of the token, and whether it can be refreshed.
     token: Option<(SystemTime, bool)>,
     account_id: Option<String>,
     arn: Option<Arc<str>>,
@@ -106,7 +106,7 @@ async fn ask(
     app: &App,
 ) -> Result<Vec<CallerRow>, CommandError> {
     let display = Display::start(app.terminal.clone(), app.clock.clone(), Browser::None, app.demo);
-    // The person of a demonstration is asked; nobody else is.
+    // Only a demonstration's simulated person is prompted.
     let policy = if app.demo { SignInPolicy::DEMO } else { SignInPolicy::NEVER };
     let connection = Connection::open(settings, policy, profiles, app, display.events());
     let rows = match connection {

@@ -1,5 +1,4 @@
-//! The steps that look at accounts and regions: whether each can be reached, which account has several profiles, and
-//! whether the region that a profile works in is there.
+//! The steps about accounts and regions: access to each account, accounts with several profiles, enabled regions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use super::files::problems;
 use super::step::{Step, StepResult};
 use crate::text::{region_hint, shell_quoted};
 
-/// How many names a text has at most.
+/// The largest number of names in a message.
 const MOST_NAMES: usize = 5;
 
 pub(super) fn accounts(facts: &Facts) -> StepResult {
@@ -41,7 +40,7 @@ fn subject(profile: &Profile) -> String {
     format!("profile `{}`", profile.name)
 }
 
-/// Why an account can't be reached.
+/// Diagnoses an account that can't be reached.
 fn of_unreached(profile: &Profile, failure: &AccessFailure) -> Diagnosis {
     let AccessFailure { failure, roles } = failure;
     if let (CredentialSource::Sso(role), Some(roles)) = (&profile.credentials, roles) {
@@ -76,7 +75,7 @@ fn of_unreached(profile: &Profile, failure: &AccessFailure) -> Diagnosis {
     Diagnosis::new(Severity::Error, code, message, hint).at_line(&profile.source)
 }
 
-/// The portal lets in, but not there.
+/// Diagnoses an account or role that isn't assigned.
 fn not_assigned(profile: &Profile, role: &SsoRole, roles: &[String]) -> Diagnosis {
     let (account, name) = (role.account_id, &role.role_name);
     let settings = &profile.settings;
@@ -86,7 +85,7 @@ fn not_assigned(profile: &Profile, role: &SsoRole, roles: &[String]) -> Diagnosi
         let diagnosis = Diagnosis::new(Severity::Error, "account-not-assigned", message, hint);
         return diagnosis.at_line(&profile.source).at_key([settings.get("sso_account_id")]);
     }
-    // ListAccountRoles may list what GetRoleCredentials refuses.
+    // ListAccountRoles may list a role that GetRoleCredentials refuses.
     if roles.contains(name) {
         let message = format!(
             "the portal lists role `{name}` in account `{account}`, and yet gives no credentials for it"
@@ -104,7 +103,7 @@ fn not_assigned(profile: &Profile, role: &SsoRole, roles: &[String]) -> Diagnosi
     diagnosis.at_line(&profile.source).at_key([settings.get("sso_role_name")])
 }
 
-/// Some names in back-ticks, and how many more there are.
+/// Lists the first names in back-ticks, and the number of further ones.
 fn listed(names: &[String]) -> String {
     let shown: Vec<String> = names.iter().take(MOST_NAMES).map(|name| format!("`{name}`")).collect();
     match names.len() - shown.len() {
@@ -136,7 +135,7 @@ pub(super) fn duplicates(facts: &Facts) -> StepResult {
     result
 }
 
-/// Several profiles of one account: one of them too many where they don't differ in role or region.
+/// Diagnoses several profiles of one account: a warning if two have the same role and region.
 fn of_account(account: AccountId, profiles: &[&Profile]) -> Diagnosis {
     let names: Vec<String> = profiles.iter().map(|profile| profile.name.clone()).collect();
     let what = |profile: &Profile| {
@@ -191,7 +190,7 @@ pub(super) fn regions(facts: &Facts) -> StepResult {
             continue;
         };
         if profile.blocker(true).is_some() && profile.blocker(false).is_none() {
-            // It can't be a region, and that has been told.
+            // The step about profiles reports text that can't be a region.
             result.look();
             continue;
         }
@@ -199,7 +198,7 @@ pub(super) fn regions(facts: &Facts) -> StepResult {
             Some(Ok(Ok(enabled))) => Some(enabled),
             _ => None,
         };
-        // What this version doesn't know may be a new one.
+        // An unknown region may be a new one.
         if let Some(hint) = region_hint(region).filter(|_| enabled != Some(true)) {
             let message = format!("profile `{}` works in `{region}`: {hint}", profile.name);
             let near = nearest(region, ssoinv_core::scope::KNOWN_REGIONS.iter().copied());

@@ -1,18 +1,18 @@
-//! A diagnosis of `doctor`: what is wrong, where, and what cures it.
+//! A diagnosis of `doctor`: a problem, its place in the files, and the edits that cure it.
 
 use std::path::PathBuf;
 
 use ssoinv_profile::config_edit::FileEdit;
 use ssoinv_profile::{self as profile, Location, Problem, Setting, Shown};
 
-/// How bad a diagnosis is.
+/// The severity of a diagnosis.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Severity {
-    /// Something that is wanted doesn't work.
+    /// Something doesn't work.
     Error,
-    /// It works, and yet isn't as it should be, or won't work for long.
+    /// It works, but not as it should or not for long.
     Warning,
-    /// Good to know.
+    /// A fact worth knowing.
     Info,
 }
 
@@ -33,22 +33,22 @@ pub(crate) struct FilePosition {
     pub(crate) line: Option<usize>,
 }
 
-/// One thing that was found.
+/// A problem or a fact that a step found.
 #[derive(Clone, Debug)]
 pub(crate) struct Diagnosis {
     pub(crate) severity: Severity,
-    /// For scripts: the problem's kind, or a word of ours, in kebab case.
+    /// The kind of problem for scripts, in kebab case.
     pub(crate) code: String,
     pub(crate) message: String,
     pub(crate) hint: String,
     pub(crate) at: Option<FilePosition>,
-    /// Lines to show, where more than one make it up.
+    /// Lines to show, if several are involved.
     pub(crate) shown: Vec<Shown>,
-    /// The profiles that it concerns.
+    /// The affected profiles.
     pub(crate) profiles: Vec<String>,
-    /// The sso-session or start URL that it concerns.
+    /// The affected sso-session or start URL.
     pub(crate) session: Option<String>,
-    /// What cures it.
+    /// Edits that cure it.
     pub(crate) edits: Vec<FileEdit>,
 }
 
@@ -72,13 +72,13 @@ impl Diagnosis {
         }
     }
 
-    /// The very problem that `ssoinv profiles` tells. Where ssoinv can't use the profile, it is an error here.
+    /// Converts a problem of `ssoinv profiles`. It is an error if ssoinv can't use the profile.
     pub(crate) fn of_problem(problem: &Problem) -> Self {
         let severity = match (problem.severity, problem.blocks) {
             (profile::Severity::Error, _) | (_, true) => Severity::Error,
             (profile::Severity::Warning, false) => Severity::Warning,
         };
-        // As it is serialised: `mixed-formats`.
+        // The kind as it is serialized: `mixed-formats`.
         let code = serde_json::to_value(problem.kind).ok();
         let code = code.as_ref().and_then(|code| code.as_str()).unwrap_or_default();
         Self {
@@ -97,7 +97,7 @@ impl Diagnosis {
         Self { at: Some(FilePosition { file, line }), ..self }
     }
 
-    /// At the first key that is there.
+    /// Places the diagnosis at the first key that exists.
     pub(crate) fn at_key<'s>(self, settings: impl IntoIterator<Item = Option<&'s Setting>>) -> Self {
         match settings.into_iter().flatten().next() {
             Some(setting) => self.at_line(&setting.location),
@@ -124,7 +124,7 @@ impl Diagnosis {
         Self { edits, ..self }
     }
 
-    /// Whether it says the same, of whichever profile.
+    /// Returns whether both are the same, apart from their profiles.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         (&self.code, &self.message, &self.at, &self.session)
             == (&other.code, &other.message, &other.at, &other.session)

@@ -1,7 +1,7 @@
-//! Gathers what the steps judge: the files as they are read, the tokens' files, and what the portals, STS and EC2 say.
+//! Gathers the facts for all steps: profile files, token files, and responses of portals, STS and EC2.
 //!
-//! Nothing is changed: no token is refreshed, nobody is asked to sign in, and no file is written. A token is sent only
-//! where it belongs: to the portal of the session that its file is of.
+//! Changes nothing: refreshes no token, never prompts, and writes no file. A token is sent only to the portal of its own
+//! session.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,32 +27,32 @@ use crate::connection::Connection;
 use crate::sessions::{self, KnownSession};
 use crate::settings::{ConnectionSettings, SignInPolicy};
 
-/// How much is asked at once.
+/// Number of checks at once.
 pub(crate) const AT_ONCE: usize = 16;
 
-/// Everything that the steps know.
+/// The facts that all steps judge.
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) profiles: Profiles,
-    /// The profiles that it is about, in the files' order.
+    /// The profiles to check, in file order.
     pub(crate) chosen: Vec<Arc<Profile>>,
-    /// Whether they were named: then nothing is told that concerns none of them.
+    /// True if they were named. Problems of other profiles are left out then.
     pub(crate) named: bool,
-    /// The variable that names a profile, and its value.
+    /// The variable that selects a profile, and its value.
     pub(crate) variable: Option<(&'static str, String)>,
-    /// The region for profiles without one, and the variable that names it.
+    /// The variable with the region for profiles without one, and its value.
     pub(crate) region: Option<(&'static str, String)>,
-    /// This machine's time.
+    /// The time of this machine.
     pub(crate) now: SystemTime,
-    /// The sign-ins that the profiles use.
+    /// The sign-ins of the profiles.
     pub(crate) sessions: Vec<SessionFacts>,
-    /// Endpoints for tokens that aren't AWS's.
+    /// Endpoints that get tokens and aren't AWS's.
     pub(crate) foreign: Vec<ForeignEndpoint>,
-    /// Of each chosen profile.
+    /// The access of each profile to check.
     pub(crate) access: Vec<Access>,
 }
 
-/// A sign-in, its token, and what its portal says.
+/// A sign-in, its token file and the response of its portal.
 #[derive(Debug)]
 pub(crate) struct SessionFacts {
     pub(crate) known: KnownSession,
@@ -60,21 +60,21 @@ pub(crate) struct SessionFacts {
     pub(crate) portal: Result<PortalResponse, SkipReason>,
 }
 
-/// What a portal says.
+/// The response of a portal.
 #[derive(Debug)]
 pub(crate) struct PortalResponse {
-    /// Whether it was shown the token.
+    /// True if the request had the token.
     pub(crate) with_token: bool,
     pub(crate) probe: Probe,
 }
 
 impl SessionFacts {
-    /// The token, where there is a whole one of this very session, expired or not.
+    /// Returns the token if it is complete and of this session, expired or not.
     pub(crate) fn token(&self) -> Option<&StoredToken> {
         own_token(&self.file)
     }
 
-    /// The token, where the portal takes it.
+    /// Returns an error unless the portal accepts the token.
     fn accepted(&self) -> Result<(), SkipReason> {
         match &self.portal {
             Err(reason) => Err(reason.clone()),
@@ -97,27 +97,27 @@ fn own_token(file: &TokenFile) -> Option<&StoredToken> {
     }
 }
 
-/// Why something was not asked.
+/// The reason for a skipped check.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum SkipReason {
     /// `--offline`.
     Offline,
-    /// There is no token, or it has ended.
+    /// There is no valid token.
     NoToken,
-    /// The portal doesn't take the token.
+    /// The portal refuses the token.
     InvalidValue,
-    /// The portal could not be asked, and why.
+    /// The portal could not be reached, with the reason.
     NoPortal(String),
-    /// The endpoint is one that nothing secret goes to.
+    /// The endpoint is insecure, so no secret is sent to it.
     Misplaced(String),
-    /// A problem of the files stands in the way.
+    /// A problem in the files prevents the check.
     Files,
-    /// It was left out, or isn't supported.
+    /// Any other reason.
     Other(String),
 }
 
 impl SkipReason {
-    /// In words.
+    /// Describes the reason.
     pub(crate) fn describe(&self) -> &str {
         match self {
             Self::Offline => "`--offline` was said",
@@ -131,12 +131,12 @@ impl SkipReason {
     }
 }
 
-/// Whether a profile's account and role can be reached, and its region.
+/// The access of a profile to its account and region.
 #[derive(Debug)]
 pub(crate) struct Access {
-    /// The account, or why it can't be reached.
+    /// The account, or the reason why it can't be reached.
     pub(crate) account: Result<Result<AccountId, AccessFailure>, SkipReason>,
-    /// Whether the profile's region is enabled there; nothing where it has none.
+    /// True if the profile's region is enabled; none without a region.
     pub(crate) region: Option<Result<Result<bool, Failure>, SkipReason>>,
 }
 
@@ -144,20 +144,20 @@ pub(crate) struct Access {
 #[derive(Debug)]
 pub(crate) struct AccessFailure {
     pub(crate) failure: Failure,
-    /// The roles that the portal lists for the account, where it was asked and said.
+    /// The roles that the portal lists for the account, if it does.
     pub(crate) roles: Option<Vec<String>>,
 }
 
-/// What is to be looked at.
+/// The extent of the checks.
 pub(crate) struct DoctorScope {
-    /// The chosen profiles' places.
+    /// Indexes of the profiles to check.
     pub(crate) places: Vec<usize>,
-    /// Whether they were named.
+    /// True if they were named on the command line.
     pub(crate) named: bool,
     pub(crate) offline: bool,
 }
 
-/// Gathers everything.
+/// Gathers all facts.
 pub(crate) async fn gather(
     profiles: Profiles,
     scope: &DoctorScope,
@@ -222,7 +222,7 @@ pub(crate) async fn gather(
     })
 }
 
-/// The sign-ins that the profiles use; all where there is no profile yet.
+/// Returns the sign-ins of the profiles; all sign-ins if there is no profile yet.
 fn used(profiles: &Profiles, chosen: &[Arc<Profile>], named: bool) -> Vec<KnownSession> {
     let uses = |profile: &Profile, known: &KnownSession| {
         let session = profile.credentials.session();
@@ -234,13 +234,13 @@ fn used(profiles: &Profiles, chosen: &[Arc<Profile>], named: bool) -> Vec<KnownS
         known.retain(|known| chosen.iter().any(|profile| uses(profile, known)));
     }
     for known in &mut known {
-        // A profile that isn't looked at has no say in where this is called.
+        // Only profiles to check decide which endpoint is called.
         known.profile = chosen.iter().find(|profile| uses(profile, known)).cloned();
     }
     known
 }
 
-/// Looks at a token and, unless that is offline, asks its portal.
+/// Examines a token file and, unless offline, calls its portal.
 async fn look_at(
     known: KnownSession,
     cache: &TokenCache,
@@ -255,7 +255,7 @@ async fn look_at(
             let token = own_token(&file).map(|stored| &stored.token);
             let good = token.filter(|token| token.expires_at > now);
             let probe = portal.probe(good.map(|token| &token.access_token)).await;
-            // Where this machine's clock is ahead, the token may be good all the same.
+            // If this machine's clock is ahead, an expired token may still be valid.
             let really_good = token.filter(|token| {
                 good.is_none() && aws_time(now, probe.clock_ahead).is_some_and(|time| token.expires_at > time)
             });
@@ -271,32 +271,32 @@ async fn look_at(
     SessionFacts { known, file, portal }
 }
 
-/// AWS's time, by how far this machine's is ahead of it.
+/// Returns AWS's time, given how far this machine's clock is ahead.
 fn aws_time(now: SystemTime, ahead: Option<i64>) -> Option<SystemTime> {
     let ahead = ahead?;
     let distance = Duration::from_secs(ahead.unsigned_abs());
     if ahead < 0 { now.checked_add(distance) } else { now.checked_sub(distance) }
 }
 
-/// The region that a profile works in, where there is one.
+/// Returns the region of a profile, else the fallback.
 pub(crate) fn own_region<'a>(profile: &'a Profile, fallback: Option<&'a str>) -> Option<&'a str> {
     profile.region.as_deref().or(fallback)
 }
 
-/// What `DescribeRegions` says of an account, asked once.
+/// The response of `DescribeRegions` for an account, fetched once.
 type Enabled = OnceCell<Result<BTreeSet<String>, Failure>>;
 
-/// A place for the answer of each account that the files name.
+/// Returns an empty cell for each account that the files name.
 fn accounts(profiles: &[Arc<Profile>]) -> BTreeMap<AccountId, Enabled> {
     profiles.iter().filter_map(|profile| Some((profile.account_id?, OnceCell::new()))).collect()
 }
 
-/// Asks for the profiles.
+/// Checks the access of profiles.
 struct AccessProbe<'a> {
     sessions: &'a [SessionFacts],
     store: &'a CredentialStore,
     context: &'a Arc<SsoContext>,
-    /// The region of profiles that have none.
+    /// The region of profiles without one.
     fallback: Option<&'a str>,
     enabled: BTreeMap<AccountId, Enabled>,
     now: SystemTime,
@@ -332,7 +332,7 @@ impl AccessProbe<'_> {
         }
     }
 
-    /// The account that a profile's credentials are for, and they.
+    /// Returns the account of a profile's credentials, and the credentials.
     async fn reach(
         &self,
         profile: &Profile,
@@ -353,7 +353,7 @@ impl AccessProbe<'_> {
         let asked = async {
             let credentials = self.store.get(profile, None, |_| ()).await?;
             let identity = match &profile.credentials {
-                // The portal gives keys of the account that was asked for; of others only STS can say so.
+                // The portal's credentials are of the requested account. For others only STS knows.
                 CredentialSource::Sso(_) => self.store.identify(profile, |_| ()).await?,
                 _ => self.store.caller(profile, |_| ()).await?,
             };
@@ -384,7 +384,7 @@ impl AccessProbe<'_> {
         Ok(Err(AccessFailure { failure, roles }))
     }
 
-    /// The roles that the portal lists for an account, none where it isn't assigned at all.
+    /// Returns the roles that the portal lists for an account; empty if the account isn't assigned.
     async fn roles(&self, role: &SsoRole, profile: &Profile) -> Option<Vec<String>> {
         match self.store.account_roles(&role.session, Some(profile), role.account_id, |_| ()).await {
             Ok(roles) => Some(roles),

@@ -1,5 +1,6 @@
-//! The steps that look at the config and credentials files. What `ssoinv profiles` finds, too, is the same problem here;
-//! each kind belongs to one step.
+//! The steps about the config and credentials files.
+//!
+//! Problems that `ssoinv profiles` reports are the same here; each kind belongs to one step.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use super::step::{Step, StepResult};
 use crate::sessions::KnownSession;
 use crate::text::{region_hint, shell_quoted};
 
-/// The step that a problem belongs to.
+/// Returns the step that a problem belongs to.
 fn step_of(problem: &Problem, profile: Option<&Profile>) -> Step {
     use ProblemKind as Kind;
     match problem.kind {
@@ -24,7 +25,7 @@ fn step_of(problem: &Problem, profile: Option<&Profile>) -> Step {
         Kind::UnknownSession | Kind::IncompleteSession => Step::Sessions,
         Kind::InvalidStartUrl => Step::StartUrls,
         Kind::InvalidRegion => {
-            // That of the Identity Center, or the one to work in.
+            // Either the region of the Identity Center, or the profile's own.
             let own = profile.and_then(|profile| profile.settings.get("region"));
             if own.is_some_and(|own| own.location == problem.location) {
                 Step::Regions
@@ -51,7 +52,7 @@ fn step_of(problem: &Problem, profile: Option<&Profile>) -> Step {
     }
 }
 
-/// The problems of a step: those of the chosen profiles, and of no profile where none was named.
+/// Returns the problems of a step: of the profiles to check and, unless they were named, of the files.
 pub(super) fn problems(facts: &Facts, step: Step) -> StepResult {
     let mut result = StepResult::new(step);
     let of_files = facts.profiles.file_problems().iter().filter(|_| !facts.named);
@@ -129,11 +130,11 @@ pub(super) fn formats(facts: &Facts) -> StepResult {
 struct SessionPair<'a> {
     legacy: &'a SsoSession,
     session: &'a SsoSession,
-    /// The profile with the start URL.
+    /// The profile with its own start URL.
     user: &'a Profile,
 }
 
-/// The sso-session of the same start URL as a profile's own.
+/// Returns the sso-session with the same start URL as a profile's own.
 fn pair<'a>(facts: &'a Facts, legacy: &'a KnownSession) -> Option<SessionPair<'a>> {
     let url = bare_start_url(&legacy.sso.start_url);
     let mut sessions = facts.profiles.sessions().values();
@@ -167,8 +168,9 @@ pub(super) fn sessions(facts: &Facts) -> StepResult {
     result
 }
 
-/// Whether an sso-session asks for the scope without which its token can't be refreshed ("Access scopes" in the IAM
-/// Identity Center user guide).
+/// Diagnoses an sso-session without the scope that refreshing needs.
+///
+/// Source: "Access scopes" in the IAM Identity Center user guide.
 fn scope(facts: &Facts, sso: &SsoSession) -> Option<Diagnosis> {
     const KEY: &str = "sso_registration_scopes";
     let name = sso.name.as_deref()?;
@@ -203,7 +205,7 @@ fn scope(facts: &Facts, sso: &SsoSession) -> Option<Diagnosis> {
     }
 }
 
-/// Edits of a value that has no other lines.
+/// Returns the edits if the value has a single line, else none.
 fn one_line(setting: &Setting, edits: Vec<FileEdit>) -> Vec<FileEdit> {
     if setting.end() == setting.location { edits } else { Vec::new() }
 }
@@ -214,7 +216,7 @@ pub(super) fn start_urls(facts: &Facts) -> StepResult {
     let of_profiles = facts.chosen.iter().filter_map(|profile| profile.credentials.session());
     for sso in facts.sessions.iter().map(|session| &session.known.sso).chain(of_profiles) {
         let sessions = by_url.entry(bare_start_url(&sso.start_url)).or_default();
-        // Profiles with the same start URL of their own share a token, and may yet name different regions.
+        // Profiles with the same start URL share a token, but may name different regions.
         let is_same = |known: &&SsoSession| {
             (&known.name, &known.start_url, &known.sso_region) == (&sso.name, &sso.start_url, &sso.sso_region)
         };
@@ -240,7 +242,7 @@ pub(super) fn start_urls(facts: &Facts) -> StepResult {
     }
     let mut told: Vec<(&str, &str)> = Vec::new();
     for endpoint in &facts.foreign {
-        // Each of many profiles may name it.
+        // Many profiles may name the same endpoint.
         if told.contains(&(&endpoint.url, &endpoint.session)) {
             continue;
         }
@@ -262,7 +264,7 @@ pub(super) fn start_urls(facts: &Facts) -> StepResult {
     result
 }
 
-/// One start URL with several SSO regions. It may be right where the Identity Center is replicated.
+/// Diagnoses one start URL with several SSO regions. They may be right if the Identity Center is replicated.
 fn differing_regions(sessions: &[&SsoSession]) -> Option<Diagnosis> {
     let first = sessions.first()?;
     let other = sessions.iter().find(|other| other.sso_region != first.sso_region)?;
@@ -279,7 +281,7 @@ fn differing_regions(sessions: &[&SsoSession]) -> Option<Diagnosis> {
     Some(diagnosis.at_line(&other.sso_region_at).showing(lines.into()).of_session(other.cache_key()))
 }
 
-/// Several sso-sessions for one start URL: a sign-in to each.
+/// Diagnoses several sso-sessions for one start URL: each needs its own sign-in.
 fn named_twice(sessions: &[&SsoSession]) -> Option<Diagnosis> {
     let mut named = sessions.iter().filter(|sso| !sso.is_legacy());
     let (first, second) = (named.next()?, named.next()?);
@@ -295,7 +297,7 @@ fn named_twice(sessions: &[&SsoSession]) -> Option<Diagnosis> {
     Some(diagnosis.at_line(&second.start_url_at).showing(lines.into()).of_session(second.cache_key()))
 }
 
-/// A session in a message.
+/// Returns the name of a session for messages.
 pub(super) fn called(sso: &SsoSession) -> String {
     match &sso.name {
         Some(name) => format!("sso-session `{name}`"),

@@ -1,7 +1,7 @@
-//! The changes to the files that cure what was found, as a diff that `patch -d / -p1` applies.
+//! `doctor --fix`: the edits that cure diagnoses, as a diff for `patch -d / -p1`.
 //!
-//! Nothing is written here, and no value is made up: a change deletes what is said twice, or writes what stands somewhere
-//! else or in AWS's documentation. A line that may hold a secret is neither changed nor shown.
+//! Writes no file and invents no value: an edit deletes a duplicate, or inserts a value from the files or from AWS's
+//! documentation. A line that may hold a secret is neither changed nor shown.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,12 +12,12 @@ use ssoinv_profile::config_edit::{FileEdit, LineEdit, apply, may_be_secret, unif
 
 use super::step::StepResult;
 
-/// The files as they were when they were read: line numbers are theirs.
+/// The texts of the files. Line numbers of edits refer to them.
 #[derive(Debug)]
 pub(crate) struct Texts(BTreeMap<PathBuf, String>);
 
 impl Texts {
-    /// Reads the files that the profiles came from. One that can't be read any more isn't changed.
+    /// Reads the profile files. A file that can't be read any more isn't changed.
     pub(crate) fn of(profiles: &Profiles) -> Self {
         let found = profiles.looked_at().iter().filter(|file| file.found);
         Self(
@@ -27,30 +27,30 @@ impl Texts {
         )
     }
 
-    /// Whether a change may be shown: its line is there, and holds nothing that looks like a secret.
+    /// Returns whether an edit may be shown: its line exists and holds nothing that looks like a secret.
     fn shows(&self, edit: &FileEdit) -> bool {
         let line =
             self.0.get(&*edit.file).and_then(|text| text.split('\n').nth(edit.edit.line.checked_sub(1)?));
         line.is_some_and(|line| !may_be_secret(line))
     }
 
-    /// Takes away cures that would show a secret, so that what is left can be offered.
+    /// Removes the edits of diagnoses that would show a secret.
     pub(crate) fn leave_out_secrets(&self, results: &mut [StepResult]) {
         for diagnosis in results.iter_mut().flat_map(|result| &mut result.diagnoses) {
-            // Half a cure is none.
+            // Half of the edits cure nothing.
             if !diagnosis.edits.iter().all(|edit| self.shows(edit)) {
                 diagnosis.edits.clear();
             }
         }
     }
 
-    /// The diff; empty where nothing is to be changed.
+    /// Returns the diff; empty if there are no edits.
     pub(crate) fn diff(&self, results: &[StepResult]) -> String {
         let mut edits: BTreeMap<&Path, Vec<LineEdit>> = BTreeMap::new();
         for edit in results.iter().flat_map(|result| &result.diagnoses).flat_map(|diagnosis| &diagnosis.edits)
         {
             let edits = edits.entry(&edit.file).or_default();
-            // What is wrong with an sso-session is wrong with each of its profiles, and cured once.
+            // A problem of an sso-session appears in each of its profiles, and is cured once.
             if !edits.contains(&edit.edit) {
                 edits.push(edit.edit.clone());
             }
@@ -63,7 +63,7 @@ impl Texts {
     }
 }
 
-/// A file's path below the root, behind its symlinks: `patch` changes no file through one.
+/// Returns a file's real path without the root. `patch` changes no file through a symbolic link.
 fn below_root(file: &Path) -> String {
     let real = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     let parts = real.components().filter_map(|part| match part {

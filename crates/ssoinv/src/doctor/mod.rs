@@ -1,9 +1,8 @@
-//! What an engineer looks at where something doesn't work, in that order: from the files over the sign-in to the accounts.
+//! The checks of `ssoinv doctor`, in the order in which an engineer would look: files, sign-in, accounts.
 //!
-//! [`facts`] gathers, and is the only part that reads or asks; the steps judge what was gathered and do nothing else:
-//! [`files`] those of the config, [`sign_in`] those of the token, [`access`] those of the accounts. What they come to
-//! ([`step`], [`diagnosis`]) is shown by [`report`] and cured, as far as that takes no judgement, by [`fix`]. The order of the steps
-//! is [`Step::ALL`]'s.
+//! [`facts`] is the only module that reads and calls. The steps judge the facts and do nothing else: [`files`] those about
+//! profile files, [`sign_in`] those about tokens, [`access`] those about accounts. Their results ([`step`], [`diagnosis`])
+//! are shown by [`report`]; [`fix`] turns the edits of diagnoses into a diff. [`Step::ALL`] has the order of the steps.
 
 mod access;
 pub(crate) mod diagnosis;
@@ -20,7 +19,7 @@ use self::diagnosis::{Diagnosis, Severity};
 use self::facts::Facts;
 use self::step::{Step, StepResult};
 
-/// What every step comes to, in order.
+/// Returns the result of every step, in order.
 pub(crate) fn judge(facts: &Facts) -> Vec<StepResult> {
     Step::ALL
         .into_iter()
@@ -42,7 +41,7 @@ pub(crate) fn judge(facts: &Facts) -> Vec<StepResult> {
         .collect()
 }
 
-/// What is found of a sign-in concerns the profiles that use it.
+/// Adds the profiles that use a sign-in to its diagnoses.
 fn with_profiles(mut result: StepResult, facts: &Facts) -> StepResult {
     for diagnosis in result.diagnoses.iter_mut().filter(|diagnosis| diagnosis.profiles.is_empty()) {
         let Some(session) = diagnosis.session.as_deref() else { continue };
@@ -55,7 +54,7 @@ fn with_profiles(mut result: StepResult, facts: &Facts) -> StepResult {
     result
 }
 
-/// What every step comes to where the files can't be read: the first fails, and no other is done.
+/// Returns the results for unreadable files: the first step fails, and all others are skipped.
 pub(crate) fn unreadable(error: &LoadError) -> Vec<StepResult> {
     let (code, message, line) = match error {
         LoadError::Syntax { line, what, .. } => ("syntax-error", what.to_string(), Some(*line)),

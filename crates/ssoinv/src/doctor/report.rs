@@ -1,4 +1,4 @@
-//! Shows what the steps came to: a checklist for people, a table for scripts.
+//! Shows the results of the steps: as a checklist, or as a table for scripts.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -12,10 +12,10 @@ use super::step::{SkippedCheck, StepResult, StepStatus};
 use crate::app::App;
 use crate::terminal::Stream;
 
-/// How many subjects of a reason are named.
+/// The largest number of subjects named for one reason.
 const MOST_SUBJECTS: usize = 3;
 
-/// The checklist: a line for each step, what was found below it.
+/// Returns the checklist: a line per step, with its diagnoses below.
 pub(crate) fn checklist(results: &[StepResult], stream: Stream, app: &App) -> String {
     let mut text = String::new();
     for result in results {
@@ -73,7 +73,7 @@ fn word_of(standing: StepStatus) -> (&'static str, Style) {
     }
 }
 
-/// A place as people know it: `~/.aws/config:12`.
+/// Returns a file position: `~/.aws/config:12`.
 fn place(at: &FilePosition, app: &App) -> String {
     let file = app.shown(&at.file.to_string_lossy());
     match at.line {
@@ -82,7 +82,7 @@ fn place(at: &FilePosition, app: &App) -> String {
     }
 }
 
-/// The reason, and what could not be looked at because of it.
+/// Describes skipped checks: the reason, and their subjects.
 fn describe(skipped: &SkippedCheck) -> String {
     let named =
         skipped.subjects.iter().take(MOST_SUBJECTS).map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -95,7 +95,7 @@ fn describe(skipped: &SkippedCheck) -> String {
     }
 }
 
-/// The last line: how much was found, and how much was not looked at.
+/// Returns the last line: numbers of errors, warnings and skipped steps.
 pub(crate) fn summary(results: &[StepResult]) -> String {
     let number = |severity| {
         results.iter().flat_map(|result| &result.diagnoses).filter(|found| found.severity == severity).count()
@@ -118,7 +118,7 @@ pub(crate) fn summary(results: &[StepResult]) -> String {
     )
 }
 
-/// A row for scripts: a diagnosis, or how a step without diagnoses stands.
+/// A row for scripts: a diagnosis, a skipped check, or the status of a step without either.
 #[derive(Debug)]
 pub(crate) struct ReportRow<'a> {
     step: &'static str,
@@ -127,7 +127,7 @@ pub(crate) struct ReportRow<'a> {
     skipped: Option<String>,
 }
 
-/// A row for each diagnosis and each reason why something was not done; one row for each step without any.
+/// Returns a row per diagnosis and per reason for skipped checks, and one per step without either.
 pub(crate) fn rows(results: &[StepResult]) -> Vec<ReportRow<'_>> {
     let mut rows = Vec::new();
     for result in results {
@@ -144,7 +144,7 @@ pub(crate) fn rows(results: &[StepResult]) -> Vec<ReportRow<'_>> {
     rows
 }
 
-/// The columns are what users' scripts read: only append.
+/// Returns the columns. Scripts read them: only append.
 pub(crate) fn table<'a>() -> Table<ReportRow<'a>> {
     fn text<'r>(
         row: &'r ReportRow<'_>,

@@ -1,5 +1,6 @@
-//! The steps that look at tokens: their files, the clients that refresh them, the clock that they are measured by, and
-//! whether the portal takes them. Times are told as they stand in the files, in UTC.
+//! The steps about tokens: their files, the registered clients that refresh them, this machine's clock, and the portal.
+//!
+//! Times are in UTC, as in the files.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -14,14 +15,13 @@ use super::files::called;
 use super::step::{Step, StepResult};
 use crate::text::shell_quoted;
 
-/// A token that ends sooner than this and can't be refreshed may not last for a run.
+/// A token that can't be refreshed and ends sooner than this may not last for a run.
 const SOON: Duration = Duration::from_mins(15);
 
-/// AWS refuses signatures that are older or newer than this ("Signature Version 4", "Elements of an AWS API request
-/// signature").
+/// The clock skew in seconds from which AWS refuses signatures ("Elements of an AWS API request signature").
 const SKEW_REFUSED: u64 = 300;
 
-/// A clock that is off by so many seconds isn't kept by anything.
+/// The clock skew in seconds from which it is reported.
 const SKEW_TOLD: u64 = 30;
 
 pub(super) fn token(facts: &Facts) -> StepResult {
@@ -35,7 +35,7 @@ pub(super) fn token(facts: &Facts) -> StepResult {
     result
 }
 
-/// What is wrong with a session's token, as its file has it.
+/// Diagnoses a session's token file.
 fn of_file(session: &SessionFacts, now: SystemTime) -> Vec<Diagnosis> {
     let called = called(&session.known.sso);
     let error = |code, message: String, path: Option<&Path>, hint: String| {
@@ -88,7 +88,7 @@ fn of_file(session: &SessionFacts, now: SystemTime) -> Vec<Diagnosis> {
     }
 }
 
-/// Whether others of this machine can read a token.
+/// Diagnoses a token file that other users can read.
 fn exposed(stored: &StoredToken, mode: Option<u32>, called: &str) -> Option<Diagnosis> {
     let mode = mode.filter(|mode| mode & 0o077 != 0)?;
     let message =
@@ -98,7 +98,7 @@ fn exposed(stored: &StoredToken, mode: Option<u32>, called: &str) -> Option<Diag
     Some(diagnosis.in_file(stored.path.clone(), None))
 }
 
-/// Whether a token lasts, by its own time or by being refreshed.
+/// Diagnoses a token that ends and can't be refreshed.
 fn lasting(stored: &StoredToken, session: &SessionFacts, now: SystemTime, called: &str) -> Option<Diagnosis> {
     let token = &stored.token;
     let ends = time(token.expires_at);
@@ -128,7 +128,7 @@ fn lasting(stored: &StoredToken, session: &SessionFacts, now: SystemTime, called
             format!("the token of {called} ends at {ends} and cannot be refreshed, {}", why_not()),
             login(session),
         ),
-        // The client is the next step's business.
+        // The next step checks the client.
         (Some(_), false) if token.refresh_token.is_none() && !session.known.sso.is_legacy() => (
             Severity::Warning,
             "token-not-refreshable",
@@ -140,7 +140,7 @@ fn lasting(stored: &StoredToken, session: &SessionFacts, now: SystemTime, called
     Some(Diagnosis::new(severity, code, message, hint).in_file(stored.path.clone(), None))
 }
 
-/// Whether a token can be refreshed.
+/// Returns whether a token can be refreshed.
 fn refreshes(token: &CachedToken, session: &SessionFacts, now: SystemTime) -> bool {
     let registered = token.client.as_ref().is_some_and(|client| client.expires_at > now);
     token.refresh_token.is_some() && registered && !session.known.sso.is_legacy()
@@ -154,7 +154,7 @@ pub(super) fn registration(facts: &Facts) -> StepResult {
             result.skip("there is no token of its own", Some(called));
             continue;
         };
-        // Without a refresh token a client is of no use; the step before has told that.
+        // Without a refresh token the client doesn't matter; the step before reports it.
         if stored.token.refresh_token.is_none() {
             result.skip("the token cannot be refreshed", Some(called));
             continue;
@@ -204,7 +204,7 @@ pub(super) fn clock(facts: &Facts) -> StepResult {
         }
     }
     let Some(ahead) = furthest else { return result };
-    // One answer is enough: there is one clock here, and one of AWS.
+    // One response is enough: there is one clock on each side.
     result.skipped.clear();
     let off = ahead.unsigned_abs();
     if off < SKEW_TOLD {
@@ -222,7 +222,7 @@ pub(super) fn clock(facts: &Facts) -> StepResult {
     result.with([Diagnosis::new(severity, "clock-off", message, hint)])
 }
 
-/// Seconds in the largest unit that leaves more than one.
+/// Describes seconds in the largest unit that leaves more than one.
 fn describe_seconds(seconds: u64) -> String {
     let (number, unit) = match seconds {
         0..120 => (seconds, "seconds"),
@@ -240,7 +240,7 @@ pub(super) fn portal(facts: &Facts) -> StepResult {
         let answer = match &session.portal {
             Ok(answer) => answer,
             Err(SkipReason::Misplaced(why)) => {
-                // It keeps every token from being used, whatever else is fine.
+                // No token can be used with such an endpoint.
                 let hint = "write the endpoint with `https://`, or take it out";
                 let diagnosis = Diagnosis::new(Severity::Error, "token-endpoint", why.as_str(), hint);
                 result.find(diagnosis.of_session(session.known.label()));
@@ -301,7 +301,7 @@ fn login(session: &SessionFacts) -> String {
     format!("run `ssoinv login {}`", session.known.as_argument())
 }
 
-/// A moment as the files write it: `2026-01-02T03:04:05Z`.
+/// Formats a time as in the files: `2026-01-02T03:04:05Z`.
 fn time(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }

@@ -3,7 +3,7 @@
 use super::diagnosis::{Diagnosis, Severity};
 use super::facts::SkipReason;
 
-/// A step.
+/// A step of `doctor`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
     Files,
@@ -21,7 +21,7 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    /// All of them, in the order in which they are looked at: what comes later rests on what comes before.
+    /// All steps in order: later ones build on earlier ones.
     pub(crate) const ALL: [Self; 12] = [
         Self::Files,
         Self::Profiles,
@@ -37,7 +37,7 @@ impl Step {
         Self::Regions,
     ];
 
-    /// Its name in scripts. Only append.
+    /// Returns the name in scripts. Never change one.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Files => "files",
@@ -55,7 +55,7 @@ impl Step {
         }
     }
 
-    /// What is so where it is fine.
+    /// Returns the title: the statement that the step verifies.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Files => "the files are readable and well-formed",
@@ -74,33 +74,33 @@ impl Step {
     }
 }
 
-/// What could not be looked at for one reason.
+/// Checks that were skipped for one reason.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct SkippedCheck {
     pub(crate) reason: String,
-    /// What, in words: "profile `dev`". Empty where it is the whole step.
+    /// The subjects: "profile `dev`". Empty if the whole step was skipped.
     pub(crate) subjects: Vec<String>,
 }
 
-/// What a step comes to.
+/// The result of a step.
 #[derive(Clone, Debug)]
 pub(crate) struct StepResult {
     pub(crate) step: Step,
     pub(crate) diagnoses: Vec<Diagnosis>,
     pub(crate) skipped: Vec<SkippedCheck>,
-    /// How many things were looked at.
+    /// Number of checks done.
     pub(crate) looked_at: usize,
 }
 
-/// How a step stands, in one word.
+/// The status of a step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum StepStatus {
     Error,
     Warning,
-    /// Some of it or all could not be looked at, and nothing bad was found in the rest.
+    /// Some checks were skipped, and the others found nothing bad.
     NotDone,
     Ok,
-    /// There is nothing to look at.
+    /// There is nothing to check.
     NotApplicable,
 }
 
@@ -109,12 +109,12 @@ impl StepResult {
         Self { step, diagnoses: Vec::new(), skipped: Vec::new(), looked_at: 0 }
     }
 
-    /// One thing more was looked at.
+    /// Counts a check.
     pub(crate) fn look(&mut self) {
         self.looked_at += 1;
     }
 
-    /// Something was found. What another profile has found before is told once, for both.
+    /// Adds a diagnosis. The same diagnosis of several profiles becomes one.
     pub(crate) fn find(&mut self, diagnosis: Diagnosis) {
         match self.diagnoses.iter_mut().find(|known| known.is_same(&diagnosis)) {
             Some(known) => {
@@ -128,12 +128,12 @@ impl StepResult {
         }
     }
 
-    /// Something was not asked. What `--offline` leaves out is everything.
+    /// Skips a check for this reason. `--offline` needs no subjects, since it skips all.
     pub(crate) fn skip_for(&mut self, reason: &SkipReason, subject: String) {
         self.skip(reason.describe(), Some(subject).filter(|_| *reason != SkipReason::Offline));
     }
 
-    /// Something could not be looked at.
+    /// Skips a check.
     pub(crate) fn skip(&mut self, reason: &str, subject: Option<String>) {
         let known = self.skipped.iter().position(|skipped| skipped.reason == reason);
         let place = known.unwrap_or_else(|| {

@@ -1,4 +1,4 @@
-//! What became of the expectations: gaps laid over the ledger, and where they and the world differ.
+//! Applies expectations to a ledger: marks expected gaps, and finds deviations.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,33 +11,33 @@ use ssoinv_core::status::Status;
 use super::{Expectations, Gap};
 use crate::account_list::NamedAccount;
 
-/// What a run was for, as far as a gap may lie outside it.
+/// The extent of a run. A gap outside of it is no deviation.
 #[derive(Clone, Debug)]
 pub(crate) struct RunExtent {
-    /// The tables, and whether each is asked once an account.
+    /// The tables, and whether each is account-wide.
     pub(crate) tables: Vec<(Arc<str>, bool)>,
-    /// Whether no account was left out.
+    /// True if no account was excluded.
     pub(crate) all_accounts: bool,
-    /// Whether no enabled region was left out.
+    /// True if no enabled region was excluded.
     pub(crate) all_regions: bool,
 }
 
-/// Where expectations and the world differ.
+/// Differences between the expectations and the ledger.
 #[derive(Debug, Default)]
 pub(crate) struct Deviations<'a> {
-    /// Accounts that were asked and that no file lists.
+    /// Accounts that no file lists.
     pub(crate) new: Vec<NamedAccount>,
-    /// Gaps that would be about some cell, but have ended.
+    /// Gaps with cells whose last day is over.
     pub(crate) over: Vec<&'a Gap>,
-    /// Gaps with nothing missing in any of their cells, and something there.
+    /// Gaps whose cells are complete, with at least one collected.
     pub(crate) readable: Vec<&'a Gap>,
-    /// Gaps in no cell, though they are within what was looked at.
+    /// Gaps without a cell, although they are within the extent of the run.
     pub(crate) nowhere: Vec<&'a Gap>,
-    /// Gaps that hold, with the number of the cells that are missing something.
+    /// Gaps that hold, with their number of incomplete cells.
     pub(crate) held: Vec<(&'a Gap, usize)>,
 }
 
-/// What became of a gap.
+/// The cells of a gap, counted.
 #[derive(Clone, Copy, Debug, Default)]
 struct GapTally {
     cells: usize,
@@ -46,7 +46,7 @@ struct GapTally {
 }
 
 impl Expectations {
-    /// Marks the cells in which a gap is expected at the time `now`, and tells what differs.
+    /// Marks the cells in which a gap is expected at the time `now`, and returns the deviations.
     pub(crate) fn apply(&self, cells: &mut [Cell], extent: &RunExtent, now: SystemTime) -> Deviations<'_> {
         let mut tallies = vec![GapTally::default(); self.gaps.len()];
         for cell in &mut *cells {
@@ -72,7 +72,7 @@ impl Expectations {
                 _ if gap.is_over(now) => deviations.over.push(gap),
                 GapTally { missing: 0, answered: 1.., .. } => deviations.readable.push(gap),
                 GapTally { missing, .. } if missing > 0 => deviations.held.push((gap, missing)),
-                // Skipped, or in regions that aren't enabled: nobody knows.
+                // Skipped, or in regions that aren't enabled: neither readable nor held.
                 _ => {}
             }
         }
@@ -97,8 +97,7 @@ impl Expectations {
     }
 }
 
-/// Whether a gap that is in no cell would be in one, if what it says were so: a run for buckets is not about functions,
-/// nor one for some accounts about the others.
+/// Returns whether a gap without a cell is within the extent of the run: of its tables, its accounts and its regions.
 fn gap_is_within(gap: &Gap, extent: &RunExtent, cells: &[Cell]) -> bool {
     let table =
         extent.tables.iter().any(|(name, global)| gap.is_of_table(name) && (!global || gap.is_of_global()));
@@ -116,7 +115,7 @@ mod tests {
     use super::*;
     use crate::expectations::tests::expectations;
 
-    /// ACCOUNT-NAME REGION TABLE STATUS, the account's ID being its first digit twelve times.
+    /// Parses lines of `ACCOUNT-NAME REGION TABLE STATUS`. The account ID is the first digit, twelve times.
     fn cells(text: &str) -> Vec<Cell> {
         let cell = |line: &str| {
             let [account, region, table, status] = line.split_whitespace().collect::<Vec<_>>()[..] else {
@@ -156,14 +155,14 @@ mod tests {
         RunExtent { tables, all_accounts: true, all_regions: true }
     }
 
-    /// Seconds since 1970 of 2027-01-31T00:00:00Z.
+    /// 2027-01-31T00:00:00Z in seconds since 1970.
     const LAST_DAY: u64 = 1_801_353_600;
 
     fn at(second: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(second)
     }
 
-    /// Lays gaps, all until 2027-01-31, over cells: which are expected, by their places in the ledger, and what is told.
+    /// Applies gaps until 2027-01-31. Returns a mark per cell, and the deviations.
     fn applied(rows: &str, ledger: &str, extent: &RunExtent, now: SystemTime) -> String {
         let rows: String = rows
             .lines()
@@ -256,7 +255,7 @@ mod tests {
             "one cell needs it"
         );
         let skipped = applied("1*,,, gap", "1 global buckets skipped", &extent(), at(LAST_DAY));
-        assert_eq!(skipped, "x new over readable nowhere held", "nobody has looked");
+        assert_eq!(skipped, "x new over readable nowhere held", "no result either way");
     }
 
     #[test]

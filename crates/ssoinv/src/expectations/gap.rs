@@ -1,4 +1,4 @@
-//! A gap that was declared: in which cells, why, and until when.
+//! An expected gap: the cells that it covers, its reason and its last day.
 
 use std::time::SystemTime;
 
@@ -14,39 +14,39 @@ use super::{ExpectError, RowError};
 use crate::account_file::{FileLine, FileRow, is_digits};
 use crate::settings::values;
 
-/// A gap.
+/// An expected gap.
 #[derive(Clone, Debug)]
 pub(crate) struct Gap {
-    /// Where it is declared.
+    /// The line that declares it.
     pub(crate) at: FileLine,
     account: Account,
-    /// Any where there is none.
+    /// If none, any.
     region: Option<GlobMatcher>,
-    /// Any where there is none.
+    /// If none, any.
     table: Option<GlobMatcher>,
     pub(crate) reason: String,
-    /// The last day on which it is expected, in UTC.
+    /// The last day of the gap, in UTC.
     pub(crate) until: NaiveDate,
 }
 
-/// The accounts of a gap.
+/// The accounts that a gap covers.
 #[derive(Clone, Debug)]
 enum Account {
-    /// This one, whatever its name.
+    /// One account, ignoring its name.
     Id(AccountId),
-    /// Those whose ID and name fit.
+    /// Accounts whose ID and name match.
     Like { id: Option<GlobMatcher>, name: Option<GlobMatcher> },
 }
 
 impl Gap {
-    /// Reads a row that declares one.
+    /// Reads a row that declares a gap.
     pub(super) fn read(row: &FileRow) -> Result<Self, ExpectError> {
         let refuse = |error| ExpectError::Row { at: row.at.clone(), error };
         let reason = row.get("reason").ok_or_else(|| refuse(RowError::Missing { column: "reason" }));
         let until = row.get("until").ok_or_else(|| refuse(RowError::Missing { column: "until" }));
         let account = match (row.get("account_id"), row.get("name")) {
             (None, None) => return Err(refuse(RowError::NoAccount)),
-            // With an ID the name is for people: accounts are renamed.
+            // With an ID the name is a comment: accounts are renamed.
             (Some(id), _) if is_digits(id) => Account::Id(row.account_id()?),
             (id, name) => Account::Like {
                 id: id.map(id_pattern).transpose().map_err(refuse)?,
@@ -63,7 +63,7 @@ impl Gap {
         })
     }
 
-    /// The account, where it is named by its ID.
+    /// Returns the account if the gap names it by ID.
     pub(crate) fn account_id(&self) -> Option<AccountId> {
         match &self.account {
             Account::Id(id) => Some(*id),
@@ -71,12 +71,12 @@ impl Gap {
         }
     }
 
-    /// The region, as it was written; none for any.
+    /// Returns the region or pattern as it was written; none for any.
     pub(crate) fn region(&self) -> Option<&str> {
         self.region.as_ref().map(|glob| glob.glob().glob())
     }
 
-    /// Whether its last day is over. Days are UTC's, wherever the reader is.
+    /// Returns whether its last day is over, in UTC.
     pub(super) fn is_over(&self, now: SystemTime) -> bool {
         let end = self.until.checked_add_days(Days::new(1)).and_then(|day| day.and_hms_opt(0, 0, 0));
         end.is_some_and(|end| DateTime::<Utc>::from(now).naive_utc() >= end)
@@ -108,7 +108,7 @@ impl Gap {
         self.table.as_ref().is_none_or(|glob| glob.is_match(table))
     }
 
-    /// Whether it can be about a table that is asked once an account.
+    /// Returns whether it can cover an account-wide table.
     pub(super) fn is_of_global(&self) -> bool {
         self.is_of_place(&Place::Global)
     }
@@ -120,7 +120,7 @@ fn pattern(text: &str, any_case: bool) -> Result<GlobMatcher, RowError> {
         .map_err(|error| RowError::NoPattern { text: text.to_owned(), reason: error.kind().to_string() })
 }
 
-/// A pattern that some ID fits. One with letters would never find an account, and nobody would know.
+/// Parses a pattern of account IDs. A pattern with letters would silently match nothing.
 fn id_pattern(text: &str) -> Result<GlobMatcher, RowError> {
     if text.chars().any(|c| !c.is_ascii_digit() && !"*?[]{},!-".contains(c)) {
         return Err(RowError::NoIdPattern { text: text.to_owned() });
@@ -128,13 +128,13 @@ fn id_pattern(text: &str) -> Result<GlobMatcher, RowError> {
     pattern(text, false)
 }
 
-/// A region by name or pattern, or `global`; none for every place.
+/// Parses a region, a pattern of regions, or `global`. Returns none for any region.
 fn region(text: &str) -> Result<Option<GlobMatcher>, RowError> {
     if text == "*" || text == ssoinv_aws::regions::ALL {
         return Ok(None);
     }
     if text != Place::Global.as_str() && !is_glob(text) {
-        // One that only looks like a region may be a new one.
+        // An unknown name of the right form may be a new region.
         values::region(text).map_err(|refused| RowError::NoRegion {
             text: text.to_owned(),
             hint: refused.hint.unwrap_or_default(),
@@ -143,7 +143,7 @@ fn region(text: &str) -> Result<Option<GlobMatcher>, RowError> {
     pattern(text, false).map(Some)
 }
 
-/// Tables by name or pattern, of which there is one; none for every one.
+/// Parses a pattern that matches at least one table. Returns none for any table.
 fn table(text: &str) -> Result<Option<GlobMatcher>, RowError> {
     if text == "*" {
         return Ok(None);
@@ -157,7 +157,7 @@ fn table(text: &str) -> Result<Option<GlobMatcher>, RowError> {
 }
 
 fn day(text: &str) -> Result<NaiveDate, RowError> {
-    // As ISO 8601 writes it; chrono would take `2027-3-1`, too.
+    // ISO 8601 only; chrono alone would also take `2027-3-1`.
     let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == "2027-03-31".len());
     day.ok_or_else(|| RowError::NoDay { text: text.to_owned() })
 }

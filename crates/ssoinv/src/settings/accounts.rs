@@ -18,7 +18,7 @@ use crate::expectations::Expectations;
 /// A role to assume in many accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AssumeSettings {
-    /// Its name, with its path where it has one.
+    /// The name of the role, with its path if it has one.
     pub(crate) role: String,
     pub(crate) accounts: AccountList,
     pub(crate) external_id: Option<String>,
@@ -32,7 +32,7 @@ impl AssumeSettings {
     }
 }
 
-/// Which accounts of a sign-in are meant.
+/// A sign-in, and the accounts selected among those that it reaches.
 #[derive(Clone, Debug)]
 pub(crate) struct AccountSettings {
     pub(crate) sso_session: Option<String>,
@@ -53,7 +53,7 @@ impl AccountSettings {
     }
 }
 
-/// Every account that a sign-in reaches, and the role to take there.
+/// `--all-accounts`: the accounts of a sign-in, and the roles to use.
 #[derive(Clone, Debug)]
 pub(crate) struct DiscoverySettings {
     pub(crate) of: AccountSettings,
@@ -90,7 +90,7 @@ impl DiscoverySettings {
     }
 }
 
-/// What should be there.
+/// Reads the files of `--expect`.
 pub(super) fn expectations(
     args: &SelectionArgs,
     layers: &Layers,
@@ -101,13 +101,13 @@ pub(super) fn expectations(
     let SettingValue { value: files, source } = layers.resolve(&EXPECT, flag)?;
     let mut paths = Vec::new();
     for file in &files {
-        // A shell has done so with what was typed.
+        // The shell expands `~` in typed flags.
         let below = file.strip_prefix("~/").filter(|_| !source.is_flag());
         let path = match (below, &environment.home) {
             (Some(below), Some(home)) => home.join(below),
             _ => PathBuf::from(&**file),
         };
-        // What lies in the current folder by chance must not say what is no gap.
+        // A file that happens to be in the current folder must not declare gaps.
         if let (SettingSource::File(place), true) = (&source, path.is_relative()) {
             let message = format!("{place}: `expect` is `{file}`, which depends on the current folder");
             return Err(CommandError::usage(message).with_hint("write the whole path, or begin it with `~/`"));

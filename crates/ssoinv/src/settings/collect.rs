@@ -1,4 +1,4 @@
-//! Everything that a collecting command was asked for.
+//! The settings of a collecting command.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,16 +19,16 @@ use crate::command_error::CommandError;
 use crate::environment::Environment;
 use crate::expectations::Expectations;
 
-/// Everything that a collecting command was asked for.
+/// The settings of a collecting command, resolved.
 #[derive(Clone, Debug)]
 pub(crate) struct CollectSettings {
     pub(crate) profiles: ProfileChoice,
-    /// What the machine is, and no profile.
+    /// Use the machine's own identity instead of profiles.
     pub(crate) ambient: bool,
     pub(crate) assume: Option<AssumeSettings>,
-    /// Every account that the sign-in reaches, and no profile.
+    /// Use the accounts of a sign-in instead of profiles.
     pub(crate) all_accounts: Option<DiscoverySettings>,
-    /// What should be there.
+    /// Expected accounts and gaps.
     pub(crate) expect: Expectations,
     pub(crate) regions: RegionSource,
     pub(crate) every_role: bool,
@@ -69,8 +69,10 @@ impl CollectSettings {
         })
     }
 
-    /// Why an account that is expected isn't there, where it would be: all profiles are meant, or all accounts of the
-    /// organisation. Whoever picks some means no others. What a sign-in reaches, it tells itself.
+    /// Returns the reason for an expected account that the run doesn't reach.
+    ///
+    /// None if profiles or accounts were named, since other accounts aren't part of the run then. Also none with
+    /// `--all-accounts`: discovery plans expected accounts itself.
     pub(crate) fn unreached(&self) -> Option<&'static str> {
         match (&self.assume, &self.profiles) {
             _ if self.all_accounts.is_some() || self.ambient => None,
@@ -169,7 +171,7 @@ mod tests {
         assert_eq!(flow("--redirect-port 4000", &[set]), (page, false));
         assert_eq!(flow("--use-device-code", &[port]), (code, true));
         assert_eq!(flow("--no-use-device-code", &[set, port]), (page, false));
-        // Said in one place, the port is for when it is the page.
+        // Both from variables: the port is a default for the page.
         assert_eq!(flow("", &[set, port]), (code, true));
     }
 

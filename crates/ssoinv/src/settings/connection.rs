@@ -1,4 +1,4 @@
-//! How credentials are obtained and calls are made.
+//! Settings of credentials and calls.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::cli::{CredentialArgs, LimitArgs};
 use crate::command_error::CommandError;
 use crate::environment::Environment;
 
-/// How credentials are got and calls are made.
+/// Settings of credentials, retries and time-outs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionSettings {
     pub(crate) run_processes: bool,
@@ -22,20 +22,20 @@ pub(crate) struct ConnectionSettings {
     pub(crate) credential_cache: bool,
     pub(crate) concurrency: usize,
     pub(crate) policy: RetryPolicy,
-    /// How fast the portal may be called.
+    /// The rate limit of the portal.
     pub(crate) portal_pace: PaceLimits,
     pub(crate) connect_timeout: Duration,
     pub(crate) attempt_timeout: Duration,
 }
 
-/// Attempts at a call that fails transiently, where `AWS_MAX_ATTEMPTS` says nothing.
+/// The default of `AWS_MAX_ATTEMPTS`: attempts at a call that fails transiently.
 const MAX_ATTEMPTS: u32 = 5;
 
-/// Calls at once of commands that make few.
+/// Calls at once for commands that make few calls.
 const FEW: usize = 16;
 
 impl ConnectionSettings {
-    /// For commands that are about the sign-in itself.
+    /// Returns the settings for commands about the sign-in itself.
     pub(crate) fn of_sign_in(
         limits: &LimitArgs,
         layers: &Layers,

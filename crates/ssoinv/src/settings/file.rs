@@ -1,8 +1,7 @@
-//! `config.toml`: where it lies, and what it says.
+//! Reads `config.toml` from the user's configuration folder, or from the path in `SSOINV_CONFIG_FILE`.
 //!
-//! It lies in the user's configuration folder or where `SSOINV_CONFIG_FILE` says, never in the current folder: what is
-//! checked out of somebody's repository must not steer an audit. Nothing in it runs a program or leads a credential
-//! elsewhere, so whose file it is isn't asked; a setting that could do so doesn't belong here.
+//! The current folder is never searched: a checked-out repository must not change an audit. No setting runs a program or
+//! sends credentials elsewhere, so the file's owner isn't checked. Such a setting must not be added.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,22 +20,22 @@ use crate::environment::Environment;
 /// The variable that names another file.
 pub(crate) const VARIABLE: &str = "SSOINV_CONFIG_FILE";
 
-/// Larger files are no settings, whatever they are.
+/// The largest file that is read.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// The file, there or not.
+/// The settings file, which may not exist.
 #[derive(Debug, Default)]
 pub(crate) struct ConfigFile {
-    /// Where it lies, as people know it; none without a home.
+    /// Its path with the home folder as `~`; none without a home folder.
     pub(crate) place: Option<String>,
-    /// Whether there is one.
+    /// True if the file exists.
     pub(crate) found: bool,
-    /// What it says, by key.
+    /// The settings by key.
     pub(super) given: BTreeMap<&'static str, RawSetting>,
 }
 
 impl ConfigFile {
-    /// Reads it. One that isn't there says nothing, unless it was named.
+    /// Reads the file. A missing file is empty, unless the variable names it.
     pub(super) fn read(environment: &Environment) -> Result<Self, CommandError> {
         let named = environment.get(VARIABLE).map(PathBuf::from);
         let usual = || environment.config_folder().map(|folder| folder.join("config.toml"));
@@ -61,7 +60,7 @@ impl ConfigFile {
     }
 }
 
-/// Something on the way that is no folder, like a home `/dev/null`, holds no file either.
+/// Returns whether there is no such file. A path through something that is no folder counts, like a home `/dev/null`.
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
@@ -75,7 +74,7 @@ fn read_all(file: File) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What the bytes of a file say, by key. Values have the form of their setting; what they mean isn't looked at.
+/// Parses a file into settings by key. Checks the form of values, not their meaning.
 fn parse(bytes: &[u8], place: &str) -> Result<BTreeMap<&'static str, RawSetting>, CommandError> {
     let at = |offset: usize| {
         let line = bytes[..offset.min(bytes.len())].split(|&byte| byte == b'\n').count();
@@ -90,7 +89,7 @@ fn parse(bytes: &[u8], place: &str) -> Result<BTreeMap<&'static str, RawSetting>
         CommandError::usage(format!("{}: this is not TOML: {message}", at(offset)))
             .with_hint("a setting is a line like `max_time = \"45m\"`, `concurrency = 64` or `wide = true`")
     })?;
-    // In the order of the file, so that the first mistake is told.
+    // In the order of the file, so that the first mistake is reported.
     let mut entries: Vec<_> = table.get_ref().iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     let mut given = BTreeMap::new();
@@ -126,7 +125,7 @@ struct WrongType {
     hint: &'static str,
 }
 
-/// A value as the texts that a flag would have.
+/// Returns a value as texts, like those of a flag.
 fn texts(value: &Spanned<DeValue<'_>>, form: Form) -> Result<Vec<String>, WrongType> {
     let value = value.get_ref();
     let wrong = |wanted, hint| WrongType { found: type_of(value), wanted, hint };
@@ -134,7 +133,7 @@ fn texts(value: &Spanned<DeValue<'_>>, form: Form) -> Result<Vec<String>, WrongT
         (Form::Switch, DeValue::Boolean(on)) => vec![on.to_string()],
         (Form::Switch, _) => return Err(wrong("true or false", "write `true` or `false`, without quotes")),
         (Form::Number, DeValue::Integer(number)) => {
-            // What is too large for this is so for every setting.
+            // A number too large for i64 is invalid for every setting, so its text may stay.
             let parsed = i64::from_str_radix(number.as_str(), number.radix());
             vec![parsed.map_or_else(|_| number.to_string(), |number| number.to_string())]
         }
@@ -248,7 +247,7 @@ mod tests {
             refused("\n\n[profile.dev]\nx = 1"),
             "config.toml:3: there is no section `[profile]`; a setting is named as its flag is: `max_time` is `--max-time`"
         );
-        // The first of two mistakes, whatever the order of their names.
+        // The first mistake by line, not by name.
         assert_eq!(
             refused("wied = true\nconcurency = 1"),
             "config.toml:1: there is no setting `wied`; did you mean `wide`?"

@@ -1,7 +1,7 @@
-//! Flag > `SSOINV_*` > `config.toml` > AWS's own variable > default, decided for each setting in one place.
+//! Precedence of settings: flag > `SSOINV_*` variable > `config.toml` > AWS's own variable > default.
 //!
-//! A setting of ssoinv's counts for more than a variable that all of AWS's tools read, as git's `core.editor` counts for
-//! more than `EDITOR`: who wrote it meant this program.
+//! A setting of ssoinv overrides a variable that all AWS tools read, as git's `core.editor` overrides `EDITOR`: it was
+//! written for this program.
 
 use std::collections::BTreeMap;
 
@@ -13,25 +13,24 @@ use super::source::{RawSetting, SettingSource, SettingValue, split};
 use crate::command_error::CommandError;
 use crate::environment::Environment;
 
-/// A variable that looks like a setting and is none.
+/// A variable with ssoinv's prefix that is no setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UnknownVariable {
     pub(crate) name: String,
     pub(crate) nearest: Option<String>,
 }
 
-/// What the environment and the file say, read once. Flags come at each [`Layers::resolve`].
+/// The environment and the settings file, read once. [`Layers::resolve`] adds the flag.
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
-    /// What counts for each setting that is given at all.
+    /// The value with the highest precedence, by key.
     given: BTreeMap<&'static str, RawSetting>,
     pub(crate) file: ConfigFile,
     pub(crate) unknown_variables: Vec<UnknownVariable>,
 }
 
 impl Layers {
-    /// Reads the file, and checks all that it and ssoinv's variables say: a value that something above it hides is as
-    /// wrong as any.
+    /// Reads the file, and checks every value of the file and of ssoinv's variables, even overridden ones.
     pub(crate) fn new(environment: &Environment) -> Result<Self, CommandError> {
         let file = ConfigFile::read(environment)?;
         let mut given = BTreeMap::new();
@@ -42,7 +41,7 @@ impl Layers {
             for given in of_file.iter().chain(&of_variable) {
                 check(*setting, given)?;
             }
-            // AWS's variables are the business of the commands that need them.
+            // AWS's variables are checked by the commands that use them.
             let stand_in = || {
                 setting.stand_ins().iter().find_map(|name| {
                     let texts = vec![environment.get(name)?.to_owned()];
@@ -56,7 +55,7 @@ impl Layers {
         Ok(Self { given, file, unknown_variables: unknown_variables(environment) })
     }
 
-    /// The value that counts: the flag's where it was typed.
+    /// Returns the value with the highest precedence, and its source.
     pub(super) fn resolve<T: Clone>(
         &self,
         setting: &Setting<T>,
@@ -72,12 +71,12 @@ impl Layers {
         Ok(SettingValue { value, source: source.clone() })
     }
 
-    /// The value alone.
+    /// Returns the value without its source.
     pub(super) fn value<T: Clone>(&self, setting: &Setting<T>, flag: Option<T>) -> Result<T, CommandError> {
         self.resolve(setting, flag).map(|resolved| resolved.value)
     }
 
-    /// What a setting is given where no flag is typed, as text, and where that comes from.
+    /// Returns the text and the source of a setting whose flag isn't typed.
     pub(crate) fn shown(&self, setting: &dyn AnySetting) -> (Option<String>, SettingSource) {
         match self.given.get(setting.key()) {
             Some(given) => (Some(given.texts.join(",")), given.source.clone()),
@@ -86,7 +85,7 @@ impl Layers {
     }
 }
 
-/// The value of a flag that clap hands on as it was typed.
+/// Parses the typed texts of a flag.
 pub(super) fn typed<T>(setting: &Setting<T>, texts: &[&str]) -> Result<T, CommandError> {
     setting.parse(texts).map_err(|refused| SettingSource::Flag(setting.key).refuse(setting.key, refused))
 }
@@ -119,7 +118,7 @@ fn unknown_variables(environment: &Environment) -> Vec<UnknownVariable> {
     let ours = environment.vars.keys().filter(|name| name.starts_with(PREFIX));
     ours.filter(|name| !known().any(|known| known == **name))
         .map(|name| {
-            // Without what all begin with, which would make any two alike.
+            // Without the common prefix, which would make all names similar.
             let known: Vec<String> = known().collect();
             let rests = known.iter().map(|known| &known[PREFIX.len()..]);
             let near = nearest(&name[PREFIX.len()..], rests);
@@ -138,7 +137,7 @@ mod tests {
     use super::*;
     use crate::settings::list::{MAX_TIME, REGION, RETRY_TIME, WIDE};
 
-    /// A file of these lines, with these variables.
+    /// Returns the layers of a file with these lines and of these variables.
     fn layers(lines: &str, variables: &[(&str, &str)]) -> Result<Layers, CommandError> {
         let folder = TempDir::new().expect("a folder");
         let file = folder.path().join("c.toml");
@@ -155,7 +154,7 @@ mod tests {
         format!("{}; {}", error.message, error.hint.unwrap_or_default())
     }
 
-    /// Takes away layer after layer, from above.
+    /// Removes one layer after the other, from the highest.
     #[test]
     fn each_layer_counts_for_more_than_those_below() {
         let region = |flag: Option<&str>, lines: &str, variables: &[(&str, &str)]| {
@@ -223,11 +222,11 @@ mod tests {
             refused("region = []", &[]),
             "~/c.toml:1: `region` names nothing; name one or more, or leave it out"
         );
-        // What something above it hides is told all the same.
+        // An overridden value is checked all the same.
         assert!(
             refused("wide = true\noutput = 'yaml'", &[("SSOINV_OUTPUT", "csv")]).starts_with("~/c.toml:2:")
         );
-        // AWS's variables are not ssoinv's to check for every command.
+        // AWS's variables aren't checked for every command.
         assert!(layers("", &[("AWS_REGION", "nowhere")]).is_ok());
     }
 

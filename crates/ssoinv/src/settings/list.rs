@@ -1,5 +1,7 @@
-//! The one list of settings. A line here is all that a setting needs: its variable, its key in the file, its row in
-//! `ssoinv settings` and the "did you mean" of what is misspelt come from it; what it does is said at its flag.
+//! The list of settings.
+//!
+//! A setting is one line here: its variable, its key in the file, its row in `ssoinv settings` and suggestions for
+//! misspelled names follow from the line. Its description is the help of its flag.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,36 +10,36 @@ use ssoinv_output::Format;
 
 use super::values::{self, InvalidValue};
 
-/// What a variable of a setting begins with.
+/// The prefix of variables.
 pub(crate) const PREFIX: &str = "SSOINV_";
 
-/// What a setting looks like in the file.
+/// The form of a value in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// `true` or `false`. Its flag has a hidden opposite, which takes back what is set.
+    /// `true` or `false`. The flag has a hidden opposite that overrides a setting.
     Switch,
     /// A whole number.
     Number,
-    /// A text.
+    /// A string.
     Text,
-    /// Texts, in a list; elsewhere with commas.
+    /// A list of strings; with commas in variables.
     List,
 }
 
 /// A setting with values of type `T`.
 #[derive(Debug)]
 pub(crate) struct Setting<T: 'static> {
-    /// Its name in the file.
+    /// The key in the file.
     pub(super) key: &'static str,
     form: Form,
     parse: fn(&[&str]) -> Result<T, InvalidValue>,
     pub(super) default: T,
     show: fn(&T) -> Option<String>,
-    /// AWS's own variables that say it where nothing of ssoinv's does, the first that is set.
+    /// AWS's own variables that stand in, in order of precedence.
     stand_ins: &'static [&'static str],
 }
 
-/// Declares the settings, and the list of them all.
+/// Declares settings, and the list of all of them.
 macro_rules! settings {
     ($($name:ident: $type:ty = $setting:expr;)*) => {
         $(pub(super) static $name: Setting<$type> = $setting;)*
@@ -109,7 +111,7 @@ const fn time(key: &'static str, default: Duration) -> Setting<Duration> {
     Setting { key, form: Form::Text, parse, default, show, stand_ins: &[] }
 }
 
-/// One without a default.
+/// Returns a setting without a default.
 const fn optional<T>(
     key: &'static str,
     form: Form,
@@ -122,7 +124,7 @@ const fn list<T>(key: &'static str, parse: fn(&[&str]) -> Result<Vec<T>, Invalid
     Setting { key, form: Form::List, parse, default: Vec::new(), show: |_| None, stand_ins: &[] }
 }
 
-/// The text of what is no list.
+/// Returns the text of a value that is no list.
 fn the_one<'a>(texts: &[&'a str]) -> &'a str {
     texts.first().copied().unwrap_or_default()
 }
@@ -138,14 +140,14 @@ impl<T> Setting<T> {
     }
 }
 
-/// A setting, whatever its type.
+/// A setting of any type.
 pub(crate) trait AnySetting: Sync {
     fn key(&self) -> &'static str;
     fn form(&self) -> Form;
     fn stand_ins(&self) -> &'static [&'static str];
-    /// The default, as the file would have it.
+    /// Returns the default as it would be written in the file.
     fn default_text(&self) -> Option<String>;
-    /// Refuses what is no value of it.
+    /// Returns an error if the texts are no valid value.
     fn check(&self, texts: &[&str]) -> Result<(), InvalidValue>;
 }
 
@@ -171,12 +173,12 @@ impl<T: Sync> AnySetting for Setting<T> {
     }
 }
 
-/// The flag of a setting: `--max-time`.
+/// Returns the flag of a setting: `--max-time`.
 pub(crate) fn flag_of(key: &str) -> String {
     format!("--{}", key.replace('_', "-"))
 }
 
-/// The variable of a setting: `SSOINV_MAX_TIME`.
+/// Returns the variable of a setting: `SSOINV_MAX_TIME`.
 pub(crate) fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.to_ascii_uppercase())
 }

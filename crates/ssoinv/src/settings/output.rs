@@ -11,7 +11,7 @@ use super::values::switch_flag;
 use crate::cli::OutputArgs;
 use crate::command_error::CommandError;
 
-/// How rows are shown, and where.
+/// The format, the file and the columns.
 #[derive(Clone, Debug)]
 pub(crate) struct OutputSettings {
     pub(crate) format: Format,
@@ -37,13 +37,13 @@ impl OutputSettings {
             columns: args.columns.clone(),
             wide: layers.value(&WIDE, switch_flag(args.wide, args.no_wide))?,
             header: !args.no_header,
-            // Set for all commands, it is for those that write CSV.
+            // As a setting it applies to CSV only, whichever command.
             spreadsheet: spreadsheet.value && format == Format::Csv,
         })
     }
 }
 
-/// The format: `-o`, else what the ending of `--out` says, which is typed and so counts for more than what is set.
+/// Returns the format: of `-o`, else of the ending of `--out`, else of the setting.
 fn format(args: &OutputArgs, layers: &Layers) -> Result<Format, CommandError> {
     let flag = args.output.as_deref().map(|name| layers::typed(&OUTPUT, &[name])).transpose()?;
     let SettingValue { value: asked, source } = layers.resolve(&OUTPUT, flag)?;
@@ -55,7 +55,7 @@ fn format(args: &OutputArgs, layers: &Layers) -> Result<Format, CommandError> {
             Err(CommandError::usage(message).with_hint("leave out `-o`, or give the file another ending"))
         }
         (Some(format), _) | (None, Some(format)) => Ok(format),
-        // `--out DIR/`, a device, or an ending that says nothing: only a known other format is a mistake.
+        // A folder, a device or a file without an ending says nothing about the format.
         (None, None) => match unknown_ending(out) {
             Some(ending) => Err(CommandError::usage(format!("no format has the ending `.{ending}`"))
                 .with_hint("say the format with `-o table`, `-o csv`, `-o json` or `-o ndjson`")),
@@ -64,12 +64,12 @@ fn format(args: &OutputArgs, layers: &Layers) -> Result<Format, CommandError> {
     }
 }
 
-/// The format that a file's ending says.
+/// Returns the format of a file's ending.
 fn format_of(file: &Path) -> Option<Format> {
     Format::from_extension(file.extension()?.to_str()?)
 }
 
-/// The ending of a file name, where it has one.
+/// Returns the ending of a file name that is no known format.
 fn unknown_ending(out: &Path) -> Option<String> {
     if out.is_dir() || out.starts_with("/dev") {
         return None;
@@ -77,7 +77,7 @@ fn unknown_ending(out: &Path) -> Option<String> {
     out.extension().map(|ending| ending.to_string_lossy().into_owned())
 }
 
-/// The ledger's file, with the format that its ending says.
+/// Returns the file of the ledger with the format of its ending.
 pub(super) fn coverage(file: PathBuf) -> Result<(PathBuf, Format), CommandError> {
     let Some(format) = format_of(&file) else {
         let message = format!("`--coverage {}` has no ending that tells its format", file.display());

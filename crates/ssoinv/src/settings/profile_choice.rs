@@ -1,18 +1,18 @@
-//! Which profiles a command selects.
+//! The selection of profiles.
 
 use crate::cli::ProfileArgs;
 use crate::environment::Environment;
 
-/// Which profiles are meant.
+/// A selection of profiles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ProfileChoice {
     /// `--all-profiles`.
     All,
-    /// `--profile`, as it was typed.
+    /// `--profile`, as typed.
     Flag(Vec<String>),
-    /// A variable with one name.
+    /// A variable that names one profile.
     Variable { name: &'static str, profile: String },
-    /// Nothing was said: `default`.
+    /// Neither flag nor variable: the profile `default`.
     Default,
 }
 

@@ -1,4 +1,4 @@
-//! Where regional tables are read, and which flag, variable or setting says so.
+//! The regions of a run, and the flag, variable or setting that selects them.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ use super::values::typed;
 use crate::cli::SelectionArgs;
 use crate::command_error::CommandError;
 
-/// Where the regions to look in come from.
+/// The source of the regions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RegionSource {
-    /// `--region`, or the setting of that name.
+    /// `--region`, its variable or its setting.
     Named { regions: Arc<RegionPatterns>, source: SettingSource },
-    /// A variable of AWS's with one region.
+    /// A variable of AWS with one region.
     Variable { name: &'static str, region: Arc<str> },
-    /// Each profile's own.
+    /// The region of each profile.
     Profiles,
-    /// Every one that is enabled in the account, since nobody said anything else.
+    /// The default of `--all-accounts`: all regions that are enabled in the account.
     Enabled(Arc<RegionPatterns>),
 }
 
@@ -36,7 +36,7 @@ impl RegionSource {
             Err(error) => Err(CommandError::usage(format!("a region is no pattern: {error}"))),
         };
         Ok(match (source, regions.as_slice()) {
-            // What every AWS tool reads is about one region, and profiles' regions are about profiles.
+            // AWS's variable is for one region and a profile's region for that profile: neither limits all accounts.
             (SettingSource::StandIn(_) | SettingSource::Default, _) if args.all_accounts => {
                 Self::Enabled(patterns(&[regions::ALL.into()])?)
             }
@@ -48,7 +48,7 @@ impl RegionSource {
         })
     }
 
-    /// Where regional tables are asked.
+    /// Returns the regions in which regional tables are listed.
     pub(crate) fn choice(&self) -> RegionChoice {
         match self {
             Self::Named { regions, .. } | Self::Enabled(regions) => {
@@ -62,7 +62,7 @@ impl RegionSource {
         }
     }
 
-    /// What rows of account-wide tables are kept, where not all are.
+    /// Returns the regions to which rows of account-wide tables are limited, if they are.
     pub(crate) fn only(&self) -> Option<Arc<RegionPatterns>> {
         match self {
             Self::Named { regions, .. } if !regions.is_all() => Some(Arc::clone(regions)),
@@ -70,7 +70,7 @@ impl RegionSource {
         }
     }
 
-    /// Whether no region that is enabled is left out.
+    /// Returns whether no enabled region is left out.
     pub(crate) fn is_all(&self) -> bool {
         match self {
             Self::Named { regions, .. } | Self::Enabled(regions) => regions.is_all(),
@@ -78,7 +78,7 @@ impl RegionSource {
         }
     }
 
-    /// For the summary.
+    /// Describes the source for the summary.
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Named { source, .. } => format!("from `{source}`"),

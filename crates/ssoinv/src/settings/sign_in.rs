@@ -1,4 +1,4 @@
-//! Whether a command may ask a person to sign in, and how.
+//! Settings of the sign-in: whether a person may be prompted, and by which flow.
 
 use ssoinv_sso::context::{Flow, Interaction};
 
@@ -12,14 +12,14 @@ use crate::command_error::CommandError;
 use crate::environment::Environment;
 use crate::terminal::Terminal;
 
-/// Who is asked to sign in, and how.
+/// Settings of the sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SignInSettings {
-    /// Nobody is to be asked, and who said so.
+    /// Never prompt, and the source of that setting.
     pub(crate) no_input: SettingValue<bool>,
-    /// This is a job of a CI service.
+    /// True if this is a job of a CI service.
     pub(crate) is_ci: bool,
-    /// Somebody reads what is said, and approves the code.
+    /// A device code was requested: a person reads it, even in a log.
     pub(crate) use_device_code: bool,
     pub(crate) flow: Flow,
     pub(crate) browser: Browser,
@@ -34,10 +34,10 @@ impl SignInSettings {
         let device_code =
             layers.resolve(&USE_DEVICE_CODE, switch_flag(args.use_device_code, args.no_use_device_code))?;
         let port = layers.resolve(&REDIRECT_PORT, args.redirect_port.map(Some))?;
-        // A port is for the page, so whoever names one above a set `use_device_code` means the page.
+        // A port is for the page, so a port of higher precedence overrides `use_device_code`.
         let means_page = port.value.is_some() && port.source.is_above(&device_code.source);
         let use_device_code = device_code.value && !means_page;
-        // Whoever names a port has seen to it that the browser can come back to it.
+        // With a named port, the user has made sure that the browser reaches it.
         let comes_back = port.value.is_some() || environment.browser_comes_back();
         let no_browser = layers.value(&NO_BROWSER, switch_flag(args.no_browser, args.browser))?;
         Ok(Self {
@@ -53,19 +53,19 @@ impl SignInSettings {
         })
     }
 
-    /// Whether a collecting command may ask somebody. Whoever wants a code reads it, even where no terminal is.
+    /// Returns the policy of a collecting command. A requested device code is shown even without a terminal.
     pub(crate) fn policy(&self, terminal: &Terminal, demo: bool) -> SignInPolicy {
         if demo {
             return SignInPolicy::DEMO;
         }
-        let somebody = self.use_device_code || (terminal.on_stderr && !self.is_ci);
-        let asked = somebody && !self.no_input.value;
-        let interaction = if asked { Interaction::Person } else { Interaction::Nobody };
+        let reaches_person = self.use_device_code || (terminal.on_stderr && !self.is_ci);
+        let prompts = reaches_person && !self.no_input.value;
+        let interaction = if prompts { Interaction::Person } else { Interaction::Nobody };
         SignInPolicy { interaction, flow: self.flow }
     }
 }
 
-/// Whether a command may ask somebody to sign in, and how.
+/// The permission to prompt for a sign-in, and the flow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SignInPolicy {
     pub(crate) interaction: Interaction,
@@ -75,6 +75,6 @@ pub(crate) struct SignInPolicy {
 impl SignInPolicy {
     pub(crate) const NEVER: Self = Self { interaction: Interaction::Nobody, flow: Flow::DeviceCode };
 
-    /// A simulated person, to whom no browser comes back.
+    /// A simulated person approves a device code.
     pub(crate) const DEMO: Self = Self { interaction: Interaction::Person, flow: Flow::DeviceCode };
 }

@@ -1,6 +1,6 @@
-//! Where the value of a setting comes from, and what a source says before it is parsed.
+//! Sources of settings, and values with their source.
 //!
-//! [`super::file`] and [`super::layers`] produce these values; every reader of a setting may look at the source.
+//! [`super::file`] and [`super::layers`] produce them.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use super::list::flag_of;
 use super::values::InvalidValue;
 use crate::command_error::CommandError;
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SettingSource {
-    /// Nobody said anything.
+    /// The default.
     Default,
-    /// A variable that isn't ssoinv's own.
+    /// A variable of AWS.
     StandIn(&'static str),
     /// A line of the file: `~/.config/ssoinv/config.toml:7`.
     File(String),
-    /// A variable of ssoinv's.
+    /// A variable of ssoinv.
     Variable(String),
     /// The flag of this setting.
     Flag(&'static str),
@@ -34,7 +34,7 @@ impl SettingSource {
         }
     }
 
-    /// Whether what comes from here counts for more than what comes from there.
+    /// Returns whether this source has precedence over the other.
     pub(super) fn is_above(&self, other: &Self) -> bool {
         self.rank() > other.rank()
     }
@@ -43,7 +43,7 @@ impl SettingSource {
         matches!(self, Self::Flag(_))
     }
 
-    /// Says that this is where a wrong value of a setting comes from.
+    /// Returns the error for an invalid value from this source.
     pub(super) fn refuse(&self, key: &str, refused: InvalidValue) -> CommandError {
         let InvalidValue { text, wanted, hint } = refused;
         let error = CommandError::usage(match self {
@@ -68,22 +68,22 @@ impl fmt::Display for SettingSource {
     }
 }
 
-/// What a setting is given, outside the command line.
+/// The texts of a setting, not parsed yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RawSetting {
-    /// The texts of a list; of anything else the one.
+    /// The items of a list; a single text for other forms.
     pub(crate) texts: Vec<String>,
     pub(crate) source: SettingSource,
 }
 
-/// The value of a setting.
+/// A parsed value with its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SettingValue<T> {
     pub(crate) value: T,
     pub(crate) source: SettingSource,
 }
 
-/// The parts of a list that is written with commas.
+/// Splits a list with commas.
 pub(super) fn split(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }

@@ -1,4 +1,4 @@
-//! How values are written: the same in flags, variables and the file.
+//! Parsers of values, shared by flags, variables and the settings file.
 
 use std::error::Error;
 use std::fmt;
@@ -14,11 +14,11 @@ use ssoinv_profile::nearest;
 use crate::account_file;
 use crate::text::shell_quoted;
 
-/// A text that is no value.
+/// A text that is no valid value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InvalidValue {
     pub(crate) text: String,
-    /// What it should be, as in "a number from 1 to 1024".
+    /// The valid values, as in "a number from 1 to 1024".
     pub(crate) wanted: &'static str,
     pub(crate) hint: Option<String>,
 }
@@ -29,7 +29,7 @@ impl InvalidValue {
     }
 }
 
-/// What follows clap's `invalid value '0' for '--concurrency <N>': `.
+/// Completes clap's message `invalid value '0' for '--concurrency <N>': `.
 impl fmt::Display for InvalidValue {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "must be {}", self.wanted)
@@ -48,7 +48,7 @@ pub(super) fn typed(texts: &[String]) -> Vec<&str> {
     texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty()).collect()
 }
 
-/// `true` or `false`; `1` and `0` are what variables often have.
+/// Parses `true` or `false`, and `1` or `0` as variables often have.
 pub(super) fn switch(text: &str) -> Result<bool, InvalidValue> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" => Ok(true),
@@ -57,33 +57,33 @@ pub(super) fn switch(text: &str) -> Result<bool, InvalidValue> {
     }
 }
 
-/// A time, like `45m`.
+/// Parses a time above zero, like `45m`.
 pub(crate) fn time(text: &str) -> Result<Duration, InvalidValue> {
     let time = humantime::parse_duration(text).ok().filter(|time| !time.is_zero());
     time.ok_or_else(|| InvalidValue::new(text, "a time above zero, like 90s, 45m or 1h 30m"))
 }
 
-/// How old what a run has collected may be, where nobody says.
+/// The default age up to which results of a saved run are reused.
 pub(crate) const MAX_AGE: Duration = Duration::from_hours(24);
 
-/// An age, like `24h`; none at all is `0s`.
+/// Parses an age, like `24h` or `0s`.
 pub(crate) fn age(text: &str) -> Result<Duration, InvalidValue> {
     humantime::parse_duration(text).map_err(|_| InvalidValue::new(text, "a time, like 0s, 45m or 7d"))
 }
 
-/// How many calls are under way at once.
+/// Parses the number of calls at once.
 pub(crate) fn concurrency(text: &str) -> Result<usize, InvalidValue> {
     let number = text.parse().ok().filter(|number| (1..=1024).contains(number));
     number.ok_or_else(|| InvalidValue::new(text, "a number from 1 to 1024"))
 }
 
-/// A TCP port of this machine.
+/// Parses a TCP port.
 pub(crate) fn port(text: &str) -> Result<u16, InvalidValue> {
     let port = text.parse().ok().filter(|&port| port > 0);
     port.ok_or_else(|| InvalidValue::new(text, "a port from 1 to 65535"))
 }
 
-/// The name of a format.
+/// Parses the name of a format.
 pub(super) fn format(text: &str) -> Result<Format, InvalidValue> {
     Format::from_name(text).ok_or_else(|| {
         let hint = if text.contains(['.', '/', '\\']) {
@@ -95,13 +95,13 @@ pub(super) fn format(text: &str) -> Result<Format, InvalidValue> {
     })
 }
 
-/// How often the portal may be called, in calls a second.
+/// Parses the rate limit of the portal, in calls a second.
 pub(crate) fn portal_rate(text: &str) -> Result<u32, InvalidValue> {
     let number = text.parse().ok().filter(|number| (1..=20).contains(number));
     number.ok_or_else(|| InvalidValue::new(text, "a number from 1 to 20"))
 }
 
-/// Roles by name or glob, each once.
+/// Parses names and patterns of roles, each once.
 pub(super) fn roles(texts: &[&str]) -> Result<Vec<Arc<str>>, InvalidValue> {
     let roles: Vec<Arc<str>> = once(texts);
     match RoleChoice::new(roles.iter().map(|role| &**role)) {
@@ -113,7 +113,7 @@ pub(super) fn roles(texts: &[&str]) -> Result<Vec<Arc<str>>, InvalidValue> {
     }
 }
 
-/// Accounts by ID, glob or file, each once. What a file says is read where it is needed.
+/// Checks IDs, patterns and files of accounts, each once. Files are not read here.
 pub(super) fn accounts(texts: &[&str]) -> Result<Vec<Arc<str>>, InvalidValue> {
     for text in texts {
         if text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<AccountId>().is_err() {
@@ -124,7 +124,7 @@ pub(super) fn accounts(texts: &[&str]) -> Result<Vec<Arc<str>>, InvalidValue> {
     Ok(once(texts))
 }
 
-/// Each once.
+/// Removes duplicates.
 pub(super) fn once(texts: &[&str]) -> Vec<Arc<str>> {
     let mut all: Vec<Arc<str>> = Vec::new();
     for text in texts {
@@ -135,7 +135,7 @@ pub(super) fn once(texts: &[&str]) -> Vec<Arc<str>> {
     all
 }
 
-/// Regions by name or glob, each once; `all` is a word for every one.
+/// Parses names and patterns of regions, each once. `all` stands for every enabled region.
 pub(super) fn regions(texts: &[&str]) -> Result<Vec<Arc<str>>, InvalidValue> {
     let mut regions: Vec<Arc<str>> = Vec::new();
     for text in texts {
@@ -147,8 +147,9 @@ pub(super) fn regions(texts: &[&str]) -> Result<Vec<Arc<str>>, InvalidValue> {
     Ok(regions)
 }
 
-/// A region becomes part of host names, so anything else is refused; so is a word that no region looks like. A pattern
-/// never becomes one: it only picks among the regions that AWS names.
+/// Parses a region or a pattern of regions.
+///
+/// A region becomes part of host names, so only text of that form is valid. A pattern only selects among AWS's regions.
 pub(crate) fn region(text: &str) -> Result<Arc<str>, InvalidValue> {
     if text == regions::ALL || is_glob(text) {
         return match RegionPatterns::new([text]) {
