@@ -189,7 +189,13 @@ fn where_the_list_call_is_denied_the_next_is_asked() {
         world.simulator.fault(denied).expect("a fault");
         let (run, ledger) = world.with_ledger(BUCKETS);
         assert_eq!(column(&run.ended(0).rows(), "profile"), ["second", "second", "other"]);
-        assert_eq!(roles(&calls(&world, "ListBuckets", PROD)), ["Audit", "Admin"]);
+        let list_calls = calls(&world, "ListBuckets", PROD);
+        let asked = roles(&list_calls);
+        assert_eq!(
+            asked,
+            ["Audit", "Audit", "Admin"],
+            "in the partition's own region, then in the profile's"
+        );
         if effect == Effect::Denied {
             expect![[r"
                 second 022222222222 global: ok, 2 rows: profile `first`: denied (AccessDenied)
@@ -208,7 +214,7 @@ fn where_all_are_refused_each_says_why() {
     let (run, ledger) = world.with_ledger(BUCKETS);
     let run = run.ended(4);
     assert_eq!(column(&run.rows(), "name"), ["hub-logs"]);
-    assert_eq!(roles(&calls(&world, "ListBuckets", PROD)), ["Admin", "Audit"]);
+    assert_eq!(roles(&calls(&world, "ListBuckets", PROD)), ["Admin", "Admin", "Audit", "Audit"]);
     expect![[r"
         first 022222222222 global: denied, 0 rows: no access to role `Auditt` in account `022222222222`: it is not assigned, or its name is misspelt
         second 022222222222 global: denied, 0 rows: User: arn:aws:sts::022222222222:assumed-role/AWSReservedSSO_Admin_1c21b6b2d972e3a2/alex.example is not authorized to perform: s3:ListAllMyBuckets because no identity-based policy allows the s3:ListAllMyBuckets action
@@ -231,12 +237,12 @@ fn a_failure_that_another_role_would_not_cure_is_not_tried_again() {
     let (run, ledger) = world.with_ledger(BUCKETS);
     run.ended(4);
     assert_eq!(roles(&calls(&world, "ListBuckets", PROD)), ["Audit"], "S3 is broken for all of them");
-    expect![[r"
+    expect![[r#"
         first 022222222222 global: failed, 0 rows: We encountered an internal error. Please try again.
-        second 022222222222 global: skipped, 0 rows: profile `first` was asked for this account
-        third 022222222222 global: skipped, 0 rows: profile `first` was asked for this account
+        second 022222222222 global: skipped, 0 rows: profile `first` was used for this account
+        third 022222222222 global: skipped, 0 rows: profile `first` was used for this account
         other 111111111111 global: ok, 1 rows
-    "]]
+    "#]]
     .assert_eq(&cells(&ledger));
 }
 
@@ -299,7 +305,7 @@ fn keys_and_single_sign_on_for_one_account_are_one() {
     ));
     let (run, ledger) = world.with_ledger(BUCKETS);
     assert_eq!(column(&run.ended(0).rows(), "profile"), ["robot"]);
-    assert_eq!(world.simulator.count(Service::STS, "GetCallerIdentity"), 1, "STS says whose the keys are");
+    assert_eq!(world.simulator.count(Service::Sts, "GetCallerIdentity"), 1, "STS says whose the keys are");
     expect![[r"
         robot 333333333333 global: ok, 1 rows
         dev 333333333333 global: skipped, 0 rows: profile `robot` answered for this account
@@ -408,7 +414,7 @@ fn a_profile_that_needs_mfa_is_told_what_to_do() {
         hint: name a profile that has `credential_process = aws configure export-credentials --profile mfa --format process`, after `aws sts get-caller-identity --profile mfa` has asked for the code
         2 buckets from 1 of 2 accounts, in all regions; 1 task misconfigured: partial
     "]].assert_eq(&told(&world, &run));
-    assert_eq!(world.simulator.count(Service::STS, "AssumeRole"), 0, "it isn't even tried");
+    assert_eq!(world.simulator.count(Service::Sts, "AssumeRole"), 0, "it isn't even tried");
     let alone = world.run("buckets --profile mfa -o json --no-input").ended(2);
     expect![[r"
         error: profile `mfa` needs an MFA code (`mfa_serial`), and ssoinv does not ask for one
@@ -459,8 +465,8 @@ fn chains_of_roles_are_walked() {
     ] {
         assert!(arn.starts_with(head), "{arn}");
     }
-    assert_eq!(world.simulator.count(Service::PORTAL, "GetRoleCredentials"), 1, "the sign-in's role, once");
-    assert_eq!(world.simulator.count(Service::STS, "AssumeRole"), 3, "`reader` serves itself and `inner`");
+    assert_eq!(world.simulator.count(Service::Portal, "GetRoleCredentials"), 1, "the sign-in's role, once");
+    assert_eq!(world.simulator.count(Service::Sts, "AssumeRole"), 3, "`reader` serves itself and `inner`");
 }
 
 fn a_role_that_cannot_be_assumed_is_denied() {
@@ -509,7 +515,7 @@ fn a_web_identity_assumes_its_role() {
     let (run, ledger) = world.with_ledger(BUCKETS);
     assert_eq!(column(&run.ended(0).rows(), "name"), ["hub-logs"]);
     assert_eq!(column(&ledger, "caller_arn"), ["arn:aws:sts::111111111111:assumed-role/of-token/build-7"]);
-    assert_eq!(world.simulator.count(Service::STS, "AssumeRoleWithWebIdentity"), 1);
+    assert_eq!(world.simulator.count(Service::Sts, "AssumeRoleWithWebIdentity"), 1);
 }
 
 fn keys_in_the_environment_never_stand_in_for_a_profile() {
@@ -535,7 +541,7 @@ fn keys_in_the_environment_never_stand_in_for_a_profile() {
         .variable("AWS_SECRET_ACCESS_KEY", "robotSIMSECRETrobotrobotrobotrobotrobot1")
         .variable("AWS_PROFILE", "prod");
     assert_eq!(world.run("buckets -o json --no-input").ended(5).stdout, "[]\n");
-    assert!(world.simulator.calls().iter().all(|call| call.service == Service::PORTAL));
+    assert!(world.simulator.calls().iter().all(|call| call.service == Service::Portal));
 }
 
 /// A `credential_process` that prints the robot's keys and what it was given on stdin; each start is noted in a file.

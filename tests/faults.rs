@@ -7,9 +7,7 @@ use std::collections::BTreeMap;
 
 use expect_test::expect;
 use serde_json::Value;
-use ssoinv_sim::{
-    Control, Effect, Fault, Options, Organisation, OrganisationSpec, RetryHeader, Service, Token,
-};
+use ssoinv_sim::{Control, Effect, Fault, Options, Organisation, RetryHeader, Seeded, Service, Token};
 
 use crate::support::{Impostor, Run, World, column, seeded, statuses};
 use crate::tests;
@@ -199,7 +197,7 @@ fn a_disabled_region_is_complete() {
         region `eu-west-1` is not enabled in 1 account: `data-staging-00001` (080037327709)
         25 instances, 15 functions from 3 of 3 accounts, 2 regions each (from `--region`)
     "#]].assert_eq(&told(&world, &looked));
-    assert_eq!(world.simulator.count(Service::EC2, "DescribeRegions"), 1, "asked once an account");
+    assert_eq!(world.simulator.count(Service::Ec2, "DescribeRegions"), 1, "asked once an account");
 }
 
 fn buckets_are_listed_though_the_profiles_region_is_disabled() {
@@ -252,8 +250,8 @@ fn an_auth_failure_is_not_explained_where_describe_regions_is_denied() {
 
         warning: which regions are enabled could not be asked in 1 account: `data-staging-00001` (080037327709): You are not authorized to perform this operation. User: arn:aws:sts::080037327709:assumed-role/AWSReservedSSO_AdministratorAccess_69666baccdc5d99a/alex.example is not authorized to perform: ec2:DescribeRegions because no identity-based policy allows the ec2:DescribeRegions action (UnauthorizedOperation)
         hint: allow `ec2:DescribeRegions`; where it is denied, every region that may be meant is asked, enabled or not
-        warning: 1 task failed in `data-staging-00001` (080037327709): region `eu-west-1` does not take credentials that are good elsewhere, as one does that is not enabled; `ec2:DescribeRegions`, which would tell, is denied (AuthFailure)
-        warning: 1 task failed in `data-staging-00001` (080037327709): region `eu-west-1` does not take credentials that are good elsewhere, as one does that is not enabled; `ec2:DescribeRegions`, which would tell, is denied (UnrecognizedClientException)
+        warning: 1 task failed in `data-staging-00001` (080037327709): region `eu-west-1` refuses credentials that another region accepts, as a region that is not enabled does; `ec2:DescribeRegions`, which would tell, is denied (AuthFailure)
+        warning: 1 task failed in `data-staging-00001` (080037327709): region `eu-west-1` refuses credentials that another region accepts, as a region that is not enabled does; `ec2:DescribeRegions`, which would tell, is denied (UnrecognizedClientException)
         hint: see `~/coverage.json` for each of them
         15 instances, 9 functions from 2 of 2 accounts, 2 regions each (from `--region`); 2 tasks failed: partial
     "#]].assert_eq(&told(&world, &looked));
@@ -296,7 +294,7 @@ fn throttling_that_does_not_end() {
 
 fn throttling_of_the_whole_portal_is_no_reason_to_sign_in() {
     let world = World::seeded(2);
-    world.simulator.fault(Fault::new(Effect::TooMany429).service(Service::PORTAL)).expect("a fault");
+    world.simulator.fault(Fault::new(Effect::TooMany429).service(Service::Portal)).expect("a fault");
     let looked = look(&world, &format!("{EVERYTHING} --retry-time 250ms"));
     expect![[r#"
         exit 5
@@ -312,7 +310,7 @@ fn throttling_of_the_whole_portal_is_no_reason_to_sign_in() {
         hint: give it more time with `--retry-time 15m`, or ask less at once with `--concurrency 16`
         0 buckets, 0 instances, 0 functions from 0 of 2 accounts, 1 region each (from the profiles); 6 tasks throttled: partial
     "#]].assert_eq(&told(&world, &looked));
-    assert!(world.simulator.counts().iter().all(|count| count.service == Service::PORTAL));
+    assert!(world.simulator.counts().iter().all(|count| count.service == Service::Portal));
 }
 
 fn retry_after_is_kept() {
@@ -597,23 +595,17 @@ fn pages_that_lead_nowhere_end() {
     let looked = look(&world, EVERYTHING);
     expect![[r#"
         exit 4
-        data-staging-00001 aws_ec2_instance us-east-1: failed (InvalidResponse), 3 calls
+        data-staging-00001 aws_ec2_instance us-east-1: failed (InvalidResponse), 2 calls
 
-        warning: 1 task failed in `data-staging-00001` (080037327709): the next page's token is this page's own (2 attempts) (InvalidResponse)
+        warning: 1 task failed in `data-staging-00001` (080037327709): a page token of the list repeats (InvalidResponse)
         hint: see `~/coverage.json` for each of them
         6 buckets, 5 instances, 6 functions from 2 of 2 accounts, 1 region each (from the profiles); 1 task failed: partial
     "#]].assert_eq(&told(&world, &looked));
 }
 
 fn every_page_of_every_service_once() {
-    let size = OrganisationSpec {
-        accounts: 1,
-        buckets: 10_001,
-        instances: 1_001,
-        functions: 101,
-        ..OrganisationSpec::default()
-    };
-    let world = World::new(Organisation::from_spec(size));
+    let size = Seeded { accounts: 1, buckets: 10_001, instances: 1_001, functions: 101, ..Seeded::default() };
+    let world = World::new(Organisation::seeded(size));
     let (run, ledger) = look(&world, EVERYTHING);
     run.ended(0);
     let calls = ledger

@@ -1,8 +1,8 @@
-//! Measures time, size, memory and CPU of ssoinv: runs the binary against `ssoinv-sim` in a process of its own, with
-//! other programs beside it, and prints one table. A missed target is printed; only a missing row is an error.
+//! How quick, how small and how frugal ssoinv is: runs the binary against `ssoinv-sim` in a process of its own, others'
+//! programs beside it, and prints one table. Nothing here fails for being slow; it fails where a row is missing.
 //!
-//! A case (`cases/`) describes a [`world::World`], starts a [`server::Server`] of it, runs programs ([`process_run`]) and
-//! returns [`report::Line`]s. Sizes and common parts are in [`mod@bench`], the other programs in [`peers`].
+//! A case (`cases/`) makes a [`world::World`], starts a [`server::Server`] of it, runs programs ([`child`]) and gives
+//! [`report::Line`]s. Sizes and what all cases share: [`mod@bench`]. The others: [`peers`].
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -12,48 +12,47 @@ use std::{fs, io, thread};
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, Sizes, report_progress};
+use crate::bench::{Bench, Sizes, say};
 use crate::peers::Peers;
 use crate::report::Line;
 
 mod bench;
 mod cases;
+mod child;
 mod peers;
-mod process_run;
 mod report;
 mod server;
-mod totals;
 mod world;
 
-/// Measures ssoinv against the simulator, beside other programs.
+/// Measures ssoinv against the simulator, beside others.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// Cases to run [default: all but `size`]
+    /// What to measure; all but `size` where not said
     #[arg(value_enum, value_name = "CASE")]
     cases: Vec<Case>,
-    /// The measured program
+    /// The program that is measured
     #[arg(long, value_name = "FILE", default_value = "target/release/ssoinv")]
     ssoinv: PathBuf,
     /// The simulator
     #[arg(long, value_name = "FILE", default_value = "target/release/ssoinv-sim")]
     sim: PathBuf,
-    /// The example that does the same with the SDK alone
+    /// The example of ssoinv-aws that does the same with the SDK alone
     #[arg(long, value_name = "FILE", default_value = "target/release/examples/sdk_pages")]
     sdk_pages: PathBuf,
-    /// The distributed program, for `size`
+    /// The program as it is handed out, for `size`
     #[arg(long, value_name = "FILE", default_value = "target/dist/ssoinv")]
     dist: PathBuf,
-    /// The same with symbols, for the sizes of crates in `size`
+    /// The same with its symbols, for `size` to tell what makes it up
     #[arg(long, value_name = "FILE")]
     unstripped: Option<PathBuf>,
-    /// Use small sizes, which take seconds on any build and whose figures mean nothing
+    /// Small sizes, in seconds, on any build: to see that the harness works. The figures mean nothing then
     #[arg(long)]
     small: bool,
-    /// Leave the other programs out
+    /// Leave the others out
     #[arg(long)]
     no_peers: bool,
-    /// The seed of the organisation
+    /// What the organisation is made from
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Write the figures and the numbers behind them to FILE
@@ -64,33 +63,29 @@ struct Arguments {
 /// A case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Case {
-    /// Cached role credentials, beside boto3 and c7n-org
+    /// Figures 1 and 3: role credentials are cached
     Cached,
-    /// 64 to 1,024 calls at once
-    Concurrency,
-    /// Nothing cached, and a portal with a rate limit
+    /// Figure 2: nothing is cached, and the portal has a limit
     Portal,
-    /// Full pages, beside the SDK's own parsing
+    /// Figure 3: full pages, beside the SDK's own parsing
     Pages,
-    /// One and four million instances
+    /// Figure 4: a million instances, and four
     Many,
-    /// Time of the program's start
+    /// Figure 5: how long the start takes
     Start,
-    /// Size of the program and its crates
+    /// Figure 5: how large the program is, and of what
     Size,
-    /// 100 to 10,000 accounts
+    /// Figure 6: cost from 100 to 10,000 accounts
     Growth,
 }
 
 impl Case {
-    /// The default cases: all but `Size`, which needs a long build.
-    const DEFAULT: [Self; 7] =
-        [Self::Cached, Self::Concurrency, Self::Portal, Self::Pages, Self::Many, Self::Start, Self::Growth];
+    /// `Size` needs a build that takes long.
+    const USUAL: [Self; 6] = [Self::Cached, Self::Portal, Self::Pages, Self::Many, Self::Start, Self::Growth];
 
     fn run(self, bench: &Bench) -> Result<Vec<Line>, String> {
         match self {
             Self::Cached => cases::cached::run(bench),
-            Self::Concurrency => cases::concurrency::run(bench),
             Self::Portal => cases::portal::run(bench),
             Self::Pages => cases::pages::run(bench),
             Self::Many => cases::many::run(bench),
@@ -103,13 +98,12 @@ impl Case {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let cases = if arguments.cases.is_empty() { Case::DEFAULT.to_vec() } else { arguments.cases.clone() };
-    let with_peers = cases.contains(&Case::Cached) && !arguments.no_peers;
-    let peers = with_peers.then(Peers::set_up).transpose().unwrap_or_else(|reason| {
-        report_progress(&format!("boto3 and c7n-org are left out: {reason}"));
+    let cases = if arguments.cases.is_empty() { Case::USUAL.to_vec() } else { arguments.cases.clone() };
+    let beside = cases.contains(&Case::Cached) && !arguments.no_peers;
+    let peers = beside.then(Peers::set_up).transpose().unwrap_or_else(|reason| {
+        say(&format!("the others are left out: {reason}"));
         None
     });
-    let cores = thread::available_parallelism().map_or(1, usize::from);
     let bench = Bench {
         ssoinv: arguments.ssoinv,
         sim: arguments.sim,
@@ -118,20 +112,19 @@ fn main() -> ExitCode {
         unstripped: arguments.unstripped,
         sizes: if arguments.small { Sizes::small() } else { Sizes::full() },
         seed: arguments.seed,
-        cores,
         peers,
     };
     let before = load();
     let (mut lines, mut failed) = (Vec::new(), Vec::new());
     for case in cases {
         match case.run(&bench) {
-            Ok(found) if arguments.small => lines.extend(found.into_iter().map(Line::without_target)),
+            Ok(found) if arguments.small => lines.extend(found.into_iter().map(Line::unjudged)),
             Ok(found) => lines.extend(found),
             Err(problem) => failed.push(format!("{case:?}: {problem}")),
         }
     }
     let machine = json!({
-        "cores": cores,
+        "cores": thread::available_parallelism().map_or(0, usize::from),
         "system": format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         "load_before": before,
         "load_after": load(),
@@ -144,12 +137,12 @@ fn main() -> ExitCode {
         failed.push(error.to_string());
     }
     for problem in &failed {
-        report_progress(&format!("error: {problem}"));
+        say(&format!("error: {problem}"));
     }
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Prints the table and returns the JSON.
+/// Prints the table; gives what JSON has.
 fn report(lines: &[Line], bench: &Bench, machine: &Value, failed: &[String]) -> io::Result<Value> {
     writeln!(io::stdout(), "{}", report::table(lines))?;
     Ok(json!({
@@ -161,7 +154,7 @@ fn report(lines: &[Line], bench: &Bench, machine: &Value, failed: &[String]) -> 
     }))
 }
 
-/// Returns the load of the machine, if the system has it: load makes figures worse.
+/// How busy the machine is, where it tells: figures of a busy one are worse than they need be.
 fn load() -> Option<String> {
     fs::read_to_string("/proc/loadavg").ok().map(|text| text.trim().to_owned())
 }

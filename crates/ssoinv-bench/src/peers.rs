@@ -1,27 +1,27 @@
-//! Other programs on the same server: boto3 and c7n-org, pinned in `peers/requirements.txt`, in a virtual environment
-//! below `target/`. The case `cached` runs them.
+//! What ssoinv is measured beside: Python programs of others, pinned in `peers/requirements.txt`, in a virtual
+//! environment below `target/`.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::process_run::{self, ProcessRun};
+use crate::child::{self, Ran};
 use crate::server::Server;
 use crate::world::World;
 
-/// Python with the packages of `peers/requirements.txt`.
+/// Python with what `peers/requirements.txt` names.
 #[derive(Debug)]
 pub(crate) struct Peers {
     python: PathBuf,
 }
 
-/// A way to list with boto3, described in `peers/boto3_inventory.py`.
+/// A way to list with boto3; `peers/boto3_inventory.py` says more.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Boto3 {
     /// One profile after another.
     Loop,
-    /// 32 threads whose sessions share one loader.
+    /// 32 threads, whose sessions share one loader.
     Threads,
 }
 
@@ -33,7 +33,7 @@ fn scripts() -> PathBuf {
 }
 
 impl Peers {
-    /// Makes the virtual environment unless it exists. The error says why it can't be made.
+    /// Makes the virtual environment, unless it is there; or says why there is none.
     pub(crate) fn set_up() -> Result<Self, String> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench-python");
         let (stamp, python) = (folder.join("made-from"), folder.join("bin/python"));
@@ -51,14 +51,14 @@ impl Peers {
         Ok(Self { python })
     }
 
-    /// Lists all tables of the first `accounts` accounts; 0 means all.
+    /// Lists all tables of the first `accounts` accounts; 0 is all.
     pub(crate) fn boto3(
         &self,
         server: &Server,
         world: &World,
         way: Boto3,
         accounts: usize,
-    ) -> Result<ProcessRun, String> {
+    ) -> Result<Ran, String> {
         let way = match way {
             Boto3::Loop => "loop",
             Boto3::Threads => "threads",
@@ -67,34 +67,25 @@ impl Peers {
     }
 
     /// Lists the instances of the first `accounts` accounts with c7n-org.
-    pub(crate) fn c7n_org(
-        &self,
-        server: &Server,
-        world: &World,
-        accounts: usize,
-    ) -> Result<ProcessRun, String> {
+    pub(crate) fn c7n_org(&self, server: &Server, world: &World, accounts: usize) -> Result<Ran, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let arguments =
             [&world.regions().join(","), &accounts.to_string(), &folder.path().display().to_string()];
         self.script(server, "c7n_org_instances.py", &arguments.map(String::as_str))
     }
 
-    fn script(&self, server: &Server, name: &str, arguments: &[&str]) -> Result<ProcessRun, String> {
+    fn script(&self, server: &Server, name: &str, arguments: &[&str]) -> Result<Ran, String> {
         let mut command = Command::new(&self.python);
         command.arg(scripts().join(name)).arg(server.url()).arg(server.home()).args(arguments);
         command.env_remove("PYTHONHOME").env_remove("PYTHONPATH");
-        let run = process_run::run(&mut command).map_err(|error| error.to_string())?;
-        if run.status.success() {
-            Ok(run)
-        } else {
-            Err(format!("`{name}` failed: {}", last_line(&run.stderr)))
-        }
+        let ran = child::run(&mut command).map_err(|error| error.to_string())?;
+        if ran.status.success() { Ok(ran) } else { Err(format!("`{name}` failed: {}", last_line(&ran.said))) }
     }
 }
 
-/// Returns the last line that isn't empty, in which programs say why they failed.
+/// The line in which programs say why they failed.
 pub(crate) fn last_line(text: &str) -> &str {
-    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message")
+    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no word")
 }
 
 fn step(program: &Path, arguments: &[&OsStr]) -> Result<(), String> {
@@ -104,6 +95,6 @@ fn step(program: &Path, arguments: &[&OsStr]) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    Err(format!("`{}` failed: {}", program.display(), last_line(&stderr)))
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("`{}` failed: {}", program.display(), last_line(&said)))
 }

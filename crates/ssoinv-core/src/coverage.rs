@@ -14,7 +14,7 @@ use arrow_schema::ArrowError;
 use crate::failure::Failure;
 use crate::scope::Scope;
 use crate::status::Status;
-use crate::table::{Column, Table, TableSchema};
+use crate::table::{Column, RowEncoder, TableSchema};
 
 /// One planned call of a table in one scope, and its end.
 #[derive(Clone, Debug)]
@@ -130,7 +130,7 @@ impl Ledger {
     /// When Arrow refuses the arrays, which is a bug.
     pub fn to_batch(&self) -> Result<(Arc<TableSchema>, RecordBatch), ArrowError> {
         let columns = scope_columns().into_iter().chain(call_columns()).chain(end_columns()).collect();
-        let table = Table::plain("coverage", "The status of each planned call", columns);
+        let table = RowEncoder::plain("coverage", "The status of each planned call", columns);
         let row = |cell| LedgerRow { run_id: &self.run_id, cell };
         let batch = table.plain_batch(&self.cells.iter().map(row).collect::<Vec<_>>())?;
         Ok((table.schema, batch))

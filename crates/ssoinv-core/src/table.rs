@@ -166,14 +166,14 @@ impl<R> Row<R> {
 }
 
 /// A table whose rows come from items of type `R`: the schema, and the functions that fill it.
-pub struct Table<R> {
+pub struct RowEncoder<R> {
     /// The sources of the columns' values, in the schema's order.
     extracts: Vec<Extract<R>>,
     /// Names, types and schema.
     pub schema: Arc<TableSchema>,
 }
 
-impl<R> Table<R> {
+impl<R> RowEncoder<R> {
     /// Makes a table of AWS's, with its `own` columns between the columns that every table has.
     #[must_use]
     pub fn new(info: &TableInfo<'_>, own: impl IntoIterator<Item = Column<R>>) -> Self {
@@ -209,10 +209,10 @@ impl<R> Table<R> {
         self.build(&rows, context)
     }
 
-    /// Makes one record batch of items of a [plain](Table::plain) table, in the given order.
+    /// Makes one record batch of items of a [plain](RowEncoder::plain) table, in the given order.
     ///
     /// # Errors
-    /// As [`Table::batch`].
+    /// As [`RowEncoder::batch`].
     pub fn plain_batch(&self, items: &[R]) -> Result<RecordBatch, ArrowError> {
         // Columns of plain tables don't look at the scope.
         let scope = Scope {
@@ -228,10 +228,33 @@ impl<R> Table<R> {
         self.build(&rows, &RowContext { scope: &scope, include_secrets: false })
     }
 
-    fn sort(&self, rows: &mut Vec<RowRef<'_, R>>, context: &RowContext<'_>) -> Result<(), ArrowError> {
+    /// Returns true if each item has a value in some key column.
+    ///
+    /// # Errors
+    /// As [`RowEncoder::batch`].
+    pub fn all_have_keys(&self, items: &[R], context: &RowContext<'_>) -> Result<bool, ArrowError> {
+        let missing = ColumnSet::new();
+        let rows: Vec<_> = items.iter().map(|item| RowRef { item, missing: &missing }).collect();
+        let keys = self.keys(&rows, context)?;
+        Ok((0..rows.len()).all(|row| keys.has_key(row)))
+    }
+
+    /// Returns an item's key as text, for messages: the values of the key columns, separated by blanks.
+    #[must_use]
+    pub fn key_text(&self, item: &R, context: &RowContext<'_>) -> String {
+        let missing = ColumnSet::new();
+        // A key that can't be built names nothing.
+        self.keys(&[RowRef { item, missing: &missing }], context).map(|keys| keys.text(0)).unwrap_or_default()
+    }
+
+    fn keys(&self, rows: &[RowRef<'_, R>], context: &RowContext<'_>) -> Result<RowKeys, ArrowError> {
         let mut arrays = ArrayBuilder::new(rows, context, &self.schema.columns);
         let key = self.schema.key.iter().map(|&index| arrays.array(index, self.extracts[index]));
-        let keys = RowKeys::from_arrays(&key.collect::<Result<Vec<_>, _>>()?);
+        Ok(RowKeys::from_arrays(&key.collect::<Result<Vec<_>, _>>()?))
+    }
+
+    fn sort(&self, rows: &mut Vec<RowRef<'_, R>>, context: &RowContext<'_>) -> Result<(), ArrowError> {
+        let keys = self.keys(rows, context)?;
         let mut order: Vec<usize> = (0..rows.len()).collect();
         if !order.is_sorted_by(|&one, &other| keys.compare(one, &keys, other).is_le()) {
             order.sort_by(|&one, &other| keys.compare(one, &keys, other));
@@ -247,9 +270,9 @@ impl<R> Table<R> {
     }
 }
 
-impl<R> fmt::Debug for Table<R> {
+impl<R> fmt::Debug for RowEncoder<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Table").field("schema", &self.schema).finish_non_exhaustive()
+        f.debug_struct("RowEncoder").field("schema", &self.schema).finish_non_exhaustive()
     }
 }
 
@@ -268,7 +291,7 @@ mod tests {
         price: Option<f64>,
     }
 
-    fn table(key: &[&str]) -> Table<Thing> {
+    fn table(key: &[&str]) -> RowEncoder<Thing> {
         let info = TableInfo {
             name: "aws_thing",
             description: "Things",
@@ -277,7 +300,7 @@ mod tests {
             key,
             default_columns: &["account_id", "name"],
         };
-        Table::new(
+        RowEncoder::new(
             &info,
             [
                 Column::text("name", "Its name", |thing: &Thing, _| thing.name.map(Cow::from)),
@@ -300,7 +323,7 @@ mod tests {
         }
     }
 
-    fn batch(table: &Table<Thing>, rows: &[Row<Thing>]) -> RecordBatch {
+    fn batch(table: &RowEncoder<Thing>, rows: &[Row<Thing>]) -> RecordBatch {
         let scope = scope();
         table.batch(rows, &RowContext { scope: &scope, include_secrets: false }).expect("a batch")
     }
@@ -389,7 +412,7 @@ mod tests {
     #[test]
     fn a_plain_table_keeps_the_order_of_its_items() {
         let columns = vec![Column::text("name", "A name", |name: &&str, _| Some(Cow::from(*name)))];
-        let table = Table::plain("names", "Names", columns);
+        let table = RowEncoder::plain("names", "Names", columns);
         let batch = table.plain_batch(&["b", "a", "b"]).expect("a batch");
         assert_eq!(texts(&batch, "name"), [Some("b"), Some("a"), Some("b")]);
         assert_eq!(table.schema.default_columns, [0]);

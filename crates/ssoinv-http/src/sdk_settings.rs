@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_async::time::{SharedTimeSource, TimeSource};
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
@@ -20,6 +21,8 @@ use aws_types::sdk_config;
 use aws_types::sdk_ua_metadata::FrameworkMetadata;
 use ssoinv_core::clock::Clock;
 
+use crate::request_id::RequestIdRecorder;
+use crate::role_credentials::RoleCredentials;
 use crate::service_endpoint::ServiceEndpoint;
 
 /// How long calls may take.
@@ -86,6 +89,19 @@ impl SdkSettings {
     #[must_use]
     pub fn common(&self) -> &SdkConfig {
         &self.common
+    }
+
+    /// Returns the settings of clients at `endpoint` that sign with `credentials` and report to `request_id`.
+    pub(crate) fn config(
+        &self,
+        endpoint: &ServiceEndpoint,
+        credentials: &RoleCredentials,
+        request_id: &RequestIdRecorder,
+    ) -> SdkConfig {
+        let http = self.common.http_client().map(|http| request_id.wrap(http));
+        let mut builder = self.at(endpoint);
+        builder.set_http_client(http);
+        builder.credentials_provider(SharedCredentialsProvider::new(credentials.to_sdk())).build()
     }
 
     /// The settings of clients at `endpoint`, without credentials.

@@ -106,7 +106,7 @@ impl<'a> Column<'a> {
 mod tests {
     use std::sync::Arc;
 
-    use ssoinv_core::table::{Column as TableColumn, Table};
+    use ssoinv_core::table::{Column as TableColumn, RowEncoder};
 
     use super::*;
     use crate::testing::Written;
@@ -118,7 +118,7 @@ mod tests {
             TableColumn::float("price", "A price", |number: &Option<f64>| *number),
             TableColumn::cidr("range", "A range", |number, _| number.map(|_| Cow::from("10.0.0.0/8"))),
         ];
-        let table = Table::plain("price", "A price", columns);
+        let table = RowEncoder::plain("price", "A price", columns);
         let selections = Selection::of(&[Arc::clone(&table.schema)], Choice::All).unwrap();
         let written = Written::default();
         let mut output = Output::begin(format, Options::default(), selections, written.one()).unwrap();

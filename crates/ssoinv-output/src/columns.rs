@@ -8,6 +8,7 @@ use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use ssoinv_core::column_set::ColumnSet;
 use ssoinv_core::table::{ColumnType, TYPE_KEY, TableSchema};
 
 use crate::json_path::pick;
@@ -93,6 +94,15 @@ impl Selection {
                 .collect()),
             Choice::Named(names) => Self::named(tables, names),
         }
+    }
+
+    /// Returns the table's columns that the shown columns come from.
+    #[must_use]
+    pub fn sources(&self) -> ColumnSet {
+        let index = |part: &Part| match part {
+            Part::Whole(index) | Part::Path { index, .. } => *index,
+        };
+        self.parts.iter().map(index).collect()
     }
 
     fn whole(table: &TableSchema, indices: impl IntoIterator<Item = usize>) -> Self {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
-use ssoinv_core::table::{Column, Table};
+use ssoinv_core::table::{Column, RowEncoder};
 
 use crate::{Choice, Destination, Format, Options, Output, Selection};
 
@@ -20,8 +20,8 @@ pub(crate) struct Thing<'a> {
     pub(crate) tags: Option<&'a str>,
 }
 
-pub(crate) fn table<'a>() -> Table<Thing<'a>> {
-    let mut table = Table::plain(
+pub(crate) fn table<'a>() -> RowEncoder<Thing<'a>> {
+    let mut table = RowEncoder::plain(
         "thing",
         "A thing",
         vec![
@@ -37,8 +37,8 @@ pub(crate) fn table<'a>() -> Table<Thing<'a>> {
     table
 }
 
-pub(crate) fn other_table() -> Table<&'static str> {
-    Table::plain(
+pub(crate) fn other_table() -> RowEncoder<&'static str> {
+    RowEncoder::plain(
         "other",
         "Another thing",
         vec![

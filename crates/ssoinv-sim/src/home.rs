@@ -1,5 +1,5 @@
-//! Writes `~/.aws` for a simulator: `config`, tokens in `sso/cache` and role credentials in `cli/cache`, with the AWS
-//! CLI's names and formats. Tests, the demo and benchmarks use it through [`Simulator::home`](crate::Simulator::home).
+//! Writes `~/.aws` for a simulator: `config`, and a token in `sso/cache` where one is wanted, in the names and
+//! formats that the AWS CLI uses.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -9,14 +9,14 @@ use std::{fs, io};
 use serde_json::json;
 use sha1::{Digest, Sha1};
 
-use crate::clients::{ACCESS_SCOPE, CODE_GRANT, ClientMetadata, REFRESH_GRANT};
+use crate::clients::{ACCESS_SCOPE, Asked, CODE_GRANT, REFRESH_GRANT};
 use crate::clock;
-use crate::encoding::hex;
+use crate::lock;
 use crate::organisation::{Account, Session};
+use crate::sigv4::hex;
 use crate::state::State;
-use crate::sync::lock;
 
-/// The formats of SSO profiles.
+/// The two ways to write an SSO profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// `sso_session = NAME` and a section `[sso-session NAME]`.
@@ -26,7 +26,7 @@ pub enum Format {
     Legacy,
 }
 
-/// The flow that a token came from, for which its client is registered.
+/// The flow that a token came from, and so what its client is registered for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Flow {
     /// Without grant types and redirect URIs, as the AWS CLI registers for device codes.
@@ -36,28 +36,28 @@ pub enum Flow {
     AuthorizationCode,
 }
 
-/// The lifetime of [`Token::Ending`] in milliseconds. Clients refresh from fifteen minutes before the expiry.
+/// How long [`Token::Ending`] lives, in milliseconds: clients refresh from fifteen minutes before the end.
 const ENDING: i64 = 10 * 60 * 1000;
 
-/// A token in the cache.
+/// A token to lay into the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Token {
-    /// No token: a sign-in is needed.
+    /// None: somebody must sign in.
     #[default]
     None,
-    /// Valid; with a refresh token if the format is `SsoSession`.
+    /// One that is good, and can be refreshed where the format is `SsoSession`.
     Good,
-    /// Valid, without a refresh token.
+    /// One that is good and can't be refreshed.
     WithoutRefresh,
-    /// Valid for ten minutes; with a refresh token if the format is `SsoSession`.
+    /// One with ten minutes left, which can be refreshed where the format is `SsoSession`.
     Ending,
-    /// Expired by its file; with a refresh token.
+    /// One whose time is over by its file, which can be refreshed.
     Expired,
-    /// Expired by its file, without a refresh token.
+    /// One whose time is over by its file, which can't be refreshed.
     ExpiredWithoutRefresh,
 }
 
-/// A builder of `~/.aws`. By default it has one profile for each account, with its first role.
+/// What to write; see the methods. By default: one profile for each account, with its first role.
 #[derive(Debug)]
 pub struct Home<'a> {
     state: &'a State,
@@ -90,56 +90,56 @@ impl<'a> Home<'a> {
         }
     }
 
-    /// Sets the format of SSO profiles.
+    /// How SSO profiles are written.
     #[must_use]
     pub fn format(mut self, format: Format) -> Self {
         self.format = format;
         self
     }
 
-    /// Sets the token of each session.
+    /// The token of each session.
     #[must_use]
     pub fn token(mut self, token: Token) -> Self {
         self.token = token;
         self
     }
 
-    /// Sets the flow that the tokens came from.
+    /// The flow that the tokens came from.
     #[must_use]
     pub fn flow(mut self, flow: Flow) -> Self {
         self.flow = flow;
         self
     }
 
-    /// Adds a profile for each of these roles, even if the account doesn't offer them.
+    /// One profile for each of these roles, whether or not the account offers them.
     #[must_use]
     pub fn roles(mut self, names: &[&str]) -> Self {
         self.roles = Some(names.iter().map(|name| (*name).to_owned()).collect());
         self
     }
 
-    /// Adds a profile for each role that an account offers.
+    /// One profile for each role that an account offers.
     #[must_use]
     pub fn every_role(mut self) -> Self {
         self.every_role = true;
         self
     }
 
-    /// Limits the profiles to these account IDs.
+    /// Only these accounts, by ID.
     #[must_use]
     pub fn accounts(mut self, ids: &[&str]) -> Self {
         self.accounts = Some(ids.iter().map(|id| (*id).to_owned()).collect());
         self
     }
 
-    /// Sets the profiles' `region`, which by default is the organisation's first; none leaves it out.
+    /// The profiles' `region`; none leaves it out. The organisation's first region by default.
     #[must_use]
     pub fn region(mut self, region: Option<&str>) -> Self {
         self.region = region.map(str::to_owned);
         self
     }
 
-    /// Adds valid role credentials of each profile in `cli/cache`, as the AWS CLI leaves them.
+    /// Lays good role credentials of each profile into `cli/cache`, as if the AWS CLI had been at work.
     #[must_use]
     pub fn role_credentials(mut self) -> Self {
         self.role_credentials = true;
@@ -153,7 +153,7 @@ impl<'a> Home<'a> {
         self
     }
 
-    /// Appends text to `config`.
+    /// Text to append to `config`.
     #[must_use]
     pub fn text(mut self, text: &str) -> Self {
         self.text.push_str(text);
@@ -168,6 +168,7 @@ impl<'a> Home<'a> {
         lines
     }
 
+    /// A profile's lines; also for tests that put their own together.
     fn profile_lines(&self, name: &str, session: &Session, account: &str, role: &str) -> String {
         let mut lines = format!("[profile {name}]\n");
         match self.format {
@@ -188,7 +189,7 @@ impl<'a> Home<'a> {
     }
 
     /// Calls `each` with the name, session, account and role of each profile, session by session.
-    fn for_each_profile(&self, mut each: impl FnMut(&str, usize, &Session, &Account, &str)) {
+    fn profiles(&self, mut each: impl FnMut(&str, usize, &Session, &Account, &str)) {
         let organisation = &self.state.organisation;
         let mut names = HashSet::new();
         for (number, session) in organisation.sessions().iter().enumerate() {
@@ -202,7 +203,7 @@ impl<'a> Home<'a> {
                 for role in self.roles.as_deref().unwrap_or(offered) {
                     let mut name = profile_name(&account.name, role);
                     if !names.insert(name.clone()) {
-                        // Another session reaches the account, too.
+                        // Another session reaches the account too.
                         name = format!("{name}-{}", session.name);
                     }
                     each(&name, number, session, &account, role);
@@ -211,7 +212,7 @@ impl<'a> Home<'a> {
         }
     }
 
-    /// Returns the text of `config`.
+    /// The text of `config`.
     #[must_use]
     pub fn config(&self) -> String {
         let sessions = self.state.organisation.sessions();
@@ -219,32 +220,31 @@ impl<'a> Home<'a> {
         if self.format == Format::SsoSession {
             sections = sessions.iter().map(Self::session_lines).collect();
         }
-        self.for_each_profile(|name, number, session, account, role| {
+        self.profiles(|name, number, session, account, role| {
             sections[number].push_str(&self.profile_lines(name, session, &account.id, role));
         });
         sections.push(self.text.clone());
         sections.concat()
     }
 
-    /// Returns name and text of a file of role credentials in the AWS CLI's cache.
-    ///
-    /// The name is a hash of the keys of botocore's `SSOCredentialFetcher`.
+    /// Role credentials as the AWS CLI caches them: the file's name, from the keys that botocore's
+    /// `SSOCredentialFetcher` hashes (ASCII, which it leaves as it is), and its text.
     fn credentials_file(&self, session: &Session, id: &str, role: &str) -> (String, String) {
         let state = self.state;
         let account = state.organisation.find(id).unwrap_or_default();
         let principal = state.role_principal(id, &state.sso_role_name(id, role), role, &session.user);
         let key = state.issue(account, principal, state.role_lifetime(3600));
-        let source = match self.format {
+        let which = match self.format {
             Format::SsoSession => ("sessionName", &session.name),
             Format::Legacy => ("startUrl", &session.start_url),
         };
-        // In the order of the keys, and without spaces.
+        // In the order of the names, and without spaces.
         let hashed = format!(
             r#"{{"accountId":{},"roleName":{},"{}":{}}}"#,
             json!(id),
             json!(role),
-            source.0,
-            json!(source.1)
+            which.0,
+            json!(which.1)
         );
         let text = json!({
             "ProviderType": "sso",
@@ -259,7 +259,8 @@ impl<'a> Home<'a> {
         (format!("{}.json", hex(&Sha1::digest(hashed.as_bytes()))), text.to_string())
     }
 
-    /// Writes `.aws` below `home` and returns the path of `config`.
+    /// Writes `.aws/config`, `.aws/sso/cache/…` where a token is wanted and `.aws/cli/cache/…` where role credentials
+    /// are, below `home`; gives the path of `config`.
     pub fn write(&self, home: &Path) -> io::Result<PathBuf> {
         let aws = home.join(".aws");
         fs::create_dir_all(&aws)?;
@@ -281,7 +282,7 @@ impl<'a> Home<'a> {
             let cache = aws.join("cli").join("cache");
             create_private_folder(&cache)?;
             let mut files = Vec::new();
-            self.for_each_profile(|_, _, session, account, role| {
+            self.profiles(|_, _, session, account, role| {
                 files.push(self.credentials_file(session, &account.id, role));
             });
             for (name, text) in files {
@@ -291,55 +292,55 @@ impl<'a> Home<'a> {
         Ok(config)
     }
 
-    /// Returns the text of a token file in the AWS CLI's cache.
+    /// A token as the AWS CLI caches it.
     fn token_file(&self, number: usize, session: &Session) -> String {
         let (state, now) = (self.state, self.state.now());
         let refreshable = self.format == Format::SsoSession
             && matches!(self.token, Token::Good | Token::Ending | Token::Expired);
-        let mut sign_ins = lock(&state.sign_ins);
+        let mut oidc = lock(&state.oidc);
         let scopes = match self.format {
             Format::SsoSession => vec![ACCESS_SCOPE.to_owned()],
             Format::Legacy => Vec::new(),
         };
-        let metadata = match self.flow {
-            Flow::DeviceCode => ClientMetadata { scopes, ..ClientMetadata::default() },
-            Flow::AuthorizationCode => ClientMetadata {
+        let asked = match self.flow {
+            Flow::DeviceCode => Asked { scopes, ..Asked::default() },
+            Flow::AuthorizationCode => Asked {
                 scopes,
                 grants: [CODE_GRANT, REFRESH_GRANT].map(str::to_owned).into(),
                 redirect_uris: vec!["http://127.0.0.1/oauth/callback".to_owned()],
-                session: Some(number),
+                issuer: Some(number),
             },
         };
-        let client = sign_ins.register(&state.issuer, &session.region, metadata, now);
-        let expires = sign_ins.sign_in_expiry(now);
-        let client_id = refreshable.then_some(client.client_id.as_str());
-        let sign_in = sign_ins.sign_in(&state.issuer, number, client_id, expires, now);
+        let client = oidc.register(&state.mint, &session.region, asked, now);
+        let ends = oidc.sign_in_end(now);
+        let made =
+            oidc.sign_in(&state.mint, number, refreshable.then_some(client.client_id.as_str()), ends, now);
         let lifetime = match self.token {
             Token::Expired | Token::ExpiredWithoutRefresh => -60,
             Token::Ending => {
-                sign_ins.shorten(&sign_in.access_token, now.ms + ENDING);
-                i64::from(sign_in.expires_in).min(ENDING / 1000)
+                oidc.shorten(&made.access_token, now.ms + ENDING);
+                i64::from(made.expires_in).min(ENDING / 1000)
             }
-            Token::None | Token::Good | Token::WithoutRefresh => i64::from(sign_in.expires_in),
+            Token::None | Token::Good | Token::WithoutRefresh => i64::from(made.expires_in),
         };
-        drop(sign_ins);
+        drop(oidc);
         let mut file = json!({
             "startUrl": session.start_url,
             "region": session.region,
-            "accessToken": sign_in.access_token,
+            "accessToken": made.access_token,
             "expiresAt": clock::iso(now.ms / 1000 + lifetime),
             "clientId": client.client_id,
             "clientSecret": client.client_secret,
-            "registrationExpiresAt": clock::iso(client.expires / 1000),
+            "registrationExpiresAt": clock::iso(client.ends / 1000),
         });
-        if let Some(token) = sign_in.refresh_token {
+        if let Some(token) = made.refresh_token {
             file["refreshToken"] = token.into();
         }
         file.to_string()
     }
 }
 
-/// Returns `<account-name>-<role>`, with hyphens for characters that a section's name can't have.
+/// `<account-name>-<role>`, with a hyphen for what can't stand in a section's name.
 #[must_use]
 pub fn profile_name(account: &str, role: &str) -> String {
     let plain = |text: &str| {
@@ -381,7 +382,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn profile_names_fit_a_section() {
+    fn names_of_profiles_fit_a_section() {
         assert_eq!(profile_name("shop-prod", "ReadOnlyAccess"), "shop-prod-ReadOnlyAccess");
         assert_eq!(profile_name("  <b>a</b> ", "=cmd+Role@x"), "b-a--b-cmd+Role@x");
     }

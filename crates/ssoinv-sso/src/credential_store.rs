@@ -16,10 +16,8 @@ use ssoinv_profile::{Base, CredentialSource, Profile, SsoSession};
 use crate::context::{SsoContext, misconfigured};
 use crate::credential_chain::CredentialChain;
 use crate::identity::Identity;
-use crate::organizations::{self, Member};
 use crate::portal::{AccountInfo, Portal};
 use crate::role_credentials::RoleCredentials;
-use crate::services::ORGANIZATIONS;
 use crate::session::SessionKey;
 use crate::session_handle::SessionHandle;
 use crate::session_registry::SessionRegistry;
@@ -175,24 +173,6 @@ impl CredentialStore {
     ) -> Result<Vec<String>, Failure> {
         let handle = self.sessions.get(session, user)?;
         handle.tokens.parking(on_park, handle.roles(account)).await
-    }
-
-    /// Lists the accounts of the organisation that a profile's account belongs to.
-    ///
-    /// # Errors
-    /// As [`CredentialStore::get`]; [`Denied`](ssoinv_core::failure::FailureKind::Denied) if the caller may not list them.
-    pub async fn organisation(
-        &self,
-        profile: &Profile,
-        partition: Partition,
-        on_park: impl Fn(bool) + Send + Sync,
-    ) -> Result<Vec<Member>, Failure> {
-        let region = partition.default_region();
-        let endpoint = &self.context.service_endpoint(&ORGANIZATIONS, Some(profile), region)?;
-        let call = |credentials: Arc<RoleCredentials>| async move {
-            organizations::members(&credentials, endpoint, &self.context).await
-        };
-        self.with_credentials(profile, on_park, call).await
     }
 
     /// Makes a call with a profile's credentials, and once more with others if the service calls the first expired.

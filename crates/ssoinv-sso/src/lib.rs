@@ -2,8 +2,10 @@
 //!
 //! [`credential_store`] is the entrance: credentials, identities and accounts of profiles. Below it, [`token_source`] keeps
 //! one token for each [`session`], and [`portal`] turns the token into keys. Tokens and keys are shared with the AWS CLI,
-//! through [`token_cache`] and [`credential_cache`]; [`sign_out`] ends them. [`organizations`] lists the accounts where
-//! there is no portal. The profiles themselves are [`profile`]'s; every call is made through [`ssoinv_http`].
+//! through [`token_cache`] and [`credential_cache`]; [`sign_out`] ends them. The profiles themselves are [`profile`]'s; every call is made through [`ssoinv_http`].
+
+// The SDK's futures are nested more deeply than the compiler's default allows.
+#![recursion_limit = "256"]
 
 mod ambient_credentials;
 mod cache_file;
@@ -15,19 +17,18 @@ pub mod credential_store;
 pub mod foreign_endpoints;
 pub mod identity;
 mod login;
-pub mod organizations;
 pub mod portal;
-pub mod role_credentials;
 pub mod services;
 pub mod session;
 mod session_handle;
 mod session_registry;
 pub mod sign_out;
-mod sts;
+pub mod sts;
 #[cfg(test)]
 mod testing;
 mod times;
 pub mod token_cache;
 pub mod token_source;
 
+pub use ssoinv_http::role_credentials;
 pub use ssoinv_profile as profile;

@@ -22,11 +22,3 @@ pub static SSO_OIDC: ServiceInfo = ServiceInfo {
 /// AWS Security Token Service.
 pub static STS: ServiceInfo =
     ServiceInfo { id: "STS", signing_name: "sts", endpoint_prefix: "sts", limits: PaceLimits::UNDOCUMENTED };
-
-/// AWS Organizations.
-pub static ORGANIZATIONS: ServiceInfo = ServiceInfo {
-    id: "Organizations",
-    signing_name: "organizations",
-    endpoint_prefix: "organizations",
-    limits: PaceLimits::UNDOCUMENTED,
-};

@@ -8,29 +8,72 @@ use std::time::UNIX_EPOCH;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sts::config::IdentityCache;
+use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityOutput;
 use aws_sdk_sts::types::Credentials;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_types::SdkConfig;
 use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 use ssoinv_core::pace::PaceLimits;
 use ssoinv_core::scope::{AccountId, Partition};
 use ssoinv_core::secret::Secret;
+use ssoinv_core::service::ServiceInfo;
 use ssoinv_http::classify::{INVALID_RESPONSE, classify};
 use ssoinv_http::complete_xml::CompleteXml;
 use ssoinv_http::rate_limiter::RateLimiter;
 use ssoinv_http::retry_loop;
+use ssoinv_http::scoped_calls::{CallError, ScopedCalls, Service};
 use ssoinv_http::service_endpoint::ServiceEndpoint;
 use ssoinv_profile::{AssumeRole, WebIdentity};
 
 use crate::context::{SsoContext, misconfigured};
 use crate::identity::Identity;
 use crate::role_credentials::RoleCredentials;
+use crate::services::STS;
 
 /// STS allows 600 calls a second for an account and region (IAM User Guide, "IAM and AWS STS quotas"); a tenth leaves
 /// room for others.
 const PACE: PaceLimits =
     PaceLimits { burst: 60.0, initial_rate: 60.0, max_rate: 60.0, min_rate: 0.5, rise: 5.0 };
+
+/// STS as a service that is called from a scope.
+struct StsService;
+
+impl Service for StsService {
+    type Client = aws_sdk_sts::Client;
+
+    const INFO: &'static ServiceInfo = &STS;
+
+    fn client(config: &SdkConfig) -> Self::Client {
+        let config = aws_sdk_sts::config::Builder::from(config).interceptor(CompleteXml);
+        aws_sdk_sts::Client::from_conf(config.build())
+    }
+}
+
+/// Calls GetCallerIdentity from a scope: whose credentials its calls use.
+///
+/// # Errors
+/// As [`ScopedCalls::call`].
+pub async fn caller_identity(calls: &ScopedCalls) -> Result<Identity, CallError> {
+    let attempt = |client: aws_sdk_sts::Client| async move {
+        let response = client.get_caller_identity().send().await?;
+        Ok(identity(response)?)
+    };
+    calls.call::<StsService, _, _>("GetCallerIdentity", attempt).await
+}
+
+/// Reads the response of GetCallerIdentity.
+fn identity(response: GetCallerIdentityOutput) -> Result<Identity, Failure> {
+    let arn = response.arn.filter(|arn| !arn.is_empty());
+    let partition = arn.as_deref().and_then(|arn| arn.split(':').nth(1)).and_then(Partition::from_name);
+    let account_id = response.account.and_then(|account| account.parse::<AccountId>().ok());
+    let account_id = account_id.ok_or_else(|| {
+        Failure::new(FailureKind::Failed, "GetCallerIdentity named no account").with_code(INVALID_RESPONSE)
+    })?;
+    let user_id = response.user_id.filter(|id| !id.is_empty()).map(Arc::from);
+    Ok(Identity { account_id, partition: partition.unwrap_or_default(), arn: arn.map(Arc::from), user_id })
+}
 
 /// All calls to STS.
 #[derive(Debug)]
@@ -111,21 +154,7 @@ impl Sts {
             let call = client.get_caller_identity().customize().interceptor(CompleteXml);
             call.send().await.map_err(|error| self.failure(&error))
         });
-        let answer = answer.await?;
-        let arn = answer.arn.filter(|arn| !arn.is_empty());
-        let partition = arn.as_deref().and_then(|arn| arn.split(':').nth(1)).and_then(Partition::from_name);
-        let account_id =
-            answer.account.and_then(|account| account.parse::<AccountId>().ok()).ok_or_else(|| {
-                let message = "the answer of GetCallerIdentity names no account";
-                Failure::new(FailureKind::Failed, message).with_code(INVALID_RESPONSE)
-            })?;
-        let user_id = answer.user_id.filter(|id| !id.is_empty()).map(Arc::from);
-        Ok(Identity {
-            account_id,
-            partition: partition.unwrap_or_default(),
-            arn: arn.map(Arc::from),
-            user_id,
-        })
+        identity(answer.await?)
     }
 
     fn client(

@@ -1,6 +1,6 @@
-//! The shared HTTP client and credential store that all calls of a command use.
+//! The engine that makes all calls of a command.
 //!
-//! Built once per command from [`crate::settings`]; the credentials stay inside the store.
+//! Built once per command from [`crate::settings`]; the credentials stay inside the engine.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use ssoinv_core::retry::RetryPolicy;
 use ssoinv_http::http_client::{self, CaBundle, HttpError};
 use ssoinv_http::sdk_settings::{SdkSettings, Timeouts};
 use ssoinv_profile::Profile;
+use ssoinv_run::engine::Engine;
 use ssoinv_sso::context::SsoContext;
-use ssoinv_sso::credential_store::CredentialStore;
 
 use crate::app::App;
 use crate::command_error::CommandError;
@@ -23,12 +23,10 @@ use crate::settings::{ConnectionSettings, SignInPolicy};
 /// its credentials.
 const PORTAL_PATIENCE: Duration = Duration::from_mins(10);
 
-/// The HTTP client and the credential store.
+/// The engine, with what it was made from.
 pub(crate) struct Connection {
     pub(crate) context: Arc<SsoContext>,
-    pub(crate) credentials: Arc<CredentialStore>,
-    /// Number of calls at once.
-    pub(crate) concurrency: usize,
+    pub(crate) engine: Arc<Engine>,
 }
 
 impl Connection {
@@ -71,7 +69,7 @@ impl Connection {
             run_processes: settings.run_processes,
             credential_cache: settings.credential_cache,
         });
-        Ok(Self { credentials: Arc::new(CredentialStore::new(Arc::clone(&context))), context, concurrency })
+        Ok(Self { engine: Engine::new(Arc::clone(&context), settings.policy, concurrency), context })
     }
 }
 

@@ -6,11 +6,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use ssoinv_aws::plan::{Reach, Regions, RoleSearch, Standing, Start, Visit};
-use ssoinv_aws::roles::RoleChoice;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::{AccountId, partition_of_region};
 use ssoinv_profile::{Profile, Profiles};
+use ssoinv_run::access::{AccessState, AccountAccess, Regions};
+use ssoinv_run::account_scan::{AccountScan, RoleSearch, Start};
+use ssoinv_run::roles::RoleChoice;
 use ssoinv_sso::credential_store::CredentialStore;
 use ssoinv_sso::portal::AccountInfo;
 
@@ -64,16 +65,16 @@ fn not_listed(failure: &Failure, session: &KnownSession, app: &App) -> CommandEr
 }
 
 /// Returns the entries of the plan: first accounts that the sign-in reaches, then expected ones that it doesn't.
-pub(crate) fn visits(
+pub(crate) fn account_scans(
     selected: SelectedAccounts,
     session: &KnownSession,
     settings: &DiscoverySettings,
     regions: &Regions,
     every_role: bool,
-) -> Vec<Visit> {
-    let access = Arc::new(Profile::of_session(&session.sso, session.profile.as_deref()));
-    let reach = |id: AccountId, name: Option<Arc<str>>| Reach {
-        access: Arc::clone(&access),
+) -> Vec<AccountScan> {
+    let source = Arc::new(Profile::of_session(&session.sso, session.profile.as_deref()));
+    let access = |id: AccountId, name: Option<Arc<str>>| AccountAccess {
+        source: Arc::clone(&source),
         profile: None,
         partition: partition_of_region(&session.sso.sso_region),
         account_id: Some(id),
@@ -81,53 +82,54 @@ pub(crate) fn visits(
         role_name: None,
         principal: session.sso.cache_key().into(),
         regions: regions.clone(),
-        standing: Standing::Ready,
+        state: AccessState::Ready,
     };
     let offered = selected
         .accounts
         .into_iter()
-        .map(|AccountInfo { id, name, .. }| start(reach(id, name), session, &settings.roles, every_role));
+        .map(|AccountInfo { id, name, .. }| start(access(id, name), session, &settings.roles, every_role));
     let why = format!("the sign-in to `{}` does not reach this account", session.label());
     let missing =
-        selected.not_offered.into_iter().map(|account| not_offered(reach(account.id, account.name), &why));
-    offered.chain(missing).map(Visit::new).collect()
+        selected.not_offered.into_iter().map(|account| not_offered(access(account.id, account.name), &why));
+    offered.chain(missing).map(AccountScan::new).collect()
 }
 
 /// Returns entries for the expected accounts that none of `reaches` leads into.
 pub(crate) fn unreached(
     expected: &[NamedAccount],
-    reaches: &[Reach],
+    accesses: &[AccountAccess],
     regions: &Regions,
     why: &str,
-) -> Vec<Visit> {
-    let reached: HashSet<AccountId> = reaches.iter().filter_map(|reach| reach.account_id).collect();
-    // Without any access the partition isn't known.
-    let Some(first) = reaches.first() else { return Vec::new() };
-    let missing = expected.iter().filter(|account| !reached.contains(&account.id)).map(|account| Reach {
-        profile: None,
-        account_id: Some(account.id),
-        account_name: account.name.clone(),
-        role_name: None,
-        regions: regions.clone(),
-        ..first.clone()
-    });
-    missing.map(|reach| Visit::new(not_offered(reach, why))).collect()
+) -> Vec<AccountScan> {
+    let reached: HashSet<AccountId> = accesses.iter().filter_map(|access| access.account_id).collect();
+    // The partition can't be known; no call is made either.
+    let Some(first) = accesses.first() else { return Vec::new() };
+    let missing =
+        expected.iter().filter(|account| !reached.contains(&account.id)).map(|account| AccountAccess {
+            profile: None,
+            account_id: Some(account.id),
+            account_name: account.name.clone(),
+            role_name: None,
+            regions: regions.clone(),
+            ..first.clone()
+        });
+    missing.map(|access| AccountScan::new(not_offered(access, why))).collect()
 }
 
-/// Returns the entry of an expected account that can't be reached.
-fn not_offered(reach: Reach, why: &str) -> Start {
+/// Marks an account that should be reached and isn't.
+fn not_offered(access: AccountAccess, why: &str) -> Start {
     let failure = Failure::new(FailureKind::NotOffered, why).with_code("NotOffered");
-    Start::Reaches(vec![vec![Reach { standing: Standing::Broken(failure), ..reach }]])
+    Start::Accesses(vec![vec![AccountAccess { state: AccessState::Broken(failure), ..access }]])
 }
 
 /// Plain role names are tried in order. Patterns and `--every-role` need the portal's list of roles.
-fn start(reach: Reach, session: &KnownSession, choice: &Arc<RoleChoice>, every_role: bool) -> Start {
+fn start(access: AccountAccess, session: &KnownSession, choice: &Arc<RoleChoice>, every_role: bool) -> Start {
     match choice.names() {
         Some(names) if !every_role => {
-            Start::Reaches(vec![names.into_iter().map(|name| reach.as_role(&session.sso, name)).collect()])
+            Start::Accesses(vec![names.into_iter().map(|name| access.as_role(&session.sso, name)).collect()])
         }
         _ => Start::Roles(Box::new(RoleSearch {
-            reach,
+            access,
             session: Arc::clone(&session.sso),
             choice: Arc::clone(choice),
             every_role,

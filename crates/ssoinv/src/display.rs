@@ -10,7 +10,6 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ssoinv_aws::plan::Plan;
 use ssoinv_core::clock::Clock;
 use ssoinv_core::coverage::Cell;
 use ssoinv_core::event::{Event, Events, Notice, SignIn};
@@ -18,6 +17,7 @@ use ssoinv_core::failure::Remedy;
 use ssoinv_core::rows::TaskId;
 use ssoinv_core::status::Status;
 use ssoinv_output::sanitize::sanitize;
+use ssoinv_run::plan::Plan;
 
 use crate::browser::Browser;
 use crate::terminal::{self, Terminal, Verbosity};
@@ -129,10 +129,10 @@ struct AccountProgress {
 impl Progress {
     fn of(plan: &Plan) -> Self {
         let mut progress = Self::default();
-        for visit in &plan.visits {
-            let account: Arc<str> = visit.first().map_or("", |reach| reach.account_key()).into();
+        for scan in &plan.scans {
+            let account: Arc<str> = scan.first().map_or("", |access| access.account_key()).into();
             let left = progress.left.entry(Arc::clone(&account)).or_default();
-            match visit.layout() {
+            match scan.layout() {
                 Some(layout) => {
                     let tasks: usize = layout.entries.iter().map(Vec::len).sum();
                     left.tasks += tasks;

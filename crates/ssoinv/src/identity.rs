@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::{AccountId, Partition};
 use ssoinv_profile::{CredentialSource, Machine, Profile, Profiles, RoleArn};
+use ssoinv_run::engine::Engine;
 use ssoinv_sso::credential_store::CredentialStore;
 
 use crate::account_list::{AccountList, NamedAccount};
@@ -126,17 +127,17 @@ pub(crate) async fn confirm(
 
 /// Returns a profile per account that assumes the role with `base`, and the names of the accounts.
 pub(crate) async fn assume(
-    base: &Profile,
+    base: &Arc<Profile>,
     settings: &AssumeSettings,
-    credentials: &CredentialStore,
+    engine: &Arc<Engine>,
     app: &App,
 ) -> Result<(Vec<Arc<Profile>>, AccountNames), CommandError> {
-    let identity = credentials.identify(base, |_| ()).await;
+    let identity = engine.identify(base).await;
     let partition = identity.map_err(|failure| refused(base, "cannot be used", &failure))?.partition;
     let (accounts, inactive) = match &settings.accounts {
         AccountList::Named { accounts, inactive } => (accounts.clone(), *inactive),
         AccountList::All => {
-            let members = credentials.organisation(base, partition, |_| ()).await;
+            let members = engine.organization_accounts(base, partition).await;
             let members = members.map_err(|failure| {
                 let error = refused(base, "cannot list the accounts of the organisation", &failure);
                 error.with_hint(

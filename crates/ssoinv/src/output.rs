@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use indicatif::ProgressBar;
+use ssoinv_core::column_set::ColumnSet;
 use ssoinv_core::coverage::Ledger;
 use ssoinv_core::rows::TaskId;
-use ssoinv_core::table::{Table, TableSchema};
+use ssoinv_core::table::{RowEncoder, TableSchema};
 use ssoinv_output::{
     Choice, ColumnError, Destination, Format, Options, Output, OutputError, Selection, Target, TargetError,
 };
@@ -28,6 +29,8 @@ pub(crate) struct RowWriter {
     output: Output,
     target: Option<Target>,
     bar: Arc<OnceLock<ProgressBar>>,
+    /// The columns that the user named, for each table.
+    named: Vec<ColumnSet>,
 }
 
 /// The outcome of writing.
@@ -59,6 +62,10 @@ impl RowWriter {
             Choice::All
         };
         let selections = Selection::of(tables, choice).map_err(|error| column_error(&error))?;
+        let named = match choice {
+            Choice::Named(_) => selections.iter().map(Selection::sources).collect(),
+            Choice::Usual | Choice::All => Vec::new(),
+        };
         let bar = Arc::default();
         let several = tables.len() > 1;
         let target = match settings.out.as_deref() {
@@ -94,7 +101,12 @@ impl RowWriter {
                     other => output_error(&other, settings.out.as_deref()),
                 },
             )?;
-        Ok(Self { output, target, bar })
+        Ok(Self { output, target, bar, named })
+    }
+
+    /// Returns the columns that the user named, for each table; nothing if none were named.
+    pub(crate) fn named_columns(&self) -> &[ColumnSet] {
+        &self.named
     }
 
     /// Writes rows until the queue ends, then finishes the output.
@@ -105,7 +117,7 @@ impl RowWriter {
         bar: ProgressBar,
         out: Option<&Path>,
     ) -> WriteOutcome {
-        let Self { mut output, target, bar: shown } = self;
+        let Self { mut output, target, bar: shown, .. } = self;
         // The cell is new, so this can't fail.
         let _ = shown.set(bar);
         let written = (|| {
@@ -136,7 +148,7 @@ pub(crate) fn row_queue(slots: usize, run_id: &str, app: &App) -> (RowQueue, Row
 
 /// Writes rows that are in memory, such as those of `ssoinv tables`.
 pub(crate) fn write_all<R>(
-    table: &Table<R>,
+    table: &RowEncoder<R>,
     rows: &[R],
     settings: &OutputSettings,
     app: &App,

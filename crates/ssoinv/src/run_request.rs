@@ -4,8 +4,10 @@
 
 use std::sync::Arc;
 
-use ssoinv_aws::tables::AnyTable;
+use ssoinv_core::column_set::ColumnSet;
 use ssoinv_profile::Profile;
+use ssoinv_run::run_options::RunTable;
+use ssoinv_tables::table::{Table, Wanted};
 
 use crate::app::App;
 use crate::cli::CollectArgs;
@@ -19,7 +21,7 @@ use crate::{discovery, table_names, warnings};
 pub(crate) struct RunRequest {
     pub(crate) settings: CollectSettings,
     /// The tables, each once.
-    pub(crate) tables: Vec<&'static dyn AnyTable>,
+    pub(crate) tables: Vec<Arc<dyn Table>>,
     /// The profiles that calls are made with, or that a role is assumed from.
     pub(crate) profiles: Vec<Arc<Profile>>,
     /// The sign-in whose accounts are selected, if no profiles are.
@@ -29,6 +31,18 @@ pub(crate) struct RunRequest {
 }
 
 impl RunRequest {
+    /// Returns the tables with the columns to read: those that `selections` name, if a user named some, else all.
+    pub(crate) fn run_tables(&self, selections: &[ColumnSet]) -> Vec<RunTable> {
+        let tables = self.tables.iter().enumerate().map(|(index, table)| {
+            let named = selections.get(index).cloned();
+            let columns = named.clone().unwrap_or_else(|| ColumnSet::full(table.schema().columns.len()));
+            let include_secrets = self.settings.include_secrets;
+            let wanted = Wanted { columns, required: named.unwrap_or_default(), include_secrets };
+            RunTable::new(Arc::clone(table), wanted)
+        });
+        tables.collect()
+    }
+
     /// Resolves the arguments, and warns about suspicious settings.
     pub(crate) fn new(tables: &[&str], args: &CollectArgs, app: &App) -> Result<Self, CommandError> {
         let settings = CollectSettings::new(args, &app.layers, &app.environment)?;

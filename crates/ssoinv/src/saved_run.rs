@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ssoinv_aws::plan::Plan;
-use ssoinv_aws::tables::AnyTable;
 use ssoinv_core::coverage::Cell;
 use ssoinv_core::scope::AccountId;
 use ssoinv_core::table::TableSchema;
 use ssoinv_profile::nearest;
+use ssoinv_run::plan::Plan;
 use ssoinv_store::{KeptRun, KeptRuns, Manifest, Replay, RowQueue, Rows, StoreError, StoredCell};
+use ssoinv_tables::Table;
 
 use crate::account_list::NamedAccount;
 use crate::app::App;
@@ -158,7 +158,7 @@ impl SavedRun {
 /// Returns the values that decide which rows there are, without defaults.
 pub(crate) fn selection(
     settings: &CollectSettings,
-    tables: &[&dyn AnyTable],
+    tables: &[Arc<dyn Table>],
     session: Option<&KnownSession>,
 ) -> Selection {
     let names: Vec<&str> = tables.iter().map(|table| &*table.schema().name).collect();
@@ -262,7 +262,7 @@ impl RunToResume {
 
 /// Returns a warning about accounts of the run that the plan doesn't have any more.
 pub(crate) fn gone(unplanned: &[StoredCell], plan: &Plan) -> Option<String> {
-    let of_plan = plan.visits.iter().filter_map(|visit| Some(visit.first()?.account_key()));
+    let of_plan = plan.scans.iter().filter_map(|scan| Some(scan.first()?.account_key()));
     let planned: BTreeSet<&str> = of_plan.collect();
     let mut gone: Vec<String> = Vec::new();
     for cell in unplanned.iter().filter(|cell| !planned.contains(cell.account_key())) {

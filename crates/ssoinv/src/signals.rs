@@ -1,6 +1,6 @@
 //! SIGINT and SIGTERM: the first stops the run and keeps what was collected, the second ends the process at once.
 
-use ssoinv_aws::stop::{Stop, StopReason};
+use ssoinv_run::stop::{Stop, StopReason};
 
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;

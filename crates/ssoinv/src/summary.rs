@@ -5,12 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ssoinv_aws::plan::NO_REGION;
-use ssoinv_aws::roles::NO_ROLE;
 use ssoinv_core::coverage::{Cell, Ledger};
 use ssoinv_core::scope::Place;
 use ssoinv_core::status::Status;
 use ssoinv_profile::{Kind, Profile};
+use ssoinv_run::plan::NO_REGION;
+use ssoinv_run::roles::NO_ROLE;
 
 use crate::sessions::KnownSession;
 use crate::settings::RegionSource;
@@ -407,7 +407,6 @@ fn misconfigured_hint(code: Option<&str>, profile: &str, is_ambient: bool) -> St
 
 /// Describes the number of a table's rows: `1,204 buckets`.
 fn rows_of(table: &str, rows: u64) -> String {
-    let known = ssoinv_aws::tables::find(table);
-    let noun = known.map_or("rows", |table| table.schema().noun.of(rows));
+    let noun = ssoinv_tables::registry::find(table).map_or("rows", |table| table.schema().noun.of(rows));
     format!("{} {noun}", thousands(rows))
 }

@@ -1,16 +1,21 @@
 //! Tables by the names that users type.
 
-use ssoinv_aws::tables::{AnyTable, TABLES};
-use ssoinv_core::table::TableSchema;
+use std::sync::Arc;
+
 use ssoinv_profile::nearest;
+use ssoinv_tables::Table;
+use ssoinv_tables::registry::tables;
 
 use crate::command_error::CommandError;
 
 /// Returns the table with this name, or the table of the command with this name.
-pub(crate) fn find(name: &str) -> Result<&'static dyn AnyTable, CommandError> {
-    let names = || TABLES.iter().map(|table| &*table.schema().name);
-    let is_meant = |schema: &TableSchema| *schema.name == *name || schema.command.as_deref() == Some(name);
-    TABLES.iter().copied().find(|table| is_meant(table.schema())).ok_or_else(|| {
+pub(crate) fn find(name: &str) -> Result<&'static Arc<dyn Table>, CommandError> {
+    let is_named = |table: &&Arc<dyn Table>| {
+        let schema = table.schema();
+        *schema.name == *name || schema.command.as_deref() == Some(name)
+    };
+    let names = || tables().iter().map(|table| &*table.schema().name);
+    tables().iter().find(is_named).ok_or_else(|| {
         let error = CommandError::usage(format!("there is no table `{name}`"))
             .with_details(vec![format!("there are: {}", names().collect::<Vec<_>>().join(", "))]);
         match nearest(name, names()) {
@@ -21,12 +26,12 @@ pub(crate) fn find(name: &str) -> Result<&'static dyn AnyTable, CommandError> {
 }
 
 /// Returns the tables of these names, each once, in this order.
-pub(crate) fn find_all(names: &[&str]) -> Result<Vec<&'static dyn AnyTable>, CommandError> {
-    let mut tables: Vec<&'static dyn AnyTable> = Vec::new();
+pub(crate) fn find_all(names: &[&str]) -> Result<Vec<Arc<dyn Table>>, CommandError> {
+    let mut tables: Vec<Arc<dyn Table>> = Vec::new();
     for name in names {
         let table = find(name)?;
         if !tables.iter().any(|known| known.schema().name == table.schema().name) {
-            tables.push(table);
+            tables.push(Arc::clone(table));
         }
     }
     Ok(tables)

@@ -1,27 +1,27 @@
-//! CPU time of full pages of instances from the wire to CSV, beside the SDK's for the same bytes.
+//! Figure 3, second half: full pages of instances, from the wire to CSV, beside what the SDK takes for the same bytes.
 
 use std::process::Command;
 use std::time::Duration;
 
-use crate::bench::{Bench, check, median, report_progress};
-use crate::process_run;
+use crate::bench::{Bench, check, median, say};
+use crate::child;
 use crate::report::{Amount, Line, Target};
 use crate::server::Server;
 use crate::world::{Tables, World, float};
 
 const CASE: &str = "pages";
 
-/// Numbers of times that the SDK parses each page again. The difference of the two runs is parsing alone.
+/// How often the SDK parses a page anew: the difference between the two is so many times the parsing alone.
 const REPLAYS: [u32; 2] = [0, 4];
 
 pub(crate) fn run(bench: &Bench) -> Result<Vec<Line>, String> {
     let world = bench.full_pages(bench.sizes.paged_accounts);
     let server = bench.start(&world)?;
     let rows = world.rows(Tables::Instances);
-    report_progress(&format!("{CASE}: {rows} instances"));
+    say(&format!("{CASE}: {rows} instances"));
     let (mut ours, mut wire, mut parsing, mut peak) = (Vec::new(), Vec::new(), Vec::new(), 0);
     let (mut bytes, mut written) = (0, 0);
-    // In turns, so that other load on the machine affects all three.
+    // Taken in turns, so that whatever else the machine does meets all three.
     for _ in 0..bench.sizes.repeat {
         let run = bench.collect(&server, &world, Tables::Instances, "csv")?;
         ours.push(run.usage.cpu);
@@ -34,10 +34,10 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Line>, String> {
         parsing.push(second.saturating_sub(first) / (often - once));
     }
     let [ours, wire, parsing] = [ours, wire, parsing].map(median);
-    let per_instance = |cpu: Duration| cpu.as_secs_f64() * 1e6 / float(rows);
+    let an_instance = |cpu: Duration| cpu.as_secs_f64() * 1e6 / float(rows);
     let line = |what: &str, cpu: Duration| {
-        Line::new(CASE, what, Amount::of(cpu))
-            .detail("microseconds_per_instance", per_instance(cpu))
+        Line::new(3, CASE, what, Amount::of(cpu))
+            .detail("microseconds_an_instance", an_instance(cpu))
             .detail("xml_bytes", bytes)
             .detail("instances", rows)
     };
@@ -50,6 +50,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Line>, String> {
         line("the SDK, CPU of parsing the same bytes (the bound)", parsing),
         line("the SDK, CPU from the wire to its structs", wire),
         Line::new(
+            3,
             CASE,
             "ssoinv to the SDK, both from the wire",
             Amount::Times(ours.as_secs_f64() / wire.as_secs_f64()),
@@ -57,16 +58,16 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Line>, String> {
     ])
 }
 
-/// Returns the CPU time of the SDK for all pages, each of which it parses `replays` more times.
+/// CPU time of the SDK for all pages, each of which it parses `replays` times more.
 fn sdk(bench: &Bench, server: &Server, world: &World, replays: u32) -> Result<Duration, String> {
     let mut command = Command::new(&bench.sdk_pages);
     command.arg(server.url()).arg(server.home()).arg(world.regions().join(",")).arg(replays.to_string());
-    let run = process_run::run(&mut command).map_err(|error| error.to_string())?;
-    check(&run, 1)?;
+    let ran = child::run(&mut command).map_err(|error| error.to_string())?;
+    check(&ran, 1)?;
     let rows = world.rows(Tables::Instances);
-    if run.head.trim() == rows.to_string() {
-        Ok(run.usage.cpu)
+    if ran.head.trim() == rows.to_string() {
+        Ok(ran.usage.cpu)
     } else {
-        Err(format!("the SDK found {} instances instead of {rows}", run.head.trim()))
+        Err(format!("the SDK found {} instances instead of {rows}", ran.head.trim()))
     }
 }

@@ -40,6 +40,15 @@ impl KeyColumn {
         }
     }
 
+    fn text(&self, row: usize) -> String {
+        match self {
+            _ if self.is_null(row) => String::new(),
+            Self::Text(array) => array.value(row).to_owned(),
+            Self::Integer(array) => array.value(row).to_string(),
+            Self::Boolean(array) => array.value(row).to_string(),
+        }
+    }
+
     /// Compares two values; nulls are last.
     fn compare(&self, row: usize, other: &Self, other_row: usize) -> Ordering {
         match (self.is_null(row), other.is_null(other_row)) {
@@ -74,6 +83,11 @@ impl RowKeys {
     #[must_use]
     pub fn has_key(&self, row: usize) -> bool {
         self.0.iter().any(|column| !column.is_null(row))
+    }
+
+    /// Returns the key of a row as text, its columns separated by blanks.
+    pub(super) fn text(&self, row: usize) -> String {
+        self.0.iter().map(|column| column.text(row)).collect::<Vec<_>>().join(" ")
     }
 
     /// Compares a row with a row of another batch of the same table: column by column, nulls last.

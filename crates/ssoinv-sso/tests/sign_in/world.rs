@@ -178,14 +178,14 @@ impl World {
     }
 
     pub(crate) fn oidc(&self, operation: &str) -> u64 {
-        self.simulator.count(Service::OIDC, operation)
+        self.simulator.count(Service::Oidc, operation)
     }
 
     pub(crate) fn portal(&self, operation: &str) -> u64 {
-        self.simulator.count(Service::PORTAL, operation)
+        self.simulator.count(Service::Portal, operation)
     }
 
     pub(crate) fn sts(&self, operation: &str) -> u64 {
-        self.simulator.count(Service::STS, operation)
+        self.simulator.count(Service::Sts, operation)
     }
 }

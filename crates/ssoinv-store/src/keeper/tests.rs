@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 use arrow_array::RecordBatch;
 use proptest::prelude::*;
 use ssoinv_core::scope::{Partition, Scope};
-use ssoinv_core::table::Table;
+use ssoinv_core::table::RowEncoder;
 use tempfile::TempDir;
 
 use super::*;
@@ -19,7 +19,7 @@ type Row = (Option<String>, i64);
 type Script = Vec<Option<Vec<Vec<u8>>>>;
 
 fn table() -> Arc<TableSchema> {
-    let schema = Table::<()>::plain("thing", "", vec![]).schema;
+    let schema = RowEncoder::<()>::plain("thing", "", vec![]).schema;
     Arc::new(TableSchema { schema: batch(&[]).schema(), ..(*schema).clone() })
 }
 
@@ -246,7 +246,7 @@ fn a_task_of_another_table_is_not_recalled() {
     let (queue, _rows) = RowQueue::kept(1, 0, world.open(), None, clock(2), 1).unwrap();
     let named = TableSchema { name: "other".into(), ..(*table()).clone() };
     let columns = TableSchema {
-        schema: Table::<()>::plain("thing", "", vec![]).schema.schema.clone(),
+        schema: RowEncoder::<()>::plain("thing", "", vec![]).schema.schema.clone(),
         ..(*table()).clone()
     };
     for table in [named, columns] {

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use clap::Args;
 use futures::{StreamExt, stream};
-use ssoinv_aws::stop::Stop;
 use ssoinv_core::failure::{Failure, FailureKind};
-use ssoinv_core::table::{Column, Table};
+use ssoinv_core::table::{Column, RowEncoder};
+use ssoinv_run::stop::Stop;
 use ssoinv_sso::credential_store::CredentialStore;
 use ssoinv_sso::portal::AccountInfo;
 
@@ -88,7 +88,7 @@ async fn ask(
         display.events(),
     ) {
         Ok(connection) => {
-            let credentials = &connection.credentials;
+            let credentials = connection.engine.credentials();
             let listed = discovery::accounts(session, accounts, &[], credentials, app);
             match unless_stopped(&stop, listed).await {
                 Ok(SelectedAccounts { accounts, not_offered, .. }) => {
@@ -175,7 +175,7 @@ fn tell(
     }
 }
 
-fn table(listing: Listing) -> Table<AccountRow> {
+fn table(listing: Listing) -> RowEncoder<AccountRow> {
     let mut columns = vec![
         Column::text("account_id", "The account", |row: &AccountRow, _| {
             Some(Cow::from(row.account.id.as_str()))
@@ -188,7 +188,7 @@ fn table(listing: Listing) -> Table<AccountRow> {
         }),
     ];
     match listing {
-        Listing::Accounts => Table::plain("accounts", "The accounts that the sign-in reaches", columns),
+        Listing::Accounts => RowEncoder::plain("accounts", "The accounts that the sign-in reaches", columns),
         Listing::Roles => {
             columns.push(Column::text("role_name", "A role that the sign-in has there", |row, _| {
                 row.role.as_deref().map(Cow::from)
@@ -196,7 +196,7 @@ fn table(listing: Listing) -> Table<AccountRow> {
             columns.push(Column::text("error", "Why the account's roles are not known", |row, _| {
                 row.failure.as_ref().map(|failure| Cow::from(&failure.message))
             }));
-            Table::plain("roles", "The roles that the sign-in has", columns)
+            RowEncoder::plain("roles", "The roles that the sign-in has", columns)
         }
     }
 }

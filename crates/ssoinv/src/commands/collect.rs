@@ -6,17 +6,17 @@ use std::thread::{self, JoinHandle};
 use std::time::UNIX_EPOCH;
 
 use clap::Args;
-use ssoinv_aws::clients::Clients;
-use ssoinv_aws::plan::{self, Entry, Layout, Plan, PlannedTable, Visit};
-use ssoinv_aws::reach::{self, Identify};
-use ssoinv_aws::runner::{RunContext, Runner};
-use ssoinv_aws::stop::{Stop, StopReason};
-use ssoinv_aws::tables::AnyTable;
 use ssoinv_core::coverage::{Cell, Ledger};
 use ssoinv_core::journal::Journal;
 use ssoinv_core::rows::TaskId;
 use ssoinv_core::table::TableSchema;
 use ssoinv_profile::Profile;
+use ssoinv_run::account_scan::{AccountScan, Entry, Layout};
+use ssoinv_run::accounts::{self, Identify};
+use ssoinv_run::plan::{self, Plan};
+use ssoinv_run::run_options::{RunOptions, RunTable};
+use ssoinv_run::runner::Runner;
+use ssoinv_run::stop::{Stop, StopReason};
 use ssoinv_store::{Kind, Replay, RowQueue, Rows};
 
 use crate::app::{self, App};
@@ -56,12 +56,14 @@ pub(crate) fn run(
     if args.dry_run {
         return super::plan::dry_run(tables, args, app);
     }
-    let RunRequest { settings, tables, profiles, session, unless_instance } =
-        RunRequest::new(tables, args, app)?;
+    let request = RunRequest::new(tables, args, app)?;
 
-    // An output that can't be written ends the command before the first call.
-    let schemas: Vec<Arc<TableSchema>> = tables.iter().map(|table| Arc::clone(table.schema())).collect();
-    let writer = RowWriter::new(&schemas, &settings.output, app)?;
+    // An output that can't be written is reported before the first call.
+    let schemas: Vec<Arc<TableSchema>> =
+        request.tables.iter().map(|table| Arc::clone(table.schema())).collect();
+    let writer = RowWriter::new(&schemas, &request.settings.output, app)?;
+    let run_tables = request.run_tables(writer.named_columns());
+    let RunRequest { settings, tables, profiles, session, unless_instance } = request;
     let runtime = app::runtime()?;
     let id = run_id(app);
     let keeping = match (resumed, args.keep.run.as_deref()) {
@@ -80,7 +82,7 @@ pub(crate) fn run(
     let id = keeping.as_ref().map_or(id, |keeping| keeping.run_id().to_owned());
     let kept = keeping.map(|keeping| keeping.begin(app)).transpose()?;
     let name = kept.as_ref().map(|kept| kept.run.name().to_owned());
-    let run = Run { id, name, kept, settings: &settings, tables, profiles, session, app };
+    let run = Run { id, name, kept, settings: &settings, tables: run_tables, profiles, session, app };
     let ended = runtime.block_on(run.collect(writer, unless_instance));
     // Abandoned calls aren't waited for.
     runtime.shutdown_background();
@@ -95,7 +97,7 @@ struct Run<'a> {
     /// The saved run, until its queue takes it.
     kept: Option<SavedRun>,
     settings: &'a CollectSettings,
-    tables: Vec<&'static dyn AnyTable>,
+    tables: Vec<RunTable>,
     profiles: Vec<Arc<Profile>>,
     /// The sign-in whose accounts are selected, if no profiles are.
     session: Option<KnownSession>,
@@ -134,16 +136,17 @@ impl Run<'_> {
             Err(error) => return Err(self.not_begun(error, display)),
         };
 
-        let visits = match self.visits(&connection, unless_instance, &stop).await {
-            Ok(visits) => visits,
+        // Boxed, since the futures below are deep.
+        let scans = match Box::pin(self.account_scans(&connection, unless_instance, &stop)).await {
+            Ok(scans) => scans,
             Err(error) => return Err(self.not_begun(error, display)),
         };
 
-        let planned = self.tables.iter().map(|&table| PlannedTable::new(table));
-        let plan = Arc::new(Plan::new(planned.collect(), visits));
+        let planned = self.tables.iter().map(RunTable::planned).collect();
+        let plan = Arc::new(Plan::new(planned, scans));
         display.plan(Arc::clone(&plan));
 
-        let tasks = plan.visits.iter().filter_map(Visit::layout).map(Layout::tasks).sum();
+        let tasks = plan.scans.iter().filter_map(AccountScan::layout).map(Layout::tasks).sum();
         let queue = match self.kept.take() {
             None => Ok(output::row_queue(plan.slots(), &self.id, app)),
             Some(kept) => kept.queue(plan.slots(), tasks, app),
@@ -158,19 +161,13 @@ impl Run<'_> {
             move |slot| plan.table_of(slot)
         };
         let writing = self.write(writer, reader, table_of, &display, &stop);
-        let context = RunContext {
+        let options = RunOptions {
             tables: self.tables.clone(),
-            credentials: connection.credentials,
-            clients: Clients::new(connection.context),
-            policy: settings.connection.policy,
-            concurrency: connection.concurrency,
-            include_secrets: settings.include_secrets,
             only_regions: settings.regions.only(),
             journal: self.name.as_ref().map(|_| Arc::clone(&queue) as Arc<dyn Journal>),
-            events: display.events(),
-            clock: app.clock.clone(),
         };
-        Arc::new(Runner::new(Arc::clone(&plan), context, queue.clone())).run(stop.clone()).await;
+        let runner = Runner::new(Arc::clone(&plan), connection.engine, options, queue.clone());
+        Arc::new(runner).run(stop.clone()).await;
         let written = tokio::task::block_in_place(|| {
             queue.close();
             joined(writing)
@@ -219,7 +216,7 @@ impl Run<'_> {
     /// Returns the rows and cells of a saved run if nothing is left to collect.
     fn replay(&mut self) -> Option<Replay> {
         let kept = self.kept.take_if(|kept| !kept.is_new)?;
-        let schemas: Vec<_> = self.tables.iter().map(|table| Arc::clone(table.schema())).collect();
+        let schemas: Vec<_> = self.tables.iter().map(|table| Arc::clone(table.table.schema())).collect();
         // An account that is expected since then needs a cell, so the run isn't complete.
         let expected = self.settings.expect.accounts();
         match tokio::task::block_in_place(|| kept.replay(&schemas, expected, self.app)) {
@@ -234,7 +231,7 @@ impl Run<'_> {
     /// Writes the results of a complete run without a call.
     fn tell_again(&self, replay: Replay, writer: RowWriter, display: Display, stop: &Stop) -> CommandOutcome {
         let Replay { queue, rows, cells } = replay;
-        let place = |name: &str| self.tables.iter().position(|table| *table.schema().name == *name);
+        let place = |name: &str| self.tables.iter().position(|table| *table.table.schema().name == *name);
         let table_of: Vec<usize> = cells
             .iter()
             .map(|cells| cells.first().and_then(|cell| place(&cell.table)).unwrap_or_default())
@@ -273,29 +270,29 @@ impl Run<'_> {
     }
 
     /// Returns the entries of the plan, as far as they are known before the run.
-    async fn visits(
+    async fn account_scans(
         &mut self,
         connection: &Connection,
         unless_instance: Option<CommandError>,
         stop: &Stop,
-    ) -> Result<Vec<Visit>, CommandError> {
-        let (settings, credentials) = (self.settings, &connection.credentials);
+    ) -> Result<Vec<AccountScan>, CommandError> {
+        let (settings, engine) = (self.settings, &connection.engine);
         let regions = settings.regions.choice();
         if let (Some(discovery), Some(session)) = (&settings.all_accounts, &self.session) {
             let expected = settings.expect.accounts();
-            let of = discovery::accounts(session, &discovery.of, expected, credentials, self.app);
+            let of = discovery::accounts(session, &discovery.of, expected, engine.credentials(), self.app);
             let of = unless_stopped(stop, of).await?;
             let regions = regions.of_account();
-            return Ok(discovery::visits(of, session, discovery, &regions, settings.every_role));
+            return Ok(discovery::account_scans(of, session, discovery, &regions, settings.every_role));
         }
         let names = unless_stopped(stop, self.identities(connection, unless_instance)).await?;
-        let reaches =
-            reach::reaches(&self.profiles, credentials, &regions, &names, Identify::Ask, stop).await;
+        let accesses =
+            accounts::resolve_profiles(&self.profiles, engine, &regions, &names, Identify::Ask, stop).await;
         let expected = settings.expect.accounts();
         let unreached = settings.unreached().map_or_else(Vec::new, |why| {
-            discovery::unreached(expected, &reaches, &regions.of_account(), why)
+            discovery::unreached(expected, &accesses, &regions.of_account(), why)
         });
-        Ok(plan::visits(reaches, settings.every_role).into_iter().chain(unreached).collect())
+        Ok(plan::account_scans(accesses, settings.every_role).into_iter().chain(unreached).collect())
     }
 
     /// Confirms the identity, replaces it by the roles to assume, and returns the names of accounts.
@@ -304,11 +301,11 @@ impl Run<'_> {
         connection: &Connection,
         unless_instance: Option<CommandError>,
     ) -> Result<AccountNames, CommandError> {
-        identity::confirm(&self.profiles, unless_instance, &connection.credentials, self.app).await?;
+        identity::confirm(&self.profiles, unless_instance, connection.engine.credentials(), self.app).await?;
         let (Some(assume), [base]) = (&self.settings.assume, self.profiles.as_slice()) else {
             return Ok(AccountNames::new());
         };
-        let (profiles, names) = identity::assume(base, assume, &connection.credentials, self.app).await?;
+        let (profiles, names) = identity::assume(base, assume, &connection.engine, self.app).await?;
         self.profiles = profiles;
         Ok(names)
     }
@@ -320,7 +317,8 @@ impl Run<'_> {
             tables: self
                 .tables
                 .iter()
-                .map(|table| (Arc::clone(&table.schema().name), table.is_global()))
+                .map(|table| &table.table)
+                .map(|table| (Arc::clone(&table.schema().name), table.is_account_wide()))
                 .collect(),
             all_accounts: match &settings.all_accounts {
                 Some(all) => all.of.accounts.is_whole(),

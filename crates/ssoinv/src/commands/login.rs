@@ -109,7 +109,8 @@ async fn sign_in_to(
     };
     let mut ended = Vec::new();
     for session in sessions {
-        let signed_in = match connection.credentials.tokens(&session.sso, session.profile.as_deref()) {
+        let signed_in = match connection.engine.credentials().tokens(&session.sso, session.profile.as_deref())
+        {
             Ok(tokens) => tokens.sign_in().await,
             Err(failure) => Err(failure),
         };

@@ -9,18 +9,21 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use futures::{StreamExt, stream};
-use ssoinv_aws::forecast::{self, Effort, Forecast, Line, Part, Span, Surveyed, Why};
-use ssoinv_aws::plan::{self, PlannedTable, Visit};
-use ssoinv_aws::reach::{self, Identify};
-use ssoinv_aws::stop::Stop;
-use ssoinv_aws::tables::TABLES;
 use ssoinv_core::event::Notice;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::{Partition, partition_of_region};
-use ssoinv_core::table::{Column, Table};
+use ssoinv_core::table::{Column, RowEncoder};
 use ssoinv_profile::Profile;
+use ssoinv_run::account_scan::AccountScan;
+use ssoinv_run::accounts::{self, Identify};
+use ssoinv_run::engine::Engine;
+use ssoinv_run::estimate::{self, Effort, Estimate, Line, Outlook, Part, Span, Why};
+use ssoinv_run::plan::{self, PlannedTable};
+use ssoinv_run::run_options::RunTable;
+use ssoinv_run::stop::Stop;
 use ssoinv_sso::credential_store::CredentialStore;
 use ssoinv_sso::portal::PAGE;
+use ssoinv_tables::registry;
 
 use crate::account_list::{AccountList, ExcludedAccount};
 use crate::app::{self, App};
@@ -83,7 +86,7 @@ const AT_ONCE: usize = 16;
 pub(crate) fn run(args: &PlanArgs, app: &App) -> Result<CommandOutcome, CommandError> {
     let mut tables: Vec<&str> = args.tables.iter().map(String::as_str).collect();
     if tables.is_empty() {
-        tables = TABLES.iter().map(|table| &*table.schema().name).collect();
+        tables = registry::tables().iter().map(|table| &*table.schema().name).collect();
     }
     let request = RunRequest::new(&tables, &args.to_collect_args(), app)?;
     show(&request, &request.settings.output, app)
@@ -104,31 +107,31 @@ pub(super) fn dry_run(
 }
 
 fn show(request: &RunRequest, output: &OutputSettings, app: &App) -> Result<CommandOutcome, CommandError> {
-    let tables: Vec<PlannedTable> = request.tables.iter().map(|&table| PlannedTable::new(table)).collect();
+    let tables: Vec<PlannedTable> = request.run_tables(&[]).iter().map(RunTable::planned).collect();
     let runtime = app::runtime()?;
     let asked = runtime.block_on(ask(request, app));
     // Abandoned calls aren't waited for.
     runtime.shutdown_background();
-    let PlanFacts { surveyed, excluded_accounts, list_calls, signed_out } = asked?;
-    let forecast = forecast::forecast(&tables, &surveyed);
-    let lines = forecast.lines.iter().map(|line| PlanRow::of(line, &request.settings));
+    let PlanFacts { outlooks, excluded_accounts, list_calls, signed_out } = asked?;
+    let estimate = estimate::estimate(&tables, &outlooks);
+    let lines = estimate.lines.iter().map(|line| PlanRow::of(line, &request.settings));
     let rows: Vec<PlanRow> = lines.chain(excluded_accounts.iter().map(PlanRow::excluded_accounts)).collect();
     let mut outcome = output::write_all(&table(), &rows, output, app)?;
-    let all = forecast.accounts_in_all + excluded_accounts.len();
-    app.terminal.note(&summary_line(&forecast, all, list_calls, &request.settings));
-    if forecast.tasks.max == 0 {
+    let all = estimate.accounts_in_all + excluded_accounts.len();
+    app.terminal.note(&summary_line(&estimate, all, list_calls, &request.settings));
+    if estimate.tasks.max == 0 {
         outcome.add(ExitCode::NothingCollected);
     }
     if signed_out {
         outcome.add(ExitCode::SignInNeeded);
     }
-    outcome.add(tell_failures(&surveyed, app));
+    outcome.add(tell_failures(&outlooks, app));
     Ok(outcome)
 }
 
 /// The facts that the plan is made from.
 struct PlanFacts {
-    surveyed: Vec<Surveyed>,
+    outlooks: Vec<Outlook>,
     excluded_accounts: Vec<ExcludedAccount>,
     /// Number of calls that list the accounts of sign-ins.
     list_calls: u64,
@@ -145,10 +148,7 @@ async fn ask(request: &RunRequest, app: &App) -> Result<PlanFacts, CommandError>
     let policy = settings.sign_in.policy(&app.terminal, app.demo);
     let asked = match Connection::open(&settings.connection, policy, &request.profiles, app, display.events())
     {
-        Ok(connection) => {
-            let credentials = &connection.credentials;
-            unless_stopped(&stop, find_out(request, credentials, &stop, app)).await
-        }
+        Ok(connection) => unless_stopped(&stop, find_out(request, &connection.engine, &stop, app)).await,
         Err(error) => Err(error),
     };
     let outcome = display.end();
@@ -175,30 +175,33 @@ fn login_argument(label: &str, profiles: &[Arc<Profile>]) -> String {
 
 async fn find_out(
     request: &RunRequest,
-    credentials: &CredentialStore,
+    engine: &Engine,
     stop: &Stop,
     app: &App,
 ) -> Result<PlanFacts, CommandError> {
-    let settings = &request.settings;
-    let (visits, excluded_accounts, list_calls) = if let (Some(discovery), Some(session)) =
-        (&settings.all_accounts, &request.session)
-    {
-        let expected = settings.expect.accounts();
-        let mut of = discovery::accounts(session, &discovery.of, expected, credentials, app).await?;
-        let excluded_accounts = std::mem::take(&mut of.excluded_accounts);
-        let pages = pages(of.accounts.len() + excluded_accounts.len());
-        let regions = settings.regions.choice().of_account();
-        (discovery::visits(of, session, discovery, &regions, settings.every_role), excluded_accounts, pages)
-    } else {
-        let visits = of_profiles(request, credentials, stop).await?;
-        (visits, Vec::new(), list_calls(&request.profiles, credentials).await)
-    };
-    let surveyed = stream::iter(&visits)
-        .map(|visit| forecast::survey(visit, credentials, |_| ()))
+    let (settings, credentials) = (&request.settings, engine.credentials());
+    let (scans, excluded_accounts, list_calls) =
+        if let (Some(discovery), Some(session)) = (&settings.all_accounts, &request.session) {
+            let expected = settings.expect.accounts();
+            let mut of = discovery::accounts(session, &discovery.of, expected, credentials, app).await?;
+            let excluded_accounts = std::mem::take(&mut of.excluded_accounts);
+            let pages = pages(of.accounts.len() + excluded_accounts.len());
+            let regions = settings.regions.choice().of_account();
+            (
+                discovery::account_scans(of, session, discovery, &regions, settings.every_role),
+                excluded_accounts,
+                pages,
+            )
+        } else {
+            let scans = of_profiles(request, engine, stop).await?;
+            (scans, Vec::new(), list_calls(&request.profiles, credentials).await)
+        };
+    let outlooks = stream::iter(&scans)
+        .map(|scan| estimate::outlook(scan, credentials, |_| ()))
         .buffered(AT_ONCE)
         .collect()
         .await;
-    Ok(PlanFacts { surveyed, excluded_accounts, list_calls, signed_out: false })
+    Ok(PlanFacts { outlooks, excluded_accounts, list_calls, signed_out: false })
 }
 
 /// Returns the number of calls that list so many accounts.
@@ -209,21 +212,22 @@ fn pages(accounts: usize) -> u64 {
 /// Returns the entries of the plan for profiles, as far as the files tell.
 async fn of_profiles(
     request: &RunRequest,
-    credentials: &CredentialStore,
+    engine: &Engine,
     stop: &Stop,
-) -> Result<Vec<Visit>, CommandError> {
+) -> Result<Vec<AccountScan>, CommandError> {
     let settings = &request.settings;
     let regions = settings.regions.choice();
     let (profiles, names) = match (&settings.assume, request.profiles.as_slice()) {
         (Some(assume), [base]) => assumed(base, assume)?,
         _ => (request.profiles.clone(), AccountNames::new()),
     };
-    let reaches = reach::reaches(&profiles, credentials, &regions, &names, Identify::FromFiles, stop).await;
+    let accesses =
+        accounts::resolve_profiles(&profiles, engine, &regions, &names, Identify::FromFiles, stop).await;
     let expected = settings.expect.accounts();
     let unreached = settings
         .unreached()
-        .map_or_else(Vec::new, |why| discovery::unreached(expected, &reaches, &regions.of_account(), why));
-    Ok(plan::visits(reaches, settings.every_role).into_iter().chain(unreached).collect())
+        .map_or_else(Vec::new, |why| discovery::unreached(expected, &accesses, &regions.of_account(), why));
+    Ok(plan::account_scans(accesses, settings.every_role).into_iter().chain(unreached).collect())
 }
 
 fn assumed(
@@ -257,13 +261,13 @@ async fn list_calls(profiles: &[Arc<Profile>], credentials: &CredentialStore) ->
 }
 
 /// Warns about accounts whose roles could not be listed.
-fn tell_failures(surveyed: &[Surveyed], app: &App) -> ExitCode {
-    let failed: Vec<(&Surveyed, &Failure)> =
-        surveyed.iter().filter_map(|visit| Some((visit, visit.failure.as_ref()?))).collect();
+fn tell_failures(outlooks: &[Outlook], app: &App) -> ExitCode {
+    let failed: Vec<(&Outlook, &Failure)> =
+        outlooks.iter().filter_map(|outlook| Some((outlook, outlook.failure.as_ref()?))).collect();
     let Some((_, first)) = failed.first() else { return ExitCode::Complete };
-    let label = |(visit, _): &(&Surveyed, &Failure)| {
-        let reach = visit.groups.first().and_then(|group| group.first())?;
-        Some(account_label(reach.account_key(), reach.account_name.as_deref()))
+    let label = |(outlook, _): &(&Outlook, &Failure)| {
+        let access = outlook.groups.first().and_then(|group| group.first())?;
+        Some(account_label(access.account_key(), access.account_name.as_deref()))
     };
     let names: Vec<String> = failed.iter().filter_map(label).collect();
     let (hint, code) = match first.kind {
@@ -279,13 +283,13 @@ fn tell_failures(surveyed: &[Surveyed], app: &App) -> ExitCode {
 }
 
 /// Returns the last line: `12 tasks in 6 of 8 accounts, 21 to 30 calls, 9 of them to the portal; about 2s …`.
-fn summary_line(forecast: &Forecast, all: usize, list_calls: u64, settings: &CollectSettings) -> String {
-    let portal = forecast.portal_calls + Span::exactly(list_calls);
-    let calls = portal + forecast.service_calls;
+fn summary_line(estimate: &Estimate, all: usize, list_calls: u64, settings: &CollectSettings) -> String {
+    let portal = estimate.portal_calls + Span::exactly(list_calls);
+    let calls = portal + estimate.service_calls;
     let mut text = format!(
         "{} in {} of {}, {}",
-        spanned(forecast.tasks, "task"),
-        thousands(forecast.accounts as u64),
+        spanned(estimate.tasks, "task"),
+        thousands(estimate.accounts as u64),
         count(all, "account"),
         spanned(calls, "call")
     );
@@ -294,8 +298,8 @@ fn summary_line(forecast: &Forecast, all: usize, list_calls: u64, settings: &Col
     }
     let connection = &settings.connection;
     let time = |portal, services| {
-        let effort = Effort { portal, services, chain: forecast.chain + list_calls };
-        let time = forecast::estimate(
+        let effort = Effort { portal, services, chain: estimate.chain + list_calls };
+        let time = estimate::duration(
             effort,
             connection.portal_pace,
             connection.concurrency,
@@ -305,7 +309,7 @@ fn summary_line(forecast: &Forecast, all: usize, list_calls: u64, settings: &Col
         humantime::format_duration(rounded(time)).to_string()
     };
     let (least, most) =
-        (time(portal.min, forecast.service_calls.min), time(portal.max, forecast.service_calls.max));
+        (time(portal.min, estimate.service_calls.min), time(portal.max, estimate.service_calls.max));
     let time = if least == most { least } else { format!("{least} to {most}") };
     text += &format!("; about {time}");
     let rate = if portal.max > 0 {
@@ -315,11 +319,11 @@ fn summary_line(forecast: &Forecast, all: usize, list_calls: u64, settings: &Col
     };
     text += &format!(" with {rate}{} at once and {} ms a call", connection.concurrency, LATENCY.as_millis());
     let mut notes = vec!["a page of rows a task".to_owned()];
-    if forecast.regions_unknown > 0 {
-        notes.push(format!("enabled regions of {} not known", count(forecast.regions_unknown, "account")));
+    if estimate.regions_unknown > 0 {
+        notes.push(format!("enabled regions of {} not known", count(estimate.regions_unknown, "account")));
     }
-    if forecast.accounts_unknown > 0 {
-        notes.push(format!("account of {} not known", count(forecast.accounts_unknown, "profile")));
+    if estimate.accounts_unknown > 0 {
+        notes.push(format!("account of {} not known", count(estimate.accounts_unknown, "profile")));
     }
     text + &format!(" (estimate: {})", notes.join(", "))
 }
@@ -425,7 +429,7 @@ fn reason(line: &Line, settings: &CollectSettings) -> String {
 }
 
 #[expect(clippy::cast_possible_wrap, reason = "counts stay far below 2^63")]
-fn table() -> Table<PlanRow> {
+fn table() -> RowEncoder<PlanRow> {
     let columns = vec![
         Column::text("table", "The table; empty where it is the same for all", |row: &PlanRow, _| {
             row.table.as_deref().map(Cow::from)
@@ -450,7 +454,7 @@ fn table() -> Table<PlanRow> {
         Column::integer("calls_max", "Calls for a first page, at most", |row| Some(row.calls.max as i64)),
         Column::text("reason", "Why", |row, _| Some(Cow::from(&row.reason))),
     ];
-    Table::plain("plan", "What a command would ask", columns)
+    RowEncoder::plain("plan", "What a command would ask", columns)
 }
 
 #[cfg(test)]

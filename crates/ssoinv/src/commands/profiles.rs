@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use clap::Args;
 use ssoinv_core::json::{Json, Object};
-use ssoinv_core::table::{Column, Table};
+use ssoinv_core::table::{Column, RowEncoder};
 use ssoinv_output::Format;
 use ssoinv_profile::{ProblemReport, ProfileReport, Severity};
 
@@ -78,8 +78,8 @@ fn text(value: Option<&String>) -> Option<Cow<'_, str>> {
 }
 
 /// All columns, for scripts.
-fn report() -> Table<ProfileReport> {
-    Table::plain(
+fn report() -> RowEncoder<ProfileReport> {
+    RowEncoder::plain(
         "profiles",
         "The profiles",
         vec![
@@ -132,8 +132,8 @@ fn severity(severity: Severity) -> &'static str {
 }
 
 /// The columns of the default table.
-fn view() -> Table<ProfileReport> {
-    Table::plain(
+fn view() -> RowEncoder<ProfileReport> {
+    RowEncoder::plain(
         "profiles",
         "The profiles",
         vec![

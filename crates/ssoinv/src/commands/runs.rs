@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 use ssoinv_core::coverage::Cell;
-use ssoinv_core::table::{Column, Table};
+use ssoinv_core::table::{Column, RowEncoder};
 use ssoinv_store::{KeptRuns, RunState, RunSummary, StoreError, StoredCell};
 
 use crate::app::App;
@@ -158,8 +158,8 @@ fn number(number: impl TryInto<i64>) -> Option<i64> {
     number.try_into().ok()
 }
 
-fn list() -> Table<RunSummary> {
-    Table::plain(
+fn list() -> RowEncoder<RunSummary> {
+    RowEncoder::plain(
         "runs",
         "The runs that are kept",
         vec![
@@ -182,8 +182,8 @@ fn list() -> Table<RunSummary> {
     )
 }
 
-fn shown() -> Table<Cell> {
-    Table::plain(
+fn shown() -> RowEncoder<Cell> {
+    RowEncoder::plain(
         "run",
         "What the tasks of a run have ended with so far",
         vec![

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use clap::{Arg, Args, Command};
-use ssoinv_core::table::{Column, Table};
+use ssoinv_core::table::{Column, RowEncoder};
 
 use crate::app::App;
 use crate::cli::OutputArgs;
@@ -49,8 +49,8 @@ pub(crate) fn run(args: &SettingsArgs, command: &Command, app: &App) -> Result<C
     Ok(outcome)
 }
 
-fn table() -> Table<SettingRow> {
-    Table::plain(
+fn table() -> RowEncoder<SettingRow> {
+    RowEncoder::plain(
         "settings",
         "The settings",
         vec![

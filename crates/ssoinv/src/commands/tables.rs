@@ -1,10 +1,12 @@
 //! `ssoinv tables`: lists the tables, or the columns of one table.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use clap::Args;
-use ssoinv_aws::tables::{self, AnyTable};
-use ssoinv_core::table::{Column, ColumnInfo, Table};
+use ssoinv_core::table::{Column, ColumnInfo, RowEncoder};
+use ssoinv_tables::Table;
+use ssoinv_tables::registry::tables;
 
 use crate::app::App;
 use crate::cli::OutputArgs;
@@ -25,23 +27,23 @@ pub(crate) struct TablesArgs {
 pub(crate) fn run(args: &TablesArgs, app: &App) -> Result<CommandOutcome, CommandError> {
     let settings = OutputSettings::new(&args.output, &app.layers)?;
     match &args.table {
-        None => output::write_all(&all_tables(), tables::TABLES, &settings, app),
+        None => output::write_all(&all_tables(), tables(), &settings, app),
         Some(name) => {
             output::write_all(&columns(), &table_names::find(name)?.schema().columns, &settings, app)
         }
     }
 }
 
-fn all_tables() -> Table<&'static dyn AnyTable> {
-    Table::plain(
+fn all_tables() -> RowEncoder<Arc<dyn Table>> {
+    RowEncoder::plain(
         "tables",
         "The tables",
         vec![
-            Column::text("table", "The name", |table: &&dyn AnyTable, _| {
+            Column::text("table", "The name", |table: &Arc<dyn Table>, _| {
                 Some(Cow::from(&*table.schema().name))
             }),
             Column::text("asked", "Once an account, or in each region", |table, _| {
-                Some(Cow::from(if table.is_global() { "once an account" } else { "in each region" }))
+                Some(Cow::from(if table.is_account_wide() { "once an account" } else { "in each region" }))
             }),
             Column::integer("columns", "How many columns it has", |table| {
                 i64::try_from(table.schema().columns.len()).ok()
@@ -53,8 +55,8 @@ fn all_tables() -> Table<&'static dyn AnyTable> {
     )
 }
 
-fn columns() -> Table<ColumnInfo> {
-    Table::plain(
+fn columns() -> RowEncoder<ColumnInfo> {
+    RowEncoder::plain(
         "columns",
         "The columns of a table",
         vec![

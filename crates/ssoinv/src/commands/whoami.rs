@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use futures::{StreamExt, stream};
 use ssoinv_core::failure::{Failure, FailureKind};
-use ssoinv_core::table::{Column, Table};
+use ssoinv_core::table::{Column, RowEncoder};
 use ssoinv_profile::{CredentialSource, Profile, SsoSession};
 use ssoinv_sso::credential_store::CredentialStore;
 
@@ -111,7 +111,7 @@ async fn ask(
     let connection = Connection::open(settings, policy, profiles, app, display.events());
     let rows = match connection {
         Ok(connection) => Ok(stream::iter(profiles)
-            .map(async |profile| row(profile, &connection.credentials).await)
+            .map(async |profile| row(profile, connection.engine.credentials()).await)
             .buffered(AT_ONCE)
             .collect()
             .await),
@@ -156,8 +156,8 @@ fn millis(time: SystemTime) -> Option<i64> {
     i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
 }
 
-fn table() -> Table<CallerRow> {
-    Table::plain(
+fn table() -> RowEncoder<CallerRow> {
+    RowEncoder::plain(
         "whoami",
         "Who the profiles are",
         vec![

@@ -3,21 +3,20 @@
 //! Changes nothing: refreshes no token, never prompts, and writes no file. A token is sent only to the portal of its own
 //! session.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::stream::{self, StreamExt};
-use ssoinv_aws::regions;
 use ssoinv_core::event::Events;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::{AccountId, Partition};
 use ssoinv_profile::{CredentialSource, Profile, Profiles, SsoRole};
-use ssoinv_sso::context::SsoContext;
+use ssoinv_run::access::AccountAccess;
+use ssoinv_run::engine::{EnabledRegions, Engine};
 use ssoinv_sso::credential_store::CredentialStore;
 use ssoinv_sso::foreign_endpoints::{self, ForeignEndpoint};
 use ssoinv_sso::portal::Probe;
-use ssoinv_sso::role_credentials::RoleCredentials;
 use ssoinv_sso::token_cache::{StoredToken, TokenCache, TokenFile};
 use tokio::sync::OnceCell;
 
@@ -176,7 +175,7 @@ pub(crate) async fn gather(
         Some(Connection::open(settings, SignInPolicy::NEVER, &chosen, app, Events::new(|_| ()))?)
     };
     let cache = TokenCache::new(app.environment.home.as_deref());
-    let store = connection.as_ref().map(|connection| &*connection.credentials);
+    let store = connection.as_ref().map(|connection| connection.engine.credentials());
     let now = app.clock.now();
     let known = used(&profiles, &chosen, scope.named);
     let sessions: Vec<SessionFacts> = stream::iter(known)
@@ -186,8 +185,7 @@ pub(crate) async fn gather(
         .await;
     let probe = connection.as_ref().map(|connection| AccessProbe {
         sessions: &sessions,
-        store: &connection.credentials,
-        context: &connection.context,
+        engine: &connection.engine,
         fallback: region.as_ref().map(|(_, region)| region.as_str()),
         enabled: accounts(&chosen),
         now,
@@ -284,7 +282,7 @@ pub(crate) fn own_region<'a>(profile: &'a Profile, fallback: Option<&'a str>) ->
 }
 
 /// The response of `DescribeRegions` for an account, fetched once.
-type Enabled = OnceCell<Result<BTreeSet<String>, Failure>>;
+type Enabled = OnceCell<Result<EnabledRegions, Failure>>;
 
 /// Returns an empty cell for each account that the files name.
 fn accounts(profiles: &[Arc<Profile>]) -> BTreeMap<AccountId, Enabled> {
@@ -294,16 +292,15 @@ fn accounts(profiles: &[Arc<Profile>]) -> BTreeMap<AccountId, Enabled> {
 /// Checks the access of profiles.
 struct AccessProbe<'a> {
     sessions: &'a [SessionFacts],
-    store: &'a CredentialStore,
-    context: &'a Arc<SsoContext>,
-    /// The region of profiles without one.
+    engine: &'a Arc<Engine>,
+    /// The region of profiles that have none.
     fallback: Option<&'a str>,
     enabled: BTreeMap<AccountId, Enabled>,
     now: SystemTime,
 }
 
 impl AccessProbe<'_> {
-    async fn access(&self, profile: &Profile) -> Access {
+    async fn access(&self, profile: &Arc<Profile>) -> Access {
         let region = own_region(profile, self.fallback);
         match self.reach(profile).await {
             Err(reason) => {
@@ -315,11 +312,15 @@ impl AccessProbe<'_> {
                 let region = region.map(|_| Err(reason()));
                 Access { account: Ok(Err(failure)), region }
             }
-            Ok(Ok((account, partition, credentials))) => {
+            Ok(Ok((account, partition))) => {
                 let enabled = match region {
                     None => None,
                     Some(region) => {
-                        let ask = || regions::enabled(self.context, &credentials, profile, partition);
+                        let access = AccountAccess::of_profile(profile, partition, Some(account));
+                        let ask = || async {
+                            let enabled = self.engine.enabled_regions(&access, &|_| ()).await;
+                            enabled.map_err(|error| error.failure)
+                        };
                         let enabled = match self.enabled.get(&account) {
                             Some(once) => once.get_or_init(ask).await.clone(),
                             None => ask().await,
@@ -336,7 +337,7 @@ impl AccessProbe<'_> {
     async fn reach(
         &self,
         profile: &Profile,
-    ) -> Result<Result<(AccountId, Partition, Arc<RoleCredentials>), AccessFailure>, SkipReason> {
+    ) -> Result<Result<(AccountId, Partition), AccessFailure>, SkipReason> {
         match &profile.credentials {
             CredentialSource::None => {
                 return Err(SkipReason::Other("the profile has no credentials".to_owned()));
@@ -351,13 +352,14 @@ impl AccessProbe<'_> {
             session.accepted()?;
         }
         let asked = async {
-            let credentials = self.store.get(profile, None, |_| ()).await?;
+            let store = self.engine.credentials();
+            store.get(profile, None, |_| ()).await?;
             let identity = match &profile.credentials {
                 // The portal's credentials are of the requested account. For others only STS knows.
-                CredentialSource::Sso(_) => self.store.identify(profile, |_| ()).await?,
-                _ => self.store.caller(profile, |_| ()).await?,
+                CredentialSource::Sso(_) => store.identify(profile, |_| ()).await?,
+                _ => store.caller(profile, |_| ()).await?,
             };
-            Ok((identity.account_id, identity.partition, credentials))
+            Ok((identity.account_id, identity.partition))
         };
         let failure: Failure = match asked.await {
             Ok(reached) => return Ok(Ok(reached)),
@@ -386,7 +388,12 @@ impl AccessProbe<'_> {
 
     /// Returns the roles that the portal lists for an account; empty if the account isn't assigned.
     async fn roles(&self, role: &SsoRole, profile: &Profile) -> Option<Vec<String>> {
-        match self.store.account_roles(&role.session, Some(profile), role.account_id, |_| ()).await {
+        match self
+            .engine
+            .credentials()
+            .account_roles(&role.session, Some(profile), role.account_id, |_| ())
+            .await
+        {
             Ok(roles) => Some(roles),
             Err(failure) if failure.kind == FailureKind::Denied => Some(Vec::new()),
             Err(_) => None,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use console::Style;
-use ssoinv_core::table::{Column, Table};
+use ssoinv_core::table::{Column, RowEncoder};
 use ssoinv_output::sanitize::sanitize;
 
 use super::diagnosis::{Diagnosis, FilePosition, Severity};
@@ -145,14 +145,14 @@ pub(crate) fn rows(results: &[StepResult]) -> Vec<ReportRow<'_>> {
 }
 
 /// Returns the columns. Scripts read them: only append.
-pub(crate) fn table<'a>() -> Table<ReportRow<'a>> {
+pub(crate) fn table<'a>() -> RowEncoder<ReportRow<'a>> {
     fn text<'r>(
         row: &'r ReportRow<'_>,
         of: impl Fn(&'r Diagnosis) -> Option<&'r str>,
     ) -> Option<Cow<'r, str>> {
         row.diagnosis.and_then(of).map(Cow::from)
     }
-    Table::plain(
+    RowEncoder::plain(
         "doctor",
         "What is wrong, step by step",
         vec![

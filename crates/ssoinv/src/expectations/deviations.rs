@@ -151,7 +151,7 @@ mod tests {
     const ALL: [(&str, bool); 2] = [("aws_s3_bucket", true), ("aws_ec2_instance", false)];
 
     fn extent() -> RunExtent {
-        let tables = ALL.map(|(name, global)| (name.into(), global)).to_vec();
+        let tables = ALL.map(|(name, account_wide)| (name.into(), account_wide)).to_vec();
         RunExtent { tables, all_accounts: true, all_regions: true }
     }
 

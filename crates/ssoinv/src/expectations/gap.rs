@@ -4,11 +4,11 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use globset::{GlobBuilder, GlobMatcher};
-use ssoinv_aws::roles::is_glob;
-use ssoinv_aws::tables::TABLES;
 use ssoinv_core::coverage::Cell;
 use ssoinv_core::scope::{AccountId, Place};
 use ssoinv_profile::nearest;
+use ssoinv_run::roles::is_glob;
+use ssoinv_tables::registry::tables;
 
 use super::{ExpectError, RowError};
 use crate::account_file::{FileLine, FileRow, is_digits};
@@ -130,7 +130,7 @@ fn id_pattern(text: &str) -> Result<GlobMatcher, RowError> {
 
 /// Parses a region, a pattern of regions, or `global`. Returns none for any region.
 fn region(text: &str) -> Result<Option<GlobMatcher>, RowError> {
-    if text == "*" || text == ssoinv_aws::regions::ALL {
+    if text == "*" || text == ssoinv_run::region_patterns::ALL {
         return Ok(None);
     }
     if text != Place::Global.as_str() && !is_glob(text) {
@@ -149,7 +149,7 @@ fn table(text: &str) -> Result<Option<GlobMatcher>, RowError> {
         return Ok(None);
     }
     let glob = pattern(text, false)?;
-    let names = || TABLES.iter().map(|table| &*table.schema().name);
+    let names = || tables().iter().map(|table| &*table.schema().name);
     if !names().any(|name| glob.is_match(name)) {
         return Err(RowError::NoTable { text: text.to_owned(), nearest: nearest(text, names()) });
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ssoinv_aws::roles::RoleChoice;
+use ssoinv_run::roles::RoleChoice;
 
 use super::layers::{self, Layers};
 use super::list::{EXCLUDE_ACCOUNT, EXPECT, ROLE, SSO_SESSION};

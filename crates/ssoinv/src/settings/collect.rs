@@ -90,7 +90,7 @@ mod tests {
     use std::sync::Arc;
 
     use clap::Parser;
-    use ssoinv_aws::regions::RegionPatterns;
+    use ssoinv_run::region_patterns::RegionPatterns;
     use ssoinv_sso::context::Flow;
 
     use super::*;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use ssoinv_aws::plan::Regions;
-use ssoinv_aws::reach::RegionChoice;
-use ssoinv_aws::regions::{self, RegionPatterns};
+use ssoinv_run::access::Regions;
+use ssoinv_run::accounts::RegionChoice;
+use ssoinv_run::region_patterns::{self, RegionPatterns};
 
 use super::layers::{self, Layers};
 use super::list::REGION;
@@ -38,7 +38,7 @@ impl RegionSource {
         Ok(match (source, regions.as_slice()) {
             // AWS's variable is for one region and a profile's region for that profile: neither limits all accounts.
             (SettingSource::StandIn(_) | SettingSource::Default, _) if args.all_accounts => {
-                Self::Enabled(patterns(&[regions::ALL.into()])?)
+                Self::Enabled(patterns(&[region_patterns::ALL.into()])?)
             }
             (_, []) => Self::Profiles,
             (SettingSource::StandIn(name), [region, ..]) => {

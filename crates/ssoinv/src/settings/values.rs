@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ssoinv_aws::regions::{self, RegionPatterns};
-use ssoinv_aws::roles::{RoleChoice, is_glob};
 use ssoinv_core::scope::{AccountId, KNOWN_REGIONS, is_region_name};
 use ssoinv_output::Format;
 use ssoinv_profile::nearest;
+use ssoinv_run::region_patterns::{self, RegionPatterns};
+use ssoinv_run::roles::{RoleChoice, is_glob};
 
 use crate::account_file;
 use crate::text::shell_quoted;
@@ -151,7 +151,7 @@ pub(super) fn regions(texts: &[&str]) -> Result<Vec<Arc<str>>, InvalidValue> {
 ///
 /// A region becomes part of host names, so only text of that form is valid. A pattern only selects among AWS's regions.
 pub(crate) fn region(text: &str) -> Result<Arc<str>, InvalidValue> {
-    if text == regions::ALL || is_glob(text) {
+    if text == region_patterns::ALL || is_glob(text) {
         return match RegionPatterns::new([text]) {
             Ok(_) => Ok(text.into()),
             Err(error) => Err(InvalidValue {
