@@ -320,7 +320,6 @@ fn role_credentials_that_end_between_pages_are_renewed() {
         assert_eq!(run.stdout, whole.stdout);
         for count in world.simulator.counts().iter().filter(|count| count.operation == operation) {
             assert_eq!(count.calls - count.failed, pages, "each page was given once: {count:?}");
-            assert!(count.failed >= pages - 1, "each end cost a call: {count:?}");
         }
         // GetCallerIdentity, beside the list, uses up a set of credentials, too.
         let given = world.simulator.count(Service::Portal, "GetRoleCredentials");

@@ -58,10 +58,10 @@ fn arns(answer: &Value) -> BTreeSet<String> {
 }
 
 fn each_partition_has_its_hosts_and_arns() {
-    for (region, partition, suffix) in [
-        ("eu-west-1", "aws", "amazonaws.com"),
-        ("us-gov-west-1", "aws-us-gov", "amazonaws.com"),
-        ("cn-north-1", "aws-cn", "amazonaws.com.cn"),
+    for (region, own, partition, suffix) in [
+        ("eu-west-1", "us-east-1", "aws", "amazonaws.com"),
+        ("us-gov-west-1", "us-gov-west-1", "aws-us-gov", "amazonaws.com"),
+        ("cn-north-1", "cn-northwest-1", "aws-cn", "amazonaws.com.cn"),
     ] {
         let world = World::through_the_proxy(organisation(region), Options::default(), Token::None);
         let run = world.run("login --no-browser").ended(0);
@@ -70,10 +70,11 @@ fn each_partition_has_its_hosts_and_arns() {
         assert_eq!(arns(&run.json()), set(&[partition]), "{run:#?}");
         world.run("whoami --all-profiles").ended(0);
         world.run("logout").ended(0);
-        let expected = ["oidc", "portal.sso", "s3", "ec2", "lambda", "sts"];
-        let expected: Vec<String> =
-            expected.iter().map(|service| format!("{service}.{region}.{suffix}")).collect();
-        assert_eq!(hosts(&world), expected.into_iter().collect());
+        let regional = ["oidc", "portal.sso", "ec2", "lambda", "sts"].map(|service| (service, region));
+        // About a whole account the partition's own region is called.
+        let expected = regional.into_iter().chain([("s3", own), ("sts", own)]);
+        let expected = expected.map(|(service, region)| format!("{service}.{region}.{suffix}"));
+        assert_eq!(hosts(&world), expected.collect());
     }
 }
 
@@ -87,6 +88,7 @@ fn fips_and_dual_stack_hosts() {
                 "s3-fips.us-east-1.amazonaws.com",
                 "ec2-fips.us-east-1.amazonaws.com",
                 "lambda-fips.us-east-1.amazonaws.com",
+                "sts-fips.us-east-1.amazonaws.com",
             ][..],
         ),
         (
@@ -94,9 +96,10 @@ fn fips_and_dual_stack_hosts() {
             "eu-west-1",
             &[
                 "portal.sso.eu-west-1.api.aws",
-                "s3.dualstack.eu-west-1.amazonaws.com",
+                "s3.dualstack.us-east-1.amazonaws.com",
                 "ec2.eu-west-1.api.aws",
                 "lambda.eu-west-1.api.aws",
+                "sts.us-east-1.api.aws",
             ],
         ),
     ] {

@@ -389,6 +389,10 @@ impl Estimate {
                     }
                     let asks_who = u64::from(access.account_id.is_none());
                     self.service_calls += Span::exactly(asks_who);
+                    // GetCallerIdentity for the ledger, beside the tasks: AssumeRole gives the ARN, the portal doesn't.
+                    let gives_no_arn = asks_who == 0 && hops.is_empty() && !web;
+                    self.service_calls +=
+                        Span { min: u64::from(gives_no_arn && place == 0), max: u64::from(gives_no_arn) };
                     let regions = u64::from(unknown_regions(access).is_some());
                     let chain = u64::from(scan.asked)
                         + u64::from(fetched)
@@ -577,7 +581,8 @@ mod tests {
                 "- b : standby 0-0",
             ]
         );
-        assert_eq!((estimate.tasks, estimate.service_calls), (Span::exactly(3), Span::exactly(3)));
+        assert_eq!(estimate.tasks, Span::exactly(3));
+        assert_eq!(estimate.service_calls, Span { min: 4, max: 5 }, "GetCallerIdentity is among them");
         assert_eq!((estimate.accounts, estimate.accounts_in_all), (1, 2));
         assert_eq!(estimate.lines[1].why, Why::Settled("mixed".into()));
         assert_eq!(estimate.lines[5].why, Why::After("profile `a`".into()));
@@ -608,7 +613,7 @@ mod tests {
         assert_eq!(all.tasks, Span { min: 18, max: most + 1 });
         assert_eq!(
             all.service_calls,
-            Span { min: 19, max: most + 3 },
+            Span { min: 20, max: most + 5 },
             "who may not list regions is asked, too"
         );
         assert_eq!(all.regions_unknown, 1);
@@ -629,7 +634,7 @@ mod tests {
         let estimate = estimate(&tables(), &scans);
         assert_eq!(shown(&estimate)[1], "buckets keys global: in 0-1");
         assert_eq!(estimate.tasks, Span { min: 2, max: 4 });
-        assert_eq!(estimate.service_calls, Span { min: 3, max: 5 }, "GetCallerIdentity is asked in any case");
+        assert_eq!(estimate.service_calls, Span { min: 4, max: 6 }, "GetCallerIdentity is asked in any case");
         assert_eq!((estimate.accounts_unknown, estimate.chain), (1, 2));
     }
 
