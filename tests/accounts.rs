@@ -305,7 +305,7 @@ fn keys_and_single_sign_on_for_one_account_are_one() {
     ));
     let (run, ledger) = world.with_ledger(BUCKETS);
     assert_eq!(column(&run.ended(0).rows(), "profile"), ["robot"]);
-    assert_eq!(world.simulator.count(Service::Sts, "GetCallerIdentity"), 1, "STS says whose the keys are");
+    assert_eq!(world.simulator.count(Service::STS, "GetCallerIdentity"), 1, "STS says whose the keys are");
     expect![[r"
         robot 333333333333 global: ok, 1 rows
         dev 333333333333 global: skipped, 0 rows: profile `robot` answered for this account
@@ -414,7 +414,7 @@ fn a_profile_that_needs_mfa_is_told_what_to_do() {
         hint: name a profile that has `credential_process = aws configure export-credentials --profile mfa --format process`, after `aws sts get-caller-identity --profile mfa` has asked for the code
         2 buckets from 1 of 2 accounts, in all regions; 1 task misconfigured: partial
     "]].assert_eq(&told(&world, &run));
-    assert_eq!(world.simulator.count(Service::Sts, "AssumeRole"), 0, "it isn't even tried");
+    assert_eq!(world.simulator.count(Service::STS, "AssumeRole"), 0, "it isn't even tried");
     let alone = world.run("buckets --profile mfa -o json --no-input").ended(2);
     expect![[r"
         error: profile `mfa` needs an MFA code (`mfa_serial`), and ssoinv does not ask for one
@@ -465,8 +465,8 @@ fn chains_of_roles_are_walked() {
     ] {
         assert!(arn.starts_with(head), "{arn}");
     }
-    assert_eq!(world.simulator.count(Service::Portal, "GetRoleCredentials"), 1, "the sign-in's role, once");
-    assert_eq!(world.simulator.count(Service::Sts, "AssumeRole"), 3, "`reader` serves itself and `inner`");
+    assert_eq!(world.simulator.count(Service::PORTAL, "GetRoleCredentials"), 1, "the sign-in's role, once");
+    assert_eq!(world.simulator.count(Service::STS, "AssumeRole"), 3, "`reader` serves itself and `inner`");
 }
 
 fn a_role_that_cannot_be_assumed_is_denied() {
@@ -515,7 +515,7 @@ fn a_web_identity_assumes_its_role() {
     let (run, ledger) = world.with_ledger(BUCKETS);
     assert_eq!(column(&run.ended(0).rows(), "name"), ["hub-logs"]);
     assert_eq!(column(&ledger, "caller_arn"), ["arn:aws:sts::111111111111:assumed-role/of-token/build-7"]);
-    assert_eq!(world.simulator.count(Service::Sts, "AssumeRoleWithWebIdentity"), 1);
+    assert_eq!(world.simulator.count(Service::STS, "AssumeRoleWithWebIdentity"), 1);
 }
 
 fn keys_in_the_environment_never_stand_in_for_a_profile() {
@@ -541,7 +541,7 @@ fn keys_in_the_environment_never_stand_in_for_a_profile() {
         .variable("AWS_SECRET_ACCESS_KEY", "robotSIMSECRETrobotrobotrobotrobotrobot1")
         .variable("AWS_PROFILE", "prod");
     assert_eq!(world.run("buckets -o json --no-input").ended(5).stdout, "[]\n");
-    assert!(world.simulator.calls().iter().all(|call| call.service == Service::Portal));
+    assert!(world.simulator.calls().iter().all(|call| call.service == Service::PORTAL));
 }
 
 /// A `credential_process` that prints the robot's keys and what it was given on stdin; each start is noted in a file.

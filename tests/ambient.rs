@@ -126,7 +126,7 @@ fn each_kind_of_identity_is_used() {
         assert_eq!(statuses(&ledger), "ok 1");
         let asked = world.simulator.calls().iter().filter(|call| call.operation == operation).count();
         assert_eq!(asked, 1, "{kind}");
-        assert!(world.simulator.calls().iter().all(|call| call.service != Service::Portal));
+        assert!(world.simulator.calls().iter().all(|call| call.service != Service::PORTAL));
     }
 }
 
@@ -167,7 +167,7 @@ fn a_default_profile_goes_first() {
     fs::write(world.home.path().join(".aws/credentials"), keys).expect("written");
     let run = run_as(&world, &["container"], "buckets -o json").ended(0);
     assert_eq!(column(&run.rows(), "profile"), ["default"]);
-    assert_eq!(world.simulator.count(Service::Metadata, "ContainerCredentials"), 0);
+    assert_eq!(world.simulator.count(Service::IMDS, "ContainerCredentials"), 0);
 }
 
 fn a_machine_without_an_identity_is_told_what_was_looked_for() {
@@ -234,7 +234,7 @@ fn an_interrupt_does_not_wait_for_the_organisation() {
         Live::start(command)
     };
     let live = assume("");
-    while world.simulator.peak(Service::Organizations, "us-east-1") == 0 {
+    while world.simulator.peak(Service::ORGANIZATIONS, "us-east-1") == 0 {
         thread::yield_now();
     }
     live.signal(rustix::process::Signal::INT);
@@ -301,7 +301,7 @@ fn a_role_in_all_active_accounts() {
     // The hub has no such role; the suspended account isn't asked.
     assert_eq!(column(&ledger, "account_name"), ["hub", "prod", "dev"]);
     assert_eq!(column(&ledger, "status"), ["denied", "ok", "ok"]);
-    assert_eq!(world.simulator.count(Service::Organizations, "ListAccounts"), 2);
+    assert_eq!(world.simulator.count(Service::ORGANIZATIONS, "ListAccounts"), 2);
     run.said("left out 1 account of the organisation that are not active\n");
 }
 

@@ -199,7 +199,7 @@ fn ssoinv_needs_a_sign_in(world: &World) {
 
 /// Nobody was asked but AWS, and no refresh token was used twice.
 fn all_was_well(world: &World) {
-    assert_eq!(world.simulator.strangers(), Vec::<String>::new());
+    assert_eq!(world.simulator.unknown_hosts(), Vec::<String>::new());
     assert_eq!(world.simulator.reuses(), 0);
 }
 
@@ -212,10 +212,10 @@ fn ssoinv_uses_its_tokens(aws: &AwsCli) {
         for flow in aws.flows(format) {
             let world = world(format);
             aws.signs_in(&world, *flow);
-            let before = world.calls_of(Service::Oidc);
+            let before = world.calls_of(Service::OIDC);
             assert!(before >= 2, "there was a sign-in");
             ssoinv_works(&world, "");
-            assert_eq!(world.calls_of(Service::Oidc), before, "{format:?}, {flow:?}");
+            assert_eq!(world.calls_of(Service::OIDC), before, "{format:?}, {flow:?}");
             all_was_well(&world);
         }
     }
@@ -225,9 +225,9 @@ fn ssoinv_uses_its_tokens(aws: &AwsCli) {
     let text = fs::read_to_string(&config).expect("a config");
     fs::write(&config, text.replace("sso_registration_scopes = sso:account:access\n", "")).expect("written");
     aws.signs_in(&world, Flow::DeviceCode);
-    let before = world.calls_of(Service::Oidc);
+    let before = world.calls_of(Service::OIDC);
     ssoinv_works(&world, "");
-    assert_eq!(world.calls_of(Service::Oidc), before);
+    assert_eq!(world.calls_of(Service::OIDC), before);
 }
 
 fn it_uses_tokens_of_ssoinv(aws: &AwsCli) {
@@ -238,11 +238,11 @@ fn it_uses_tokens_of_ssoinv(aws: &AwsCli) {
     ] {
         let world = world(format);
         ssoinv_signs_in(&world, flow);
-        let before = world.calls_of(Service::Oidc);
+        let before = world.calls_of(Service::OIDC);
         assert!(before >= 2, "there was a sign-in");
         aws.works(&world);
-        assert_eq!(world.simulator.count(Service::Portal, "GetRoleCredentials"), 1);
-        assert_eq!(world.calls_of(Service::Oidc), before, "{format:?}, {flow:?}");
+        assert_eq!(world.simulator.count(Service::PORTAL, "GetRoleCredentials"), 1);
+        assert_eq!(world.calls_of(Service::OIDC), before, "{format:?}, {flow:?}");
         all_was_well(&world);
     }
 }
@@ -251,14 +251,14 @@ fn it_uses_tokens_of_ssoinv(aws: &AwsCli) {
 fn each_refreshes_what_the_other_has_got(aws: &AwsCli) {
     let refreshes = |world: &World, who: &dyn Fn(&World), other: &dyn Fn(&World)| {
         world.control(Control::TokenLifetime { seconds: None });
-        let before = world.calls_of(Service::Oidc);
+        let before = world.calls_of(Service::OIDC);
         who(world);
-        assert_eq!(world.calls_of(Service::Oidc), before + 1, "it was refreshed");
+        assert_eq!(world.calls_of(Service::OIDC), before + 1, "it was refreshed");
         // What came of it serves both.
         forget(world, ".aws/cli/cache");
         other(world);
         who(world);
-        assert_eq!(world.calls_of(Service::Oidc), before + 1);
+        assert_eq!(world.calls_of(Service::OIDC), before + 1);
         all_was_well(world);
     };
     let (ssoinv, cli) = (|world: &World| ssoinv_works(world, ""), |world: &World| aws.works(world));
@@ -282,34 +282,34 @@ fn role_credentials_serve_both(aws: &AwsCli) {
         let world = world(format);
         aws.signs_in(&world, Flow::DeviceCode);
         let caller = aws.caller(&world);
-        let before = world.calls_of(Service::Portal);
+        let before = world.calls_of(Service::PORTAL);
         assert_eq!(before, 1, "the AWS CLI has asked for them");
         let whoami = format!("whoami --profile {} -o json", profile(&world));
         let ours = &world.run(&whoami).ended(0).rows()[0];
         for (our, its) in [("account_id", "Account"), ("arn", "Arn"), ("user_id", "UserId")] {
             assert_eq!(ours[our], caller[its], "{ours:#}, {caller:#}");
         }
-        assert_eq!(world.calls_of(Service::Portal), before, "{format:?}");
+        assert_eq!(world.calls_of(Service::PORTAL), before, "{format:?}");
         let buckets = format!("buckets --profile {} --no-input", profile(&world));
         // A token is used to ask for the accounts' names, and for nothing else.
         world.run(&buckets).ended(0);
-        assert_eq!(world.simulator.count(Service::Portal, "GetRoleCredentials"), before, "{format:?}");
-        assert_eq!(world.simulator.count(Service::Portal, "ListAccounts"), 1);
+        assert_eq!(world.simulator.count(Service::PORTAL, "GetRoleCredentials"), before, "{format:?}");
+        assert_eq!(world.simulator.count(Service::PORTAL, "ListAccounts"), 1);
         forget(&world, ".aws/sso/cache");
         world.run(&buckets).ended(0);
-        assert_eq!(world.calls_of(Service::Portal), before + 1, "{format:?}");
+        assert_eq!(world.calls_of(Service::PORTAL), before + 1, "{format:?}");
         all_was_well(&world);
 
         // And ssoinv's serve the AWS CLI.
         let world = self::world(format);
         ssoinv_signs_in(&world, Flow::DeviceCode);
         ssoinv_works(&world, "");
-        let before = world.calls_of(Service::Portal);
-        assert_eq!(world.simulator.count(Service::Portal, "GetRoleCredentials"), 2);
+        let before = world.calls_of(Service::PORTAL);
+        assert_eq!(world.simulator.count(Service::PORTAL, "GetRoleCredentials"), 2);
         aws.works(&world);
         forget(&world, ".aws/sso/cache");
         aws.works(&world);
-        assert_eq!(world.calls_of(Service::Portal), before, "{format:?}");
+        assert_eq!(world.calls_of(Service::PORTAL), before, "{format:?}");
         all_was_well(&world);
     }
 }
@@ -323,9 +323,9 @@ fn signing_out_of_one_is_signing_out_of_both(aws: &AwsCli) {
             ssoinv_signs_in(&world, Flow::DeviceCode);
             ssoinv_works(&world, "");
             aws.works(&world);
-            let before = world.simulator.count(Service::Portal, "Logout");
+            let before = world.simulator.count(Service::PORTAL, "Logout");
             signs_out().ended(0);
-            assert_eq!(world.simulator.count(Service::Portal, "Logout"), before + 1);
+            assert_eq!(world.simulator.count(Service::PORTAL, "Logout"), before + 1);
             ssoinv_needs_a_sign_in(&world);
             aws.needs_a_sign_in(&world);
         }
@@ -334,7 +334,7 @@ fn signing_out_of_one_is_signing_out_of_both(aws: &AwsCli) {
 }
 
 fn registrations_serve_both_where_they_fit(aws: &AwsCli) {
-    let registered = |world: &World| world.simulator.count(Service::Oidc, "RegisterClient");
+    let registered = |world: &World| world.simulator.count(Service::OIDC, "RegisterClient");
     for format in [Format::SsoSession, Format::Legacy] {
         let world = world(format);
         aws.signs_in(&world, Flow::DeviceCode);

@@ -6,7 +6,7 @@ use std::fs;
 
 use expect_test::expect;
 use serde_json::Value;
-use ssoinv_sim::{Control, Effect, Fault, Options, Organisation, Seeded, Service, Token};
+use ssoinv_sim::{Control, Effect, Fault, Options, Organisation, OrganisationSpec, Service, Token};
 
 use crate::support::{Run, World, column, seeded, statuses};
 use crate::tests;
@@ -81,7 +81,7 @@ fn world() -> World {
 
 /// How often the portal was asked.
 fn portal(world: &World, operation: &str) -> u64 {
-    world.simulator.count(Service::Portal, operation)
+    world.simulator.count(Service::PORTAL, operation)
 }
 
 /// The roles for which credentials were asked in an account, in order.
@@ -491,7 +491,8 @@ fn roles_that_cannot_be_listed_are_told() {
 }
 
 fn one_session_of_several_is_named() {
-    let organisation = Organisation::seeded(Seeded { accounts: 2, sessions: 2, ..Seeded::default() });
+    let organisation =
+        Organisation::from_spec(OrganisationSpec { accounts: 2, sessions: 2, ..OrganisationSpec::default() });
     let world = World::with(organisation, Options::default(), Token::Good);
     let run = world.run("buckets --all-accounts --role AdministratorAccess --no-input").ended(2);
     expect![[r#"
@@ -552,7 +553,7 @@ fn a_token_that_ends_anywhere_is_refreshed_once() {
         assert_eq!(run.stdout, whole.stdout, "the same bytes, though the token ended with call {end}");
         assert_eq!(run.stderr, whole.stderr, "nothing to be told");
         assert_eq!(statuses(&ledger), "ok 12");
-        assert_eq!(world.simulator.count(Service::Oidc, "CreateToken"), 1, "one refresh for all");
+        assert_eq!(world.simulator.count(Service::OIDC, "CreateToken"), 1, "one refresh for all");
     }
 }
 
@@ -665,7 +666,7 @@ fn all_regions_are_the_enabled_ones() {
         expected.get_mut(HUB).expect("it is there").insert("af-south-1".to_owned());
         assert_eq!(regions_asked(&world), expected, "{selection}");
         assert_eq!(statuses(&ledger), format!("ok {}", 18 + 17 + 16), "{selection}");
-        assert_eq!(world.simulator.count(Service::Ec2, "DescribeRegions"), 3, "once an account");
+        assert_eq!(world.simulator.count(Service::EC2, "DescribeRegions"), 3, "once an account");
     }
 }
 
@@ -776,5 +777,5 @@ fn a_named_region_needs_no_question() {
         world.with_ledger(&format!("{INSTANCES} --role AdministratorAccess --region eu-west-1,us-east-1"));
     run.ended(0);
     assert_eq!(statuses(&ledger), "ok 6");
-    assert_eq!(world.simulator.count(Service::Ec2, "DescribeRegions"), 0);
+    assert_eq!(world.simulator.count(Service::EC2, "DescribeRegions"), 0);
 }

@@ -408,7 +408,7 @@ fn it_can_be_set_but_never_depends_on_the_current_folder() {
         hint: write the whole path, or begin it with `~/`
     "#]]
     .assert_eq(&world.said_of(&run.stderr));
-    assert_eq!(world.simulator.count(Service::Portal, "GetRoleCredentials"), 3, "only the first has asked");
+    assert_eq!(world.simulator.count(Service::PORTAL, "GetRoleCredentials"), 3, "only the first has asked");
 }
 
 fn without_a_file_the_summary_says_what_it_knows() {

@@ -7,7 +7,7 @@ use expect_test::expect;
 use rustix::process::Signal;
 use serde_json::Value;
 use ssoinv_sim::{
-    Approval, Control, Effect, Fault, Options, Organisation, RetryHeader, Seeded, Service, Token,
+    Approval, Control, Effect, Fault, Options, Organisation, OrganisationSpec, RetryHeader, Service, Token,
 };
 
 use crate::support::{Run, World, kill, rows_of, seeded, statuses};
@@ -49,7 +49,7 @@ fn unbroken(token: Token) -> (World, Run) {
     let whole = world.run(ALL).ended(0);
     let in_regions = whole.stdout.lines().filter(|line| !line.contains("aws_s3_bucket")).count();
     assert_eq!(in_regions, 6 * 2 * (5 + 3), "all instances and functions of six accounts");
-    assert_eq!(world.simulator.count(Service::Portal, "GetRoleCredentials"), 6);
+    assert_eq!(world.simulator.count(Service::PORTAL, "GetRoleCredentials"), 6);
     world.simulator.reset_counters();
     (world, whole)
 }
@@ -60,7 +60,7 @@ fn end_with_call(world: &World, number: u32) {
 }
 
 fn oidc(world: &World, operation: &str) -> u64 {
-    world.simulator.count(Service::Oidc, operation)
+    world.simulator.count(Service::OIDC, operation)
 }
 
 /// How many tokens were given out.
@@ -74,8 +74,8 @@ fn tokens_given(world: &World) -> usize {
 fn nothing_was_asked_twice(world: &World) {
     for (service, operation, calls) in [
         (Service::S3, "ListBuckets", 6),
-        (Service::Ec2, "DescribeInstances", 6 * 2),
-        (Service::Lambda, "ListFunctions", 6 * 2),
+        (Service::EC2, "DescribeInstances", 6 * 2),
+        (Service::LAMBDA, "ListFunctions", 6 * 2),
     ] {
         assert_eq!(world.simulator.count(service, operation), calls, "{operation}");
     }
@@ -241,7 +241,7 @@ fn without_any_answer_there_is_still_an_output() {
         hint: run `ssoinv login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
         0 buckets from 0 of 6 accounts, in all regions; 6 tasks without a sign-in: partial
     "]].assert_eq(&world.shown(&run.stderr));
-    assert_eq!(world.simulator.count(Service::Portal, "GetRoleCredentials"), 0, "nobody asks in vain");
+    assert_eq!(world.simulator.count(Service::PORTAL, "GetRoleCredentials"), 0, "nobody asks in vain");
 }
 
 fn who_declines_in_the_middle_keeps_what_was_collected() {
@@ -298,8 +298,8 @@ fn an_interrupt_ends_the_wait_for_a_person() {
 /// Accounts with so many instances and functions in one region.
 fn large(accounts: usize, instances: usize, functions: usize) -> World {
     let regions = vec!["us-east-1".to_owned()];
-    let size = Seeded { accounts, regions, instances, functions, ..Seeded::default() };
-    World::with(Organisation::seeded(size), Options::default(), Token::WithoutRefresh)
+    let size = OrganisationSpec { accounts, regions, instances, functions, ..OrganisationSpec::default() };
+    World::with(Organisation::from_spec(size), Options::default(), Token::WithoutRefresh)
 }
 
 fn role_credentials_that_end_between_pages_are_renewed() {
@@ -322,9 +322,9 @@ fn role_credentials_that_end_between_pages_are_renewed() {
             assert_eq!(count.calls - count.failed, pages, "each page was given once: {count:?}");
         }
         // GetCallerIdentity, beside the list, uses up a set of credentials, too.
-        let given = world.simulator.count(Service::Portal, "GetRoleCredentials");
+        let given = world.simulator.count(Service::PORTAL, "GetRoleCredentials");
         assert!((accounts * pages..=accounts * (pages + 1)).contains(&given), "{given}");
-        assert_eq!(world.simulator.count(Service::Portal, "ListAccounts"), 1, "the token was not in doubt");
+        assert_eq!(world.simulator.count(Service::PORTAL, "ListAccounts"), 1, "the token was not in doubt");
         assert_eq!(oidc(&world, "RegisterClient") + oidc(&world, "CreateToken"), 0);
     }
 }
@@ -370,7 +370,7 @@ fn a_401_for_a_good_token_is_no_reason_to_sign_in() {
 #[track_caller]
 fn nobody_was_bothered(world: &World) {
     let calls = world.simulator.calls();
-    assert!(calls.iter().all(|call| call.service != Service::Oidc), "{calls:#?}");
+    assert!(calls.iter().all(|call| call.service != Service::OIDC), "{calls:#?}");
 }
 
 /// The profile that the home has for an account.
@@ -388,14 +388,14 @@ fn a_429_of_the_portal_is_no_reason_to_sign_in() {
     // One account: in a storm the portal is asked so seldom that more would take their time.
     let command = format!("buckets --profile {} --no-credential-cache -o json", profile(&world, 0));
     for effect in [throttle(), Effect::TooMany429] {
-        let passing = Fault::new(effect).service(Service::Portal).times(1);
+        let passing = Fault::new(effect).service(Service::PORTAL).times(1);
         world.simulator.fault(passing).expect("a fault");
     }
     let run = world.at_terminal(&command).sees_the_end().ended(0);
     assert_eq!(run.rows().len(), 3);
     nobody_was_bothered(&world);
 
-    world.simulator.fault(Fault::new(Effect::TooMany429).service(Service::Portal)).expect("a fault");
+    world.simulator.fault(Fault::new(Effect::TooMany429).service(Service::PORTAL)).expect("a fault");
     let run = world.at_terminal(&format!("{command} --retry-time 100ms")).sees_the_end().ended(5);
     assert_eq!(run.said("1 task throttled").stdout, "[]\n");
     nobody_was_bothered(&world);
@@ -404,7 +404,7 @@ fn a_429_of_the_portal_is_no_reason_to_sign_in() {
 fn a_429_of_the_sign_in_service_is_no_reason_to_sign_in() {
     for effect in [throttle(), Effect::TooMany429] {
         let world = World::with(seeded(6), Options::default(), Token::Expired);
-        let storm = Fault::new(effect).service(Service::Oidc);
+        let storm = Fault::new(effect).service(Service::OIDC);
         world.simulator.fault(storm).expect("a fault");
         let ledger = world.home.path().join("coverage.json");
         let command = format!("{ALL} --retry-time 500ms --coverage {}", ledger.display());

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use expect_test::expect;
 use serde_json::Value;
-use ssoinv_sim::{Control, Effect, Fault, Options, Organisation, RetryHeader, Seeded, Service, Token};
+use ssoinv_sim::{
+    Control, Effect, Fault, Options, Organisation, OrganisationSpec, RetryHeader, Service, Token,
+};
 
 use crate::support::{Impostor, Run, World, column, seeded, statuses};
 use crate::tests;
@@ -197,7 +199,7 @@ fn a_disabled_region_is_complete() {
         region `eu-west-1` is not enabled in 1 account: `data-staging-00001` (080037327709)
         25 instances, 15 functions from 3 of 3 accounts, 2 regions each (from `--region`)
     "#]].assert_eq(&told(&world, &looked));
-    assert_eq!(world.simulator.count(Service::Ec2, "DescribeRegions"), 1, "asked once an account");
+    assert_eq!(world.simulator.count(Service::EC2, "DescribeRegions"), 1, "asked once an account");
 }
 
 fn buckets_are_listed_though_the_profiles_region_is_disabled() {
@@ -294,7 +296,7 @@ fn throttling_that_does_not_end() {
 
 fn throttling_of_the_whole_portal_is_no_reason_to_sign_in() {
     let world = World::seeded(2);
-    world.simulator.fault(Fault::new(Effect::TooMany429).service(Service::Portal)).expect("a fault");
+    world.simulator.fault(Fault::new(Effect::TooMany429).service(Service::PORTAL)).expect("a fault");
     let looked = look(&world, &format!("{EVERYTHING} --retry-time 250ms"));
     expect![[r#"
         exit 5
@@ -310,7 +312,7 @@ fn throttling_of_the_whole_portal_is_no_reason_to_sign_in() {
         hint: give it more time with `--retry-time 15m`, or ask less at once with `--concurrency 16`
         0 buckets, 0 instances, 0 functions from 0 of 2 accounts, 1 region each (from the profiles); 6 tasks throttled: partial
     "#]].assert_eq(&told(&world, &looked));
-    assert!(world.simulator.counts().iter().all(|count| count.service == Service::Portal));
+    assert!(world.simulator.counts().iter().all(|count| count.service == Service::PORTAL));
 }
 
 fn retry_after_is_kept() {
@@ -604,8 +606,14 @@ fn pages_that_lead_nowhere_end() {
 }
 
 fn every_page_of_every_service_once() {
-    let size = Seeded { accounts: 1, buckets: 10_001, instances: 1_001, functions: 101, ..Seeded::default() };
-    let world = World::new(Organisation::seeded(size));
+    let size = OrganisationSpec {
+        accounts: 1,
+        buckets: 10_001,
+        instances: 1_001,
+        functions: 101,
+        ..OrganisationSpec::default()
+    };
+    let world = World::new(Organisation::from_spec(size));
     let (run, ledger) = look(&world, EVERYTHING);
     run.ended(0);
     let calls = ledger

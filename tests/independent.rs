@@ -237,8 +237,8 @@ fn list_from_moto(world: &World) -> PathBuf {
     assert_eq!(ledger.len(), 2 + 4 + 4);
     assert!(ledger.iter().all(|cell| cell["status"] == "ok"), "{ledger:#?}");
     // Nothing came from the simulator but the sign-in.
-    assert_eq!(world.simulator.count(Service::Portal, "GetRoleCredentials"), 2);
-    for service in [Service::S3, Service::Ec2, Service::Lambda] {
+    assert_eq!(world.simulator.count(Service::PORTAL, "GetRoleCredentials"), 2);
+    for service in [Service::S3, Service::EC2, Service::LAMBDA] {
         assert!(world.simulator.counts().iter().all(|count| count.service != service));
     }
     file
@@ -309,7 +309,7 @@ fn account_of_first_profile(world: &World) -> String {
 }
 
 fn oidc_calls(world: &World) -> u64 {
-    world.calls_of(Service::Oidc)
+    world.calls_of(Service::OIDC)
 }
 
 /// A world with a home in this format whose person approves at once.
@@ -338,7 +338,7 @@ fn botocore_uses_tokens_of_ssoinv(python: &Python) {
     // Refreshed by ssoinv.
     let world = token_world(Format::SsoSession, Token::Expired);
     world.run("buckets --all-profiles --no-input").ended(0);
-    assert_eq!((oidc_calls(&world), world.simulator.count(Service::Oidc, "CreateToken")), (1, 1));
+    assert_eq!((oidc_calls(&world), world.simulator.count(Service::OIDC, "CreateToken")), (1, 1));
     assert_eq!(botocore(python, "use", &world), account_of_first_profile(&world));
     assert_eq!(oidc_calls(&world), 1);
 
@@ -349,9 +349,9 @@ fn botocore_uses_tokens_of_ssoinv(python: &Python) {
         Live::on_terminal(world.command("buckets --all-profiles --no-browser"), 200, OnTerminal::Both)
             .finish();
     assert_eq!(run.code, Some(0), "{shown}");
-    let before = world.simulator.count(Service::Oidc, "CreateToken");
+    let before = world.simulator.count(Service::OIDC, "CreateToken");
     botocore(python, "refresh", &world);
-    assert_eq!(world.simulator.count(Service::Oidc, "CreateToken"), before + 1);
+    assert_eq!(world.simulator.count(Service::OIDC, "CreateToken"), before + 1);
 }
 
 fn ssoinv_uses_tokens_of_botocore(python: &Python) {
@@ -387,7 +387,7 @@ fn ssoinv_uses_tokens_of_botocore(python: &Python) {
 
 /// As with the AWS CLI, which gives botocore this cache (`aws_cli.rs`).
 fn role_credentials_serve_botocore_and_ssoinv(python: &Python) {
-    let asked = |world: &World| world.simulator.count(Service::Portal, "GetRoleCredentials");
+    let asked = |world: &World| world.simulator.count(Service::PORTAL, "GetRoleCredentials");
     let without_token = |world: &World| {
         fs::remove_dir_all(world.home.path().join(".aws/sso/cache")).expect("it was there");
     };

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use expect_test::expect;
 use serde_json::{Value, json};
-use ssoinv_sim::{Approval, Control, Effect, Fault, Format, Options, Organisation, Seeded, Service, Token};
+use ssoinv_sim::{
+    Approval, Control, Effect, Fault, Format, Options, Organisation, OrganisationSpec, Service, Token,
+};
 
 use crate::support::{Live, OnTerminal, Run, World, column, get, request, seeded};
 use crate::tests;
@@ -129,7 +131,7 @@ fn a_page_signs_in_and_the_next_command_needs_nobody() {
     let (live, address) = starts(&world, "login");
     get(&get(&address).location());
     live.finish().0.ended(0);
-    assert_eq!(world.simulator.count(Service::Oidc, "RegisterClient"), 1);
+    assert_eq!(world.simulator.count(Service::OIDC, "RegisterClient"), 1);
 }
 
 fn a_collecting_command_signs_in_with_a_page_too() {
@@ -185,7 +187,7 @@ fn an_answer_to_another_sign_in_is_refused() {
         hint: close old sign-in pages, then run `ssoinv login --sso-session acme` again: an answer to another sign-in came in
     "#]]
     .assert_eq(&said);
-    assert_eq!(world.simulator.count(Service::Oidc, "CreateToken"), 0);
+    assert_eq!(world.simulator.count(Service::OIDC, "CreateToken"), 0);
 }
 
 fn a_code_that_is_not_taken_is_told() {
@@ -325,7 +327,7 @@ fn a_device_code_where_no_browser_comes_back() {
         world.simulator.home().format(format).write(world.home.path()).expect("a home");
         let run = world.run("login --no-browser").ended(0);
         assert!(run.stderr.contains("/device?user_code="), "{name}: {run:#?}");
-        assert_eq!(world.simulator.count(Service::Oidc, "StartDeviceAuthorization"), 1);
+        assert_eq!(world.simulator.count(Service::OIDC, "StartDeviceAuthorization"), 1);
     }
 }
 
@@ -342,10 +344,10 @@ fn a_declined_code_and_a_dead_service() {
     "#]]
     .assert_eq(said);
     let world = World::with(seeded(1), Options::default(), Token::None).variable("AWS_MAX_ATTEMPTS", "2");
-    world.simulator.fault(Fault::new(Effect::Reset).service(Service::Oidc)).expect("a fault");
+    world.simulator.fault(Fault::new(Effect::Reset).service(Service::OIDC)).expect("a fault");
     let run = world.run("login").ended(3).said("error: the sign-in to `acme` failed: connection error: ");
     run.said("hint: see that this machine reaches AWS");
-    assert_eq!(world.simulator.count(Service::Oidc, "RegisterClient"), 2);
+    assert_eq!(world.simulator.count(Service::OIDC, "RegisterClient"), 2);
 }
 
 fn nobody_is_asked_where_nobody_is() {
@@ -367,7 +369,8 @@ fn nobody_is_asked_where_nobody_is() {
 }
 
 fn each_session_for_itself() {
-    let organisation = Organisation::seeded(Seeded { accounts: 2, sessions: 2, ..Seeded::default() });
+    let organisation =
+        Organisation::from_spec(OrganisationSpec { accounts: 2, sessions: 2, ..OrganisationSpec::default() });
     let world = World::with(organisation, manual(), Token::None);
     let live = Live::start(world.command("login --all --no-browser"));
     live.stderr_until(|text| text.matches("(good for").count() == 1);
@@ -381,7 +384,8 @@ fn each_session_for_itself() {
 }
 
 fn which_session_is_meant() {
-    let organisation = Organisation::seeded(Seeded { accounts: 2, sessions: 2, ..Seeded::default() });
+    let organisation =
+        Organisation::from_spec(OrganisationSpec { accounts: 2, sessions: 2, ..OrganisationSpec::default() });
     let world = World::with(organisation, Options::default(), Token::None);
     let run = world.run("login").ended(2);
     expect![[r#"
@@ -506,12 +510,12 @@ fn signing_out_leaves_nothing_that_could_be_used() {
         role credentials that were handed out before stay good until they end by themselves
     "#]]
     .assert_eq(&world.said_of(&run.stderr));
-    assert_eq!(world.simulator.count(Service::Portal, "Logout"), 1);
+    assert_eq!(world.simulator.count(Service::PORTAL, "Logout"), 1);
     assert!(!cache(&world).join(OF_SESSION).exists());
     assert_eq!(credentials(&world), 3);
     // The registration is still there, and the token that somebody copied is worth nothing.
     world.run("login --no-browser").ended(0);
-    assert_eq!(world.simulator.count(Service::Oidc, "RegisterClient"), 1);
+    assert_eq!(world.simulator.count(Service::OIDC, "RegisterClient"), 1);
     fs::write(cache(&world).join(OF_SESSION), before.to_string()).expect("written");
     world.run(&format!("{BUCKETS} --no-credential-cache")).ended(3);
 
@@ -558,7 +562,8 @@ fn signing_out_when_the_portal_is_away() {
 }
 
 fn signing_out_goes_on_where_one_token_stays() {
-    let organisation = Organisation::seeded(Seeded { accounts: 2, sessions: 2, ..Seeded::default() });
+    let organisation =
+        Organisation::from_spec(OrganisationSpec { accounts: 2, sessions: 2, ..OrganisationSpec::default() });
     let world = World::with(organisation, Options::default(), Token::Good);
     world.run(BUCKETS).ended(0);
     // Its lock can't be had.
@@ -624,7 +629,7 @@ fn who_everybody_is() {
         let names: Vec<&String> = row.as_object().expect("an object").keys().collect();
         assert_eq!(names.len(), 9, "{names:?}");
     }
-    assert_eq!(world.simulator.count(Service::Sts, "GetCallerIdentity"), 2);
+    assert_eq!(world.simulator.count(Service::STS, "GetCallerIdentity"), 2);
 }
 
 fn nobody_is_asked_to_find_out_who_they_are() {

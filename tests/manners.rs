@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use expect_test::expect;
 use rustix::process::Signal;
-use ssoinv_sim::{Control, Effect, Fault, Options, Organisation, Seeded, Service};
+use ssoinv_sim::{Control, Effect, Fault, Options, Organisation, OrganisationSpec, Service};
 
 use crate::held::Held;
 use crate::support::{
@@ -48,7 +48,11 @@ tests![
 
 /// More rows than a pipe takes.
 fn with_many_buckets(accounts: usize) -> World {
-    World::new(Organisation::seeded(Seeded { accounts, buckets: 2_000, ..Seeded::default() }))
+    World::new(Organisation::from_spec(OrganisationSpec {
+        accounts,
+        buckets: 2_000,
+        ..OrganisationSpec::default()
+    }))
 }
 
 fn a_closed_pipe_is_no_error() {
@@ -282,7 +286,11 @@ fn rows_that_wait_for_their_turn_are_given_too() {
 }
 
 fn a_second_signal_ends_at_once() {
-    let held = Held::new(Organisation::seeded(Seeded { accounts: 2, buckets: 2_000, ..Seeded::default() }));
+    let held = Held::new(Organisation::from_spec(OrganisationSpec {
+        accounts: 2,
+        buckets: 2_000,
+        ..OrganisationSpec::default()
+    }));
     // Nobody reads: the rows of the first account fill the pipe, and the writer waits for ever.
     let (reader, writer) = io::pipe().expect("a pipe");
     let live = Live::with_stdout(held.world.command("buckets --all-profiles -o ndjson -vv"), writer);

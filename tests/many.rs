@@ -7,7 +7,8 @@ use std::process::Command;
 
 use serde_json::Value;
 use ssoinv_sim::{
-    Control, Effect, Fault, Limits, Lockout, Options, Organisation, Rate, RetryHeader, Seeded, Service, Token,
+    Control, Effect, Fault, Limits, Lockout, Options, Organisation, OrganisationSpec, Rate, RetryHeader,
+    Service, Token,
 };
 
 use crate::faults::{look, looked_at};
@@ -50,12 +51,12 @@ fn wrongs() -> [(Effect, Option<u32>, &'static str); 9] {
 
 fn five_of_a_hundred_of_each_kind() {
     const ACCOUNTS: usize = 500;
-    let organisation = Organisation::seeded(Seeded {
+    let organisation = Organisation::from_spec(OrganisationSpec {
         accounts: ACCOUNTS,
         buckets: 1,
         instances: 1,
         functions: 1,
-        ..Seeded::default()
+        ..OrganisationSpec::default()
     });
     let world = World::without_home(organisation, Options::default());
     // Keys of all but each twentieth account are cached already: the portal allows 20 calls a second.
@@ -111,8 +112,8 @@ fn five_of_a_hundred_of_each_kind() {
     assert_eq!(differ.collect::<Vec<_>>(), [], "the ledger says what was done to it");
     assert_eq!(found.len(), expected.len());
     assert_eq!(statuses(&ledger), "denied 40, denied_by_scp 25, failed 50, ok 1360, unreachable 25");
-    assert_eq!(world.simulator.count(Service::Oidc, "CreateToken"), 5, "one refresh each time");
-    assert_eq!(world.simulator.count(Service::Oidc, "RegisterClient"), 0);
+    assert_eq!(world.simulator.count(Service::OIDC, "CreateToken"), 5, "one refresh each time");
+    assert_eq!(world.simulator.count(Service::OIDC, "RegisterClient"), 0);
     assert_eq!(world.simulator.reuses(), 0, "no refresh token twice");
 }
 
@@ -124,17 +125,16 @@ fn a_token_that_ends_costs_those_in_line_no_call() {
     run.ended(0);
     assert_eq!(statuses(&ledger), "ok 180");
     let calls = world.simulator.calls();
-    let refused = calls.iter().filter(|call| call.service == Service::Portal && call.status == 401).count();
+    let refused = calls.iter().filter(|call| call.service == Service::PORTAL && call.status == 401).count();
     assert!((1..=16).contains(&refused), "{refused} of the 41 calls that had yet to be made were refused");
-    assert_eq!(world.simulator.count(Service::Oidc, "CreateToken"), 1);
+    assert_eq!(world.simulator.count(Service::OIDC, "CreateToken"), 1);
 }
 
 fn a_portal_that_shuts_out_whoever_is_too_quick() {
     let limits = Limits {
-        portal: Some(Rate { burst: 10.0, per_second: 10.0 }),
         // The first sixteen calls come at once: six are too many.
         portal_lockout: Some(Lockout { refusals: 5, within: 10.0, seconds: 3.0 }),
-        ..Limits::off()
+        ..Limits::off().rate(Service::PORTAL, Rate { burst: 10.0, per_second: 10.0 })
     };
     let world = World::with(seeded(60), Options { limits, ..Options::default() }, Token::Good);
     let (run, ledger) = look(&world, &format!("{EVERYTHING} --no-credential-cache"));
@@ -169,8 +169,8 @@ fn more_hosts_than_files_may_be_open() {
 
 fn more_calls_at_once_than_files_may_be_open() {
     let world = World::seeded(20);
-    world.simulator.fault(Fault::new(Effect::Latency(300)).service(Service::Ec2)).expect("a fault");
-    world.simulator.fault(Fault::new(Effect::Latency(300)).service(Service::Lambda)).expect("a fault");
+    world.simulator.fault(Fault::new(Effect::Latency(300)).service(Service::EC2)).expect("a fault");
+    world.simulator.fault(Fault::new(Effect::Latency(300)).service(Service::LAMBDA)).expect("a fault");
     let arguments = "list aws_s3_bucket aws_ec2_instance aws_lambda_function --all-profiles --region all \
                      --concurrency 512 -o ndjson --no-input";
     let (run, ledger) = with_few_files(&world, 256, arguments);

@@ -42,7 +42,7 @@ fn organisation(region: &str) -> Organisation {
 
 /// The hosts that were called.
 fn hosts(world: &World) -> BTreeSet<String> {
-    assert_eq!(world.simulator.strangers(), Vec::<String>::new());
+    assert_eq!(world.simulator.unknown_hosts(), Vec::<String>::new());
     world.simulator.calls().into_iter().map(|call| call.host).collect()
 }
 
@@ -181,9 +181,9 @@ fn dead_regions(selection: &str) {
     let run = run.ended(4);
     assert_eq!(statuses(&ledger), "ok 100, unreachable 60");
     for name in silent {
-        assert_eq!(world.simulator.in_vain(name), 1, "{name}: one connection in all");
+        assert_eq!(world.simulator.failed_connects(name), 1, "{name}: one connection in all");
     }
-    assert_eq!(world.simulator.in_vain(nameless), 2, "as often as AWS_MAX_ATTEMPTS says");
+    assert_eq!(world.simulator.failed_connects(nameless), 2, "as often as AWS_MAX_ATTEMPTS says");
     let asked: u64 = ledger
         .iter()
         .filter(|cell| cell["status"] == "unreachable")
@@ -235,6 +235,6 @@ fn roles_in_the_partition_of_their_source() {
         assert_eq!(statuses(&ledger), "ok 2");
         assert!(hosts(&world).contains(organizations), "{:?}", hosts(&world));
         assert!(hosts(&world).iter().any(|host| host.starts_with(&format!("sts.{region}."))));
-        assert_eq!(world.simulator.count(Service::Sts, "AssumeRole"), 2);
+        assert_eq!(world.simulator.count(Service::STS, "AssumeRole"), 2);
     }
 }

@@ -115,7 +115,7 @@ fn each_role_has_its_reason() {
 
         2 tasks in 1 of 3 accounts, 6 calls, 4 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task)
     "#]].assert_eq(&plan("--role *Access --every-role --account hub"));
-    assert_eq!(world.simulator.count(Service::Portal, "GetRoleCredentials"), 0);
+    assert_eq!(world.simulator.count(Service::PORTAL, "GetRoleCredentials"), 0);
 }
 
 fn who_is_left_out_or_missing_is_told() {

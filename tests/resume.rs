@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use expect_test::expect;
 use rustix::process::Signal;
 use serde_json::Value;
-use ssoinv_sim::{Control, Effect, Fault, Options, Organisation, Seeded, Service, Token};
+use ssoinv_sim::{Control, Effect, Fault, Options, Organisation, OrganisationSpec, Service, Token};
 
 use crate::support::{Live, Run, World, column, rows_of, run, seeded, statuses, walk};
 use crate::tests;
@@ -168,7 +168,11 @@ fn a_killed_run_goes_on_wherever_it_was() {
 
 /// Killed at each stage, until it is through.
 fn a_run_killed_again_and_again_ends_well() {
-    let world = World::new(Organisation::seeded(Seeded { accounts: 6, buckets: 400, ..Seeded::default() }));
+    let world = World::new(Organisation::from_spec(OrganisationSpec {
+        accounts: 6,
+        buckets: 400,
+        ..OrganisationSpec::default()
+    }));
     let whole = world.run(TABLES).ended(0).stdout;
     let tasks = 6 * (1 + 2 + 2);
     let folder = kept(&world).join("r");
@@ -180,7 +184,7 @@ fn a_run_killed_again_and_again_ends_well() {
         let live = Live::start(world.command(&arguments));
         // It may be through before it is seen to be so far.
         until(|| {
-            let calls = world.simulator.calls().into_iter().filter(|call| call.service != Service::Portal);
+            let calls = world.simulator.calls().into_iter().filter(|call| call.service != Service::PORTAL);
             folder.join("manifest.json").exists() && (calls.count() >= seen || tasks_done(&folder) == tasks)
         });
         live.signal(Signal::KILL);
@@ -196,7 +200,7 @@ fn a_run_killed_again_and_again_ends_well() {
     let run = world.run("resume").ended(0);
     assert_eq!(run.stdout, whole);
     // One call a task, as there is one page of each.
-    let services = world.simulator.calls().into_iter().filter(|call| call.service != Service::Portal).count();
+    let services = world.simulator.calls().into_iter().filter(|call| call.service != Service::PORTAL).count();
     assert_eq!(services, tasks - done);
 }
 
@@ -247,7 +251,11 @@ fn limited(world: &World, arguments: &str, kilobytes: u32) -> Run {
 }
 
 fn a_full_disk_is_told_and_nothing_is_half_written() {
-    let world = World::new(Organisation::seeded(Seeded { accounts: 6, buckets: 2_000, ..Seeded::default() }));
+    let world = World::new(Organisation::from_spec(OrganisationSpec {
+        accounts: 6,
+        buckets: 2_000,
+        ..OrganisationSpec::default()
+    }));
     let whole = world.run("buckets --all-profiles -o csv").ended(0).stdout;
     let out = world.home.path().join("rows.csv");
     fs::write(&out, "before").expect("a file");
@@ -304,7 +312,7 @@ fn a_sign_in_that_ended_is_no_reason_to_begin_anew() {
     assert_eq!(run.stdout, unbroken);
     let left = 6 - u64::try_from(collected).expect("a number");
     assert_eq!(world.simulator.count(Service::S3, "ListBuckets"), left);
-    assert_eq!(world.simulator.count(Service::Portal, "GetRoleCredentials"), left);
+    assert_eq!(world.simulator.count(Service::PORTAL, "GetRoleCredentials"), left);
 }
 
 fn a_run_that_never_was_signed_in_goes_on_once_somebody_is() {
@@ -343,7 +351,11 @@ fn what_failed_is_asked_again_and_nothing_else() {
 }
 
 fn a_reader_that_went_is_no_reason_to_begin_anew() {
-    let world = World::new(Organisation::seeded(Seeded { accounts: 3, buckets: 2_000, ..Seeded::default() }));
+    let world = World::new(Organisation::from_spec(OrganisationSpec {
+        accounts: 3,
+        buckets: 2_000,
+        ..OrganisationSpec::default()
+    }));
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     let live = Live::with_stdout(world.command("buckets --all-profiles -o csv --run r"), writer);
@@ -445,15 +457,15 @@ fn roles_and_regions_are_not_found_out_twice() {
     assert_eq!(run.ended(0).stdout, unbroken);
     assert_eq!(column(&ledger, "status").len(), ledger.len());
     let of = |service, operation| world.simulator.count(service, operation);
-    assert_eq!(of(Service::Portal, "ListAccountRoles"), 0);
-    assert_eq!(of(Service::Ec2, "DescribeRegions"), 0);
-    assert_eq!(of(Service::Portal, "GetRoleCredentials"), 1);
-    assert_eq!((of(Service::S3, "ListBuckets"), of(Service::Ec2, "DescribeInstances")), (1, 0));
+    assert_eq!(of(Service::PORTAL, "ListAccountRoles"), 0);
+    assert_eq!(of(Service::EC2, "DescribeRegions"), 0);
+    assert_eq!(of(Service::PORTAL, "GetRoleCredentials"), 1);
+    assert_eq!((of(Service::S3, "ListBuckets"), of(Service::EC2, "DescribeInstances")), (1, 0));
     // Found out too long ago, they are asked for once more.
     world.simulator.reset_counters();
     world.run("resume r --max-age 0s").ended(0);
-    assert_eq!(of(Service::Portal, "ListAccountRoles"), 5);
-    assert_eq!(of(Service::Ec2, "DescribeRegions"), 5);
+    assert_eq!(of(Service::PORTAL, "ListAccountRoles"), 5);
+    assert_eq!(of(Service::EC2, "DescribeRegions"), 5);
 }
 
 fn an_account_that_has_gone_is_left_out_and_said() {

@@ -364,7 +364,7 @@ fn assert_has(statuses: &BTreeSet<String>, wanted: &[&str]) {
 
 fn failures_of_services_tell_no_secret() {
     let mut searched = one_fault_an_account(|fault| {
-        [Service::S3, Service::Ec2, Service::Lambda].map(|service| fault.clone().service(service)).into()
+        [Service::S3, Service::EC2, Service::LAMBDA].map(|service| fault.clone().service(service)).into()
     });
     let statuses = statuses_of_everything(&mut searched);
     assert_has(&statuses, &["denied", "denied_by_scp", "failed", "ok", "throttled", "unreachable"]);
@@ -389,7 +389,7 @@ fn failures_of_identity_center_tell_no_secret() {
         let mut searched = Searched::new(World::seeded(1));
         searched.world.simulator.fault(Fault::new(effect).operation("ListAccounts")).expect("a fault");
         searched.run(&format!("buckets --all-profiles -vv {LITTLE_PATIENCE} --no-input"));
-        assert!(searched.world.simulator.count(Service::Portal, "ListAccounts") > 0);
+        assert!(searched.world.simulator.count(Service::PORTAL, "ListAccounts") > 0);
         searched.hold_none();
     });
 }
@@ -403,7 +403,7 @@ fn failures_of_sts_tell_no_secret() {
         let run = searched.run(&format!("buckets --profile {profiles} -vv {LITTLE_PATIENCE}"));
         assert_ne!(run.code, Some(0), "{run:#?}");
         for (operation, _) in operations {
-            assert!(searched.world.simulator.count(Service::Sts, operation) > 0, "{operation}");
+            assert!(searched.world.simulator.count(Service::STS, operation) > 0, "{operation}");
         }
         searched.hold_none();
     };
@@ -415,7 +415,7 @@ fn failures_of_sts_tell_no_secret() {
                 look(fault, profile, &[(operation, profile)]);
             }
         } else {
-            look(Fault::new(effect).service(Service::Sts), "keys,role,web,process", &OPERATIONS);
+            look(Fault::new(effect).service(Service::STS), "keys,role,web,process", &OPERATIONS);
         }
     });
 }
@@ -437,7 +437,7 @@ fn failures_of_sign_ins_tell_no_secret() {
                 run
             };
             assert_ne!(run.code, Some(0), "{effect:?}: {run:#?}");
-            assert!(searched.world.simulator.count(Service::Oidc, operation) > 0);
+            assert!(searched.world.simulator.count(Service::OIDC, operation) > 0);
             searched.hold_none();
         }
     });
@@ -473,7 +473,7 @@ fn sign_ins_tell_no_secret() {
             // Refreshed in the middle of a run.
             searched.world.control(Control::EndTokensAfter { session: None, calls: 2, times: 1 });
             searched.run(&format!("{EVERYTHING} --no-input --no-credential-cache")).ended(0);
-            assert!(searched.world.simulator.count(Service::Oidc, "CreateToken") >= 3);
+            assert!(searched.world.simulator.count(Service::OIDC, "CreateToken") >= 3);
         }
         searched.hold_none();
         // There is a token now, where it belongs and nowhere else.
@@ -508,12 +508,12 @@ fn commands_about_the_sign_in_tell_no_secret() {
     searched.run("whoami --all-profiles -vv -o json --no-credential-cache");
     for effect in effects() {
         searched.world.simulator.clear_faults();
-        searched.world.simulator.fault(Fault::new(effect).service(Service::Portal)).expect("a fault");
+        searched.world.simulator.fault(Fault::new(effect).service(Service::PORTAL)).expect("a fault");
         searched.run("login -vv --no-browser --use-device-code").ended(0);
         searched.run(&format!("whoami --all-profiles -vv --no-credential-cache {LITTLE_PATIENCE}"));
         searched.run(&format!("logout -vv {LITTLE_PATIENCE}"));
     }
-    assert!(searched.world.simulator.count(Service::Portal, "Logout") > 10);
+    assert!(searched.world.simulator.count(Service::PORTAL, "Logout") > 10);
     searched.world.simulator.clear_faults();
     // A service that quotes what it is asked.
     let impostor = quoting_impostor();

@@ -63,11 +63,11 @@ fn json_of(file: &PathBuf) -> Value {
 }
 
 fn refreshes(world: &World) -> u64 {
-    world.simulator.count(Service::Oidc, "CreateToken")
+    world.simulator.count(Service::OIDC, "CreateToken")
 }
 
 fn asked(world: &World) -> u64 {
-    world.simulator.count(Service::Portal, "GetRoleCredentials")
+    world.simulator.count(Service::PORTAL, "GetRoleCredentials")
 }
 
 /// Runs a command so often at once, and gives how each ended.
@@ -208,7 +208,7 @@ fn what_the_aws_cli_refreshed_first_is_used() {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().expect("the binary starts");
     // It has come to refresh, and waits for the answer.
-    while world.simulator.peak(Service::Oidc, "") == 0 {
+    while world.simulator.peak(Service::OIDC, "") == 0 {
         thread::yield_now();
     }
     // The old token has ended meanwhile, so the run can't go on with it.

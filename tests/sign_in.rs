@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use expect_test::expect;
 use serde_json::Value;
 use ssoinv_sim::{
-    Approval, Control, Effect, Fault, Format, Options, Organisation, RetryHeader, Seeded, Service, Token,
+    Approval, Control, Effect, Fault, Format, Options, Organisation, OrganisationSpec, RetryHeader, Service,
+    Token,
 };
 
 use crate::support::{Person, Run, World, column, rows_of, seeded, statuses};
@@ -55,7 +56,7 @@ fn approve(world: &World, code: &str) {
 }
 
 fn oidc(world: &World, operation: &str) -> u64 {
-    world.simulator.count(Service::Oidc, operation)
+    world.simulator.count(Service::OIDC, operation)
 }
 
 fn cache(world: &World) -> PathBuf {
@@ -110,7 +111,7 @@ fn the_token_serves_again(world: &World, rows: &str) {
     world.simulator.reset_counters();
     let again = world.run(&format!("{BUCKETS} --no-input")).ended(0);
     assert_eq!(again.stdout, rows);
-    assert!(world.simulator.calls().iter().all(|call| call.service != Service::Oidc));
+    assert!(world.simulator.calls().iter().all(|call| call.service != Service::OIDC));
 }
 
 fn the_first_sign_in_is_shown_and_kept_as_the_aws_cli_keeps_it() {
@@ -420,7 +421,9 @@ fn a_missing_home_is_told_and_stops_nothing() {
 }
 
 fn a_session_that_is_dead_leaves_the_other_alone() {
-    let organisation = || Organisation::seeded(Seeded { accounts: 4, sessions: 2, ..Seeded::default() });
+    let organisation = || {
+        Organisation::from_spec(OrganisationSpec { accounts: 4, sessions: 2, ..OrganisationSpec::default() })
+    };
     let world = World::with(organisation(), manual(), Token::Good);
     let whole = world.run(BUCKETS).ended(0);
     world.control(Control::EndTokens { session: Some("acme-2".to_owned()) });

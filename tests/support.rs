@@ -17,7 +17,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::Value;
-use ssoinv_sim::{Control, Home, Options, Organisation, Seeded, Service, Simulator, Token};
+use ssoinv_sim::{Control, Home, Options, Organisation, OrganisationSpec, Service, Simulator, Token};
 use tempfile::TempDir;
 
 /// The longest that any command of a test may take. One that hangs is killed, and its test fails.
@@ -145,7 +145,7 @@ impl World {
 
 /// `accounts` made-up accounts.
 pub(crate) fn seeded(accounts: usize) -> Organisation {
-    Organisation::seeded(Seeded { accounts, ..Seeded::default() })
+    Organisation::from_spec(OrganisationSpec { accounts, ..OrganisationSpec::default() })
 }
 
 /// The binary, with an empty environment.

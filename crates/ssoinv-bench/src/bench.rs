@@ -1,4 +1,4 @@
-//! What all cases share: the programs, the sizes, and one run of ssoinv whose rows are checked.
+//! What all cases share: the programs, the sizes, and a run of ssoinv whose rows are checked.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -6,43 +6,47 @@ use std::process::Command;
 use std::time::Duration;
 use std::{env, io};
 
-use crate::child::{self, Ran, Usage};
+use serde::Deserialize;
+
 use crate::peers::{Peers, last_line};
-use crate::server::{Server, Totals};
+use crate::process_run::{self, ProcessRun, Usage};
+use crate::server::Server;
+use crate::totals::Totals;
 use crate::world::{Tables, World};
 
-/// How large everything is.
+/// The sizes of all cases.
 #[derive(Clone, Debug)]
 pub(crate) struct Sizes {
     pub(crate) accounts: usize,
     pub(crate) latency: Duration,
-    pub(crate) concurrency: usize,
+    /// Calls at once that the case `concurrency` compares.
+    pub(crate) concurrencies: Vec<usize>,
     pub(crate) portal_rate: u32,
-    /// The portal's rate where ssoinv must slow down to be let in.
+    /// A rate of the portal at which ssoinv must slow down.
     pub(crate) slow_portal_rate: u32,
     /// Accounts with a full page in each region.
     pub(crate) paged_accounts: usize,
-    /// Instances in a page that is full.
+    /// Instances in a full page.
     pub(crate) page: usize,
-    /// Accounts with a full page in each region, twice: for memory that must not grow from the first to the second.
+    /// Numbers of accounts with a full page in each region, for memory that must not grow from the first to the second.
     pub(crate) many: [usize; 2],
-    /// Accounts.
+    /// Numbers of accounts, from the least to the most.
     pub(crate) growth: [usize; 3],
-    /// How often the program is started.
+    /// Number of starts of the program.
     pub(crate) starts: usize,
-    /// How often what is short is measured; the median counts.
+    /// Number of measurements of short runs, of which the median counts.
     pub(crate) repeat: usize,
-    /// Accounts that slow peers are asked for, for a time that is then scaled.
+    /// Accounts of slow peers, whose time is scaled.
     pub(crate) peer_accounts: usize,
 }
 
 impl Sizes {
-    /// Those of the figures.
+    /// Returns the sizes of the published figures.
     pub(crate) fn full() -> Self {
         Self {
             accounts: 1000,
             latency: Duration::from_millis(100),
-            concurrency: 128,
+            concurrencies: vec![64, 128, 256, 512, 1024],
             portal_rate: 20,
             slow_portal_rate: 10,
             paged_accounts: 10,
@@ -55,12 +59,12 @@ impl Sizes {
         }
     }
 
-    /// Small enough to see in seconds, on an unoptimised binary, that the harness works. Its figures mean nothing.
+    /// Returns sizes that take seconds, on an unoptimized binary, to see that the harness works.
     pub(crate) fn small() -> Self {
         Self {
             accounts: 12,
             latency: Duration::from_millis(2),
-            concurrency: 8,
+            concurrencies: vec![4, 16],
             portal_rate: 20,
             slow_portal_rate: 15,
             paged_accounts: 2,
@@ -74,7 +78,7 @@ impl Sizes {
     }
 }
 
-/// The programs that are run, and how.
+/// The programs, and how they are run.
 #[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) ssoinv: PathBuf,
@@ -84,21 +88,25 @@ pub(crate) struct Bench {
     pub(crate) unstripped: Option<PathBuf>,
     pub(crate) sizes: Sizes,
     pub(crate) seed: u64,
-    /// None where they aren't wanted, or can't be had.
+    /// Processors of this machine, on which both ssoinv and the simulator run.
+    pub(crate) cores: usize,
+    /// None if they aren't wanted or can't be installed.
     pub(crate) peers: Option<Peers>,
 }
 
-/// A run that collected everything.
+/// A run that collected all rows.
 #[derive(Debug)]
-pub(crate) struct Collected {
+pub(crate) struct Collection {
     pub(crate) usage: Usage,
+    /// CPU time of the simulator during the run; none if the system doesn't have it.
+    pub(crate) simulator_cpu: Option<Duration>,
     /// Bytes of rows.
     pub(crate) bytes: u64,
     pub(crate) totals: Totals,
 }
 
 impl Bench {
-    /// The world of most cases: `accounts` accounts with a few rows in each table.
+    /// Returns the world of most cases: `accounts` accounts with a few rows in each table.
     pub(crate) fn world(&self, accounts: usize) -> World {
         World {
             seed: self.seed,
@@ -111,22 +119,22 @@ impl Bench {
             portal_rate: None,
             portal_lockout: None,
             cached: true,
-            at_once: Some(self.sizes.concurrency),
+            at_once: None,
         }
     }
 
-    /// One with full pages of instances and nothing else, of which ssoinv asks for as many at once as it does by itself.
+    /// Returns a world with full pages of instances and nothing else.
     pub(crate) fn full_pages(&self, accounts: usize) -> World {
         let small = self.world(accounts);
-        World { buckets: 0, functions: 0, instances: self.sizes.page, at_once: None, ..small }
+        World { buckets: 0, functions: 0, instances: self.sizes.page, ..small }
     }
 
     pub(crate) fn start(&self, world: &World) -> Result<Server, String> {
         Server::start(&self.sim, world).map_err(|error| error.to_string())
     }
 
-    /// `ssoinv` in a home, with nothing of this environment but where programs are found.
-    #[expect(clippy::disallowed_methods, reason = "the harness's own environment says where programs are")]
+    /// Returns the command `ssoinv` in a home, with nothing of this environment but `PATH`.
+    #[expect(clippy::disallowed_methods, reason = "the harness passes its own PATH on")]
     pub(crate) fn ssoinv(&self, server: Option<&Server>) -> Command {
         let mut command = Command::new(&self.ssoinv);
         command.env_clear().env("AWS_EC2_METADATA_DISABLED", "true");
@@ -139,33 +147,53 @@ impl Bench {
         command
     }
 
-    /// Collects `tables` of all accounts. An error where not each row of `world` came.
+    /// Returns the number of calls that ssoinv makes at once by default, from `ssoinv settings`.
+    pub(crate) fn default_concurrency(&self) -> Result<usize, String> {
+        #[derive(Deserialize)]
+        struct Setting {
+            key: String,
+            value: Option<String>,
+        }
+        let home = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let mut command = self.ssoinv(None);
+        let output = command.env("HOME", home.path()).args(["settings", "-o", "json"]).output();
+        let output = output.map_err(|error| format!("`{}`: {error}", self.ssoinv.display()))?;
+        let settings: Vec<Setting> =
+            serde_json::from_slice(&output.stdout).map_err(|error| format!("`ssoinv settings`: {error}"))?;
+        let setting = settings.into_iter().find(|setting| setting.key == "concurrency");
+        let value = setting.and_then(|setting| setting.value?.parse().ok());
+        value.ok_or_else(|| "`ssoinv settings` has no `concurrency`".to_owned())
+    }
+
+    /// Collects `tables` of all accounts. Fails if any row of `world` is missing.
     pub(crate) fn collect(
         &self,
         server: &Server,
         world: &World,
         tables: Tables,
         format: &str,
-    ) -> Result<Collected, String> {
+    ) -> Result<Collection, String> {
         server.reset().map_err(|error| error.to_string())?;
         let mut command = self.ssoinv(Some(server));
         command.args(world.arguments(tables)).args(["-o", format]);
-        let ran = child::run(&mut command).map_err(|error| error.to_string())?;
+        let before = server.cpu();
+        let run = process_run::run(&mut command).map_err(|error| error.to_string())?;
+        let simulator_cpu = server.cpu().zip(before).map(|(after, before)| after.saturating_sub(before));
         let header = u64::from(format == "csv");
-        check(&ran, world.rows(tables) + header)?;
+        check(&run, world.rows(tables) + header)?;
         let totals = server.totals().map_err(|error| error.to_string())?;
-        Ok(Collected { usage: ran.usage, bytes: ran.bytes, totals })
+        Ok(Collection { usage: run.usage, simulator_cpu, bytes: run.bytes, totals })
     }
 
-    /// The run with the median time of several.
-    pub(crate) fn collect_often(
+    /// Collects several times and returns the run with the median time.
+    pub(crate) fn collect_median(
         &self,
         server: &Server,
         world: &World,
         tables: Tables,
         format: &str,
         times: usize,
-    ) -> Result<Collected, String> {
+    ) -> Result<Collection, String> {
         let runs = (0..times.max(1)).map(|_| self.collect(server, world, tables, format));
         let mut runs = runs.collect::<Result<Vec<_>, _>>()?;
         runs.sort_by_key(|run| run.usage.wall);
@@ -173,22 +201,21 @@ impl Bench {
     }
 }
 
-/// It must have ended well and written so many lines: a quick run that lost a row is none.
-pub(crate) fn check(ran: &Ran, lines: u64) -> Result<(), String> {
-    if ran.status.success() && ran.lines == lines {
+/// Fails unless a run ended well with so many lines: a quick run that lost a row doesn't count.
+pub(crate) fn check(run: &ProcessRun, lines: u64) -> Result<(), String> {
+    if run.status.success() && run.lines == lines {
         return Ok(());
     }
-    let said = last_line(&ran.said);
-    Err(format!("it ended with {} and {} lines instead of {lines}: {said}", ran.status, ran.lines))
+    let last = last_line(&run.stderr);
+    Err(format!("it ended with {} and {} lines instead of {lines}: {last}", run.status, run.lines))
 }
 
-/// Tells on stderr what is going on.
-pub(crate) fn say(text: &str) {
-    // Where nobody listens there is nothing to tell.
-    let _nobody = writeln!(io::stderr(), "{text}");
+/// Reports progress on stderr.
+pub(crate) fn report_progress(text: &str) {
+    // A closed stderr is no reason to stop.
+    let _closed = writeln!(io::stderr(), "{text}");
 }
 
-/// The one in the middle.
 pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times.get(times.len() / 2).copied().unwrap_or_default()

@@ -1,8 +1,8 @@
-//! How quick, how small and how frugal ssoinv is: runs the binary against `ssoinv-sim` in a process of its own, others'
-//! programs beside it, and prints one table. Nothing here fails for being slow; it fails where a row is missing.
+//! Measures time, size, memory and CPU of ssoinv: runs the binary against `ssoinv-sim` in a process of its own, with
+//! other programs beside it, and prints one table. A missed target is printed; only a missing row is an error.
 //!
-//! A case (`cases/`) makes a [`world::World`], starts a [`server::Server`] of it, runs programs ([`child`]) and gives
-//! [`report::Line`]s. Sizes and what all cases share: [`mod@bench`]. The others: [`peers`].
+//! A case (`cases/`) describes a [`world::World`], starts a [`server::Server`] of it, runs programs ([`process_run`]) and
+//! returns [`report::Line`]s. Sizes and common parts are in [`mod@bench`], the other programs in [`peers`].
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -12,47 +12,48 @@ use std::{fs, io, thread};
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, Sizes, say};
+use crate::bench::{Bench, Sizes, report_progress};
 use crate::peers::Peers;
 use crate::report::Line;
 
 mod bench;
 mod cases;
-mod child;
 mod peers;
+mod process_run;
 mod report;
 mod server;
+mod totals;
 mod world;
 
-/// Measures ssoinv against the simulator, beside others.
+/// Measures ssoinv against the simulator, beside other programs.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// What to measure; all but `size` where not said
+    /// Cases to run [default: all but `size`]
     #[arg(value_enum, value_name = "CASE")]
     cases: Vec<Case>,
-    /// The program that is measured
+    /// The measured program
     #[arg(long, value_name = "FILE", default_value = "target/release/ssoinv")]
     ssoinv: PathBuf,
     /// The simulator
     #[arg(long, value_name = "FILE", default_value = "target/release/ssoinv-sim")]
     sim: PathBuf,
-    /// The example of ssoinv-aws that does the same with the SDK alone
+    /// The example that does the same with the SDK alone
     #[arg(long, value_name = "FILE", default_value = "target/release/examples/sdk_pages")]
     sdk_pages: PathBuf,
-    /// The program as it is handed out, for `size`
+    /// The distributed program, for `size`
     #[arg(long, value_name = "FILE", default_value = "target/dist/ssoinv")]
     dist: PathBuf,
-    /// The same with its symbols, for `size` to tell what makes it up
+    /// The same with symbols, for the sizes of crates in `size`
     #[arg(long, value_name = "FILE")]
     unstripped: Option<PathBuf>,
-    /// Small sizes, in seconds, on any build: to see that the harness works. The figures mean nothing then
+    /// Use small sizes, which take seconds on any build and whose figures mean nothing
     #[arg(long)]
     small: bool,
-    /// Leave the others out
+    /// Leave the other programs out
     #[arg(long)]
     no_peers: bool,
-    /// What the organisation is made from
+    /// The seed of the organisation
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Write the figures and the numbers behind them to FILE
@@ -63,29 +64,33 @@ struct Arguments {
 /// A case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Case {
-    /// Figures 1 and 3: role credentials are cached
+    /// Cached role credentials, beside boto3 and c7n-org
     Cached,
-    /// Figure 2: nothing is cached, and the portal has a limit
+    /// 64 to 1,024 calls at once
+    Concurrency,
+    /// Nothing cached, and a portal with a rate limit
     Portal,
-    /// Figure 3: full pages, beside the SDK's own parsing
+    /// Full pages, beside the SDK's own parsing
     Pages,
-    /// Figure 4: a million instances, and four
+    /// One and four million instances
     Many,
-    /// Figure 5: how long the start takes
+    /// Time of the program's start
     Start,
-    /// Figure 5: how large the program is, and of what
+    /// Size of the program and its crates
     Size,
-    /// Figure 6: cost from 100 to 10,000 accounts
+    /// 100 to 10,000 accounts
     Growth,
 }
 
 impl Case {
-    /// `Size` needs a build that takes long.
-    const USUAL: [Self; 6] = [Self::Cached, Self::Portal, Self::Pages, Self::Many, Self::Start, Self::Growth];
+    /// The default cases: all but `Size`, which needs a long build.
+    const DEFAULT: [Self; 7] =
+        [Self::Cached, Self::Concurrency, Self::Portal, Self::Pages, Self::Many, Self::Start, Self::Growth];
 
     fn run(self, bench: &Bench) -> Result<Vec<Line>, String> {
         match self {
             Self::Cached => cases::cached::run(bench),
+            Self::Concurrency => cases::concurrency::run(bench),
             Self::Portal => cases::portal::run(bench),
             Self::Pages => cases::pages::run(bench),
             Self::Many => cases::many::run(bench),
@@ -98,12 +103,13 @@ impl Case {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let cases = if arguments.cases.is_empty() { Case::USUAL.to_vec() } else { arguments.cases.clone() };
-    let beside = cases.contains(&Case::Cached) && !arguments.no_peers;
-    let peers = beside.then(Peers::set_up).transpose().unwrap_or_else(|reason| {
-        say(&format!("the others are left out: {reason}"));
+    let cases = if arguments.cases.is_empty() { Case::DEFAULT.to_vec() } else { arguments.cases.clone() };
+    let with_peers = cases.contains(&Case::Cached) && !arguments.no_peers;
+    let peers = with_peers.then(Peers::set_up).transpose().unwrap_or_else(|reason| {
+        report_progress(&format!("boto3 and c7n-org are left out: {reason}"));
         None
     });
+    let cores = thread::available_parallelism().map_or(1, usize::from);
     let bench = Bench {
         ssoinv: arguments.ssoinv,
         sim: arguments.sim,
@@ -112,19 +118,20 @@ fn main() -> ExitCode {
         unstripped: arguments.unstripped,
         sizes: if arguments.small { Sizes::small() } else { Sizes::full() },
         seed: arguments.seed,
+        cores,
         peers,
     };
     let before = load();
     let (mut lines, mut failed) = (Vec::new(), Vec::new());
     for case in cases {
         match case.run(&bench) {
-            Ok(found) if arguments.small => lines.extend(found.into_iter().map(Line::unjudged)),
+            Ok(found) if arguments.small => lines.extend(found.into_iter().map(Line::without_target)),
             Ok(found) => lines.extend(found),
             Err(problem) => failed.push(format!("{case:?}: {problem}")),
         }
     }
     let machine = json!({
-        "cores": thread::available_parallelism().map_or(0, usize::from),
+        "cores": cores,
         "system": format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         "load_before": before,
         "load_after": load(),
@@ -137,12 +144,12 @@ fn main() -> ExitCode {
         failed.push(error.to_string());
     }
     for problem in &failed {
-        say(&format!("error: {problem}"));
+        report_progress(&format!("error: {problem}"));
     }
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Prints the table; gives what JSON has.
+/// Prints the table and returns the JSON.
 fn report(lines: &[Line], bench: &Bench, machine: &Value, failed: &[String]) -> io::Result<Value> {
     writeln!(io::stdout(), "{}", report::table(lines))?;
     Ok(json!({
@@ -154,7 +161,7 @@ fn report(lines: &[Line], bench: &Bench, machine: &Value, failed: &[String]) -> 
     }))
 }
 
-/// How busy the machine is, where it tells: figures of a busy one are worse than they need be.
+/// Returns the load of the machine, if the system has it: load makes figures worse.
 fn load() -> Option<String> {
     fs::read_to_string("/proc/loadavg").ok().map(|text| text.trim().to_owned())
 }

@@ -1,27 +1,27 @@
-//! What ssoinv is measured beside: Python programs of others, pinned in `peers/requirements.txt`, in a virtual
-//! environment below `target/`.
+//! Other programs on the same server: boto3 and c7n-org, pinned in `peers/requirements.txt`, in a virtual environment
+//! below `target/`. The case `cached` runs them.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::child::{self, Ran};
+use crate::process_run::{self, ProcessRun};
 use crate::server::Server;
 use crate::world::World;
 
-/// Python with what `peers/requirements.txt` names.
+/// Python with the packages of `peers/requirements.txt`.
 #[derive(Debug)]
 pub(crate) struct Peers {
     python: PathBuf,
 }
 
-/// A way to list with boto3; `peers/boto3_inventory.py` says more.
+/// A way to list with boto3, described in `peers/boto3_inventory.py`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Boto3 {
     /// One profile after another.
     Loop,
-    /// 32 threads, whose sessions share one loader.
+    /// 32 threads whose sessions share one loader.
     Threads,
 }
 
@@ -33,7 +33,7 @@ fn scripts() -> PathBuf {
 }
 
 impl Peers {
-    /// Makes the virtual environment, unless it is there; or says why there is none.
+    /// Makes the virtual environment unless it exists. The error says why it can't be made.
     pub(crate) fn set_up() -> Result<Self, String> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench-python");
         let (stamp, python) = (folder.join("made-from"), folder.join("bin/python"));
@@ -51,14 +51,14 @@ impl Peers {
         Ok(Self { python })
     }
 
-    /// Lists all tables of the first `accounts` accounts; 0 is all.
+    /// Lists all tables of the first `accounts` accounts; 0 means all.
     pub(crate) fn boto3(
         &self,
         server: &Server,
         world: &World,
         way: Boto3,
         accounts: usize,
-    ) -> Result<Ran, String> {
+    ) -> Result<ProcessRun, String> {
         let way = match way {
             Boto3::Loop => "loop",
             Boto3::Threads => "threads",
@@ -67,25 +67,34 @@ impl Peers {
     }
 
     /// Lists the instances of the first `accounts` accounts with c7n-org.
-    pub(crate) fn c7n_org(&self, server: &Server, world: &World, accounts: usize) -> Result<Ran, String> {
+    pub(crate) fn c7n_org(
+        &self,
+        server: &Server,
+        world: &World,
+        accounts: usize,
+    ) -> Result<ProcessRun, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let arguments =
             [&world.regions().join(","), &accounts.to_string(), &folder.path().display().to_string()];
         self.script(server, "c7n_org_instances.py", &arguments.map(String::as_str))
     }
 
-    fn script(&self, server: &Server, name: &str, arguments: &[&str]) -> Result<Ran, String> {
+    fn script(&self, server: &Server, name: &str, arguments: &[&str]) -> Result<ProcessRun, String> {
         let mut command = Command::new(&self.python);
         command.arg(scripts().join(name)).arg(server.url()).arg(server.home()).args(arguments);
         command.env_remove("PYTHONHOME").env_remove("PYTHONPATH");
-        let ran = child::run(&mut command).map_err(|error| error.to_string())?;
-        if ran.status.success() { Ok(ran) } else { Err(format!("`{name}` failed: {}", last_line(&ran.said))) }
+        let run = process_run::run(&mut command).map_err(|error| error.to_string())?;
+        if run.status.success() {
+            Ok(run)
+        } else {
+            Err(format!("`{name}` failed: {}", last_line(&run.stderr)))
+        }
     }
 }
 
-/// The line in which programs say why they failed.
+/// Returns the last line that isn't empty, in which programs say why they failed.
 pub(crate) fn last_line(text: &str) -> &str {
-    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no word")
+    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message")
 }
 
 fn step(program: &Path, arguments: &[&OsStr]) -> Result<(), String> {
@@ -95,6 +104,6 @@ fn step(program: &Path, arguments: &[&OsStr]) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("`{}` failed: {}", program.display(), last_line(&said)))
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    Err(format!("`{}` failed: {}", program.display(), last_line(&stderr)))
 }

@@ -1,4 +1,4 @@
-//! What a case has found: one line a figure, as a table for people and as JSON.
+//! The figures of the cases, as a table for people and as JSON.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::world::float;
 pub(crate) enum Amount {
     Seconds(f64),
     Bytes(f64),
-    /// How many times one thing is another.
+    /// A ratio of two things.
     Times(f64),
     /// A part of 1.
     Share(f64),
@@ -55,7 +55,7 @@ impl Amount {
     }
 }
 
-/// What a figure is to be.
+/// The target of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Target {
@@ -75,24 +75,22 @@ impl Target {
     }
 }
 
-/// One measured thing.
+/// A figure.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Line {
-    /// The figure of the list that it belongs to.
-    pub(crate) figure: u8,
     pub(crate) case: &'static str,
     pub(crate) what: String,
     pub(crate) measured: Amount,
-    /// What it could be at best, by the same run's latency, limits and number of calls.
+    /// The best possible value, by the same run's latency, limits, CPU time and number of calls.
     pub(crate) bound: Option<Amount>,
     pub(crate) target: Option<Target>,
-    /// Numbers behind it.
+    /// The numbers behind the figure.
     pub(crate) details: Map<String, Value>,
 }
 
-/// A line as JSON has it: with what follows from it.
+/// A line with its ratio to the bound and its result, as in the JSON.
 #[derive(Serialize)]
-struct Judged<'a> {
+struct LineRecord<'a> {
     #[serde(flatten)]
     line: &'a Line,
     ratio: Option<f64>,
@@ -100,8 +98,8 @@ struct Judged<'a> {
 }
 
 impl Line {
-    pub(crate) fn new(figure: u8, case: &'static str, what: impl Into<String>, measured: Amount) -> Self {
-        Self { figure, case, what: what.into(), measured, bound: None, target: None, details: Map::new() }
+    pub(crate) fn new(case: &'static str, what: impl Into<String>, measured: Amount) -> Self {
+        Self { case, what: what.into(), measured, bound: None, target: None, details: Map::new() }
     }
 
     pub(crate) fn bound(mut self, bound: Amount) -> Self {
@@ -119,8 +117,8 @@ impl Line {
         self
     }
 
-    /// Without a target, for sizes that mean nothing.
-    pub(crate) fn unjudged(self) -> Self {
+    /// Removes the target, for the small sizes, whose figures mean nothing.
+    pub(crate) fn without_target(self) -> Self {
         Self { target: None, ..self }
     }
 
@@ -128,7 +126,7 @@ impl Line {
         self.bound.map(|bound| self.measured.number() / bound.number())
     }
 
-    /// Whether the target is reached; `None` where there is none.
+    /// Returns true if the target is reached; none if there is no target.
     pub(crate) fn reached(&self) -> Option<bool> {
         Some(match self.target? {
             Target::AtMost(most) => self.measured.number() <= most.number(),
@@ -138,14 +136,13 @@ impl Line {
     }
 }
 
-/// The table.
+/// Returns the table.
 pub(crate) fn table(lines: &[Line]) -> String {
     let mut table = Table::new();
     table.load_preset(comfy_table::presets::ASCII_MARKDOWN);
-    table.set_header(["figure", "case", "what", "measured", "bound", "ratio", "target", "reached"]);
+    table.set_header(["case", "what", "measured", "bound", "ratio", "target", "reached"]);
     for line in lines {
         table.add_row([
-            line.figure.to_string(),
             line.case.to_owned(),
             line.what.clone(),
             line.measured.text(),
@@ -155,7 +152,7 @@ pub(crate) fn table(lines: &[Line]) -> String {
             line.reached().map(|reached| if reached { "yes" } else { "NO" }).unwrap_or_default().to_owned(),
         ]);
     }
-    for number in [3, 4, 5] {
+    for number in [2, 3, 4] {
         if let Some(column) = table.column_mut(number) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -163,10 +160,10 @@ pub(crate) fn table(lines: &[Line]) -> String {
     table.to_string()
 }
 
-/// The lines as JSON.
+/// Returns the lines as JSON.
 pub(crate) fn json(lines: &[Line]) -> serde_json::Result<Value> {
-    let judged = lines.iter().map(|line| Judged { line, ratio: line.ratio(), reached: line.reached() });
-    serde_json::to_value(judged.collect::<Vec<_>>())
+    let records = lines.iter().map(|line| LineRecord { line, ratio: line.ratio(), reached: line.reached() });
+    serde_json::to_value(records.collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -174,7 +171,7 @@ mod tests {
     use super::*;
 
     fn line(measured: Amount) -> Line {
-        Line::new(1, "cached", "time", measured)
+        Line::new("cached", "time", measured)
     }
 
     #[test]
@@ -190,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_the_numbers_and_what_follows_from_them() {
+    fn json_has_the_details_and_the_result() {
         let line = line(Amount::Seconds(3.0)).bound(Amount::Seconds(2.0)).target(Target::RatioAtMost(1.15));
         let json = json(&[line.detail("calls", 9)]).unwrap();
         assert_eq!(json[0]["measured"], serde_json::json!({"unit": "seconds", "amount": 3.0}));
@@ -199,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_says_what_is_not_reached() {
+    fn a_missed_target_is_in_the_table() {
         let text = table(&[line(Amount::Share(0.02)).target(Target::AtMost(Amount::Share(0.01)))]);
         assert!(text.lines().last().unwrap().contains("2.00 %"), "{text}");
         assert!(text.contains("≤ 1.00 %") && text.contains(" NO "), "{text}");

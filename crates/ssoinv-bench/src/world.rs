@@ -1,29 +1,29 @@
-//! What is simulated, and how ssoinv is asked for it: the sizes of an organisation, the limits and the latency of its
-//! services, what must come back, and how quickly it could. [`crate::server`] makes one of it.
+//! A simulated organisation as data: its sizes, the limits and latency of its services, the arguments of ssoinv, the rows
+//! that must come back, and the least time for them. `server.rs` starts it.
 
 use std::time::Duration;
 
-use crate::server::Totals;
+use crate::totals::Totals;
 
 /// The role of every profile, and of the cached credentials.
 pub(crate) const ROLE: &str = "ReadOnlyAccess";
 
-/// How ssoinv is told to look into every account. All cases say it in these words.
+/// The arguments of ssoinv for all accounts.
 const EVERY_ACCOUNT: &[&str] = &["--all-accounts", "--role", ROLE];
 
-/// Regions, as many as a case needs.
+/// The regions, of which a case uses the first ones.
 pub(crate) const REGIONS: [&str; 4] = ["us-east-1", "us-west-2", "eu-west-1", "eu-central-1"];
 
-/// The most that a page holds, by the API references of DescribeInstances, ListFunctions and ListAccounts.
-pub(crate) const INSTANCES_A_PAGE: usize = 1000;
-const FUNCTIONS_A_PAGE: usize = 50;
+/// The largest pages, by the API references of DescribeInstances and ListFunctions.
+const INSTANCES_PER_PAGE: usize = 1000;
+const FUNCTIONS_PER_PAGE: usize = 50;
 
-/// A simulated organisation, and how its services behave.
+/// A simulated organisation and the behavior of its services.
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) seed: u64,
     pub(crate) accounts: usize,
-    /// How many of [`REGIONS`].
+    /// Number of [`REGIONS`].
     pub(crate) regions: usize,
     /// Buckets of an account.
     pub(crate) buckets: usize,
@@ -31,19 +31,19 @@ pub(crate) struct World {
     pub(crate) instances: usize,
     /// Functions of an account in each region.
     pub(crate) functions: usize,
-    /// What each answer takes.
+    /// Latency of each response.
     pub(crate) latency: Duration,
-    /// Calls a second that the portal answers, after a burst of as many.
+    /// Calls a second of the portal, after a burst of as many.
     pub(crate) portal_rate: Option<u32>,
-    /// Refused calls within ten seconds after which the portal shuts its caller out for thirty.
+    /// Throttled calls within ten seconds after which the portal locks its caller out for thirty.
     pub(crate) portal_lockout: Option<u32>,
-    /// Whether the role credentials lie in the cache.
+    /// True if the role credentials are in the cache.
     pub(crate) cached: bool,
-    /// Calls that ssoinv may have under way; as many as it likes where not said.
+    /// Calls that ssoinv may make at once; none for its default.
     pub(crate) at_once: Option<usize>,
 }
 
-/// The tables that a run asks for.
+/// The tables of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tables {
     /// Buckets once an account, instances and functions in each region.
@@ -57,7 +57,7 @@ impl World {
         &REGIONS[..self.regions]
     }
 
-    /// The arguments of ssoinv, but for the format.
+    /// Returns the arguments of ssoinv without the format.
     pub(crate) fn arguments(&self, tables: Tables) -> Vec<String> {
         let tables: &[&str] = match tables {
             Tables::All => &["list", "aws_s3_bucket", "aws_ec2_instance", "aws_lambda_function"],
@@ -69,7 +69,7 @@ impl World {
         words.chain(more).chain(at_once).collect()
     }
 
-    /// Rows that must come back.
+    /// Returns the number of rows.
     pub(crate) fn rows(&self, tables: Tables) -> u64 {
         let regional = match tables {
             Tables::All => self.instances + self.functions,
@@ -79,36 +79,38 @@ impl World {
         (self.accounts * (global + self.regions * regional)) as u64
     }
 
-    /// Tasks: a table in an account, and in each region where it is regional.
+    /// Returns the number of tasks: a table in an account, for regional tables in each region.
     pub(crate) fn tasks(&self, tables: Tables) -> u64 {
-        let of_an_account = match tables {
+        let per_account = match tables {
             Tables::All => 1 + 2 * self.regions,
             Tables::Instances => self.regions,
         };
-        (self.accounts * of_an_account) as u64
+        (self.accounts * per_account) as u64
     }
 
-    /// How long the calls of a run must take, `at_once` of them under way at any time: all of them one beside the other,
-    /// and those that wait for one another.
-    pub(crate) fn bound(&self, totals: &Totals, tables: Tables, at_once: usize) -> Duration {
+    /// Returns the least time of a run with `at_once` calls at any time.
+    ///
+    /// It is the sum of two parts: all calls side by side, and the longest chain of calls that wait for one another.
+    pub(crate) fn latency_bound(&self, totals: &Totals, tables: Tables, at_once: usize) -> Duration {
         let side_by_side = self.latency.mul_f64(float(totals.calls()) / float(at_once as u64));
         side_by_side + self.latency.mul_f64(float(self.chain(totals, tables)))
     }
 
-    /// The longest chain of calls of which each needs the answer of the one before: the pages of the list of accounts,
-    /// role credentials, the pages of a task.
+    /// Returns the length of the longest chain of calls that need the response of the one before.
+    ///
+    /// The pages of the list of accounts, role credentials, and the pages of a task form it.
     pub(crate) fn chain(&self, totals: &Totals, tables: Tables) -> u64 {
         let credentials = u64::from(totals.of("portal", "GetRoleCredentials").calls > 0);
         let pages = |items: usize, page: usize| items.div_ceil(page).max(1);
-        let instances = pages(self.instances, INSTANCES_A_PAGE);
+        let instances = pages(self.instances, INSTANCES_PER_PAGE);
         let task = match tables {
-            Tables::All => instances.max(pages(self.functions, FUNCTIONS_A_PAGE)),
+            Tables::All => instances.max(pages(self.functions, FUNCTIONS_PER_PAGE)),
             Tables::Instances => instances,
         };
         totals.of("portal", "ListAccounts").calls + credentials + task as u64
     }
 
-    /// How long the portal takes for the role credentials of a run: a burst at once, the others at its rate.
+    /// Returns the least time for the role credentials of a run: a burst at once, the others at the portal's rate.
     pub(crate) fn portal_bound(&self, totals: &Totals) -> Option<Duration> {
         let rate = self.portal_rate?;
         let good = totals.of("portal", "GetRoleCredentials");
@@ -117,7 +119,7 @@ impl World {
     }
 }
 
-/// Counts are far below what a float holds exactly.
+/// Converts a count, which is far below the limit of exact floats.
 #[expect(clippy::cast_precision_loss, reason = "counts and sizes are below 2^52")]
 pub(crate) fn float(number: u64) -> f64 {
     number as f64
@@ -126,7 +128,7 @@ pub(crate) fn float(number: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::Total;
+    use crate::totals::Total;
 
     fn world() -> World {
         World {
@@ -164,15 +166,15 @@ mod tests {
     }
 
     #[test]
-    fn calls_are_bounded_side_by_side_and_in_a_row() {
+    fn the_bound_is_side_by_side_plus_in_a_row() {
         let counted = totals(&[("ListAccounts", 10, 0), ("DescribeInstances", 4000, 0)]);
         assert_eq!(world().chain(&counted, Tables::All), 12, "the functions fill two pages");
-        let bound = world().bound(&counted, Tables::Instances, 100);
+        let bound = world().latency_bound(&counted, Tables::Instances, 100);
         assert_eq!(bound, Duration::from_millis(4010 + 1100));
     }
 
     #[test]
-    fn the_portal_gives_a_burst_and_then_its_rate() {
+    fn the_portal_allows_a_burst_and_then_its_rate() {
         let counted = totals(&[("GetRoleCredentials", 1030, 30)]);
         assert_eq!(world().portal_bound(&counted), Some(Duration::from_millis(49_000 + 100)));
         assert_eq!(World { portal_rate: None, ..world() }.portal_bound(&counted), None);

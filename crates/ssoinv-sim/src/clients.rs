@@ -1,20 +1,20 @@
-//! Registered clients: their scopes and grants, and where a browser may be sent back to (RFC 8252 §7.3). They are
-//! registered in `oidc.rs`; what they then do is in `sign_ins.rs` and `authorize.rs`.
+//! Registered OAuth clients: their scopes, grants and redirect URIs (RFC 8252 §7.3). `services/oidc.rs` registers them,
+//! `sign_ins.rs` keeps them.
 
 pub(crate) const ACCESS_SCOPE: &str = "sso:account:access";
 pub(crate) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 pub(crate) const CODE_GRANT: &str = "authorization_code";
 pub(crate) const REFRESH_GRANT: &str = "refresh_token";
 
-/// What a client asks to be registered with.
+/// The parameters of RegisterClient.
 #[derive(Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct ClientMetadata {
     pub(crate) scopes: Vec<String>,
-    /// None means those of the device flow.
+    /// Empty means the grants of the device flow.
     pub(crate) grants: Vec<String>,
     pub(crate) redirect_uris: Vec<String>,
-    /// The session whose page it may open.
-    pub(crate) issuer: Option<usize>,
+    /// The session whose page the client may open: that of its issuer URL.
+    pub(crate) session: Option<usize>,
 }
 
 /// A registered client.
@@ -24,18 +24,18 @@ pub(crate) struct Client {
     pub(crate) scopes: Vec<String>,
     grants: Vec<String>,
     redirect_uris: Vec<String>,
-    pub(crate) issuer: Option<usize>,
+    pub(crate) session: Option<usize>,
     /// Milliseconds since 1970.
-    pub(crate) ends: i64,
+    pub(crate) expires: i64,
 }
 
 impl Client {
-    pub(crate) fn new(secret: String, asked: Asked, ends: i64) -> Self {
-        let Asked { scopes, mut grants, redirect_uris, issuer } = asked;
+    pub(crate) fn new(secret: String, metadata: ClientMetadata, expires: i64) -> Self {
+        let ClientMetadata { scopes, mut grants, redirect_uris, session } = metadata;
         if grants.is_empty() {
             grants = [DEVICE_GRANT, REFRESH_GRANT].map(str::to_owned).into();
         }
-        Self { secret, scopes, grants, redirect_uris, issuer, ends }
+        Self { secret, scopes, grants, redirect_uris, session, expires }
     }
 
     pub(crate) fn may(&self, grant: &str) -> bool {
@@ -46,25 +46,25 @@ impl Client {
         self.scopes.iter().any(|own| own == scope)
     }
 
-    /// Whether it is given refresh tokens.
+    /// Returns true if the client's sign-ins have refresh tokens.
     pub(crate) fn refreshes(&self) -> bool {
         self.has_scope(ACCESS_SCOPE) && self.may(REFRESH_GRANT)
     }
 
-    /// Whether a browser may be sent there: to a registered URI, at any port.
-    pub(crate) fn takes_back(&self, uri: &str) -> bool {
+    /// Returns true for a registered redirect URI, at any port.
+    pub(crate) fn may_redirect_to(&self, uri: &str) -> bool {
         let own = self.redirect_uris.iter().filter_map(|own| Loopback::parse(own));
         Loopback::parse(uri)
-            .is_some_and(|asked| own.into_iter().any(|own| (own.host, own.path) == (asked.host, asked.path)))
+            .is_some_and(|given| own.into_iter().any(|own| (own.host, own.path) == (given.host, given.path)))
     }
 }
 
-/// Whether a native client may register a redirect URI: this machine's, without a port.
+/// Returns true for a redirect URI that native clients may register: a loopback address without a port.
 pub(crate) fn may_register(uri: &str) -> bool {
     Loopback::parse(uri).is_some_and(|uri| uri.port.is_none())
 }
 
-/// A redirect URI of this machine, taken apart.
+/// The parts of a loopback redirect URI.
 #[derive(Debug)]
 struct Loopback<'a> {
     host: &'a str,
@@ -73,8 +73,9 @@ struct Loopback<'a> {
 }
 
 impl<'a> Loopback<'a> {
-    /// Nothing but scheme, host, port and path: a query would mix with the answer's, and a user's name could hide
-    /// another host.
+    /// Parses a URI of scheme, host, port and path.
+    ///
+    /// Others are rejected: a query would mix with the response's, and a user name could hide another host.
     fn parse(uri: &'a str) -> Option<Self> {
         let rest = uri.strip_prefix("http://")?;
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -85,7 +86,7 @@ impl<'a> Loopback<'a> {
             ["127.0.0.1", "[::1]", "localhost"].into_iter().find(|host| authority.starts_with(host))?;
         let port = match &authority[host.len()..] {
             "" => None,
-            // `parse` would take a plus sign, too.
+            // `parse` would accept a plus sign, too.
             rest => Some(rest.strip_prefix(':').filter(|port| port.starts_with(|c| matches!(c, '1'..='9')))?),
         };
         let port = port.map(str::parse).transpose().ok()?;
@@ -97,12 +98,12 @@ impl<'a> Loopback<'a> {
 mod tests {
     use super::*;
 
-    fn client(asked: Asked) -> Client {
-        Client::new(String::new(), asked, 0)
+    fn client(metadata: ClientMetadata) -> Client {
+        Client::new(String::new(), metadata, 0)
     }
 
     #[test]
-    fn only_this_machine_without_a_port_is_registered() {
+    fn only_loopback_without_a_port_is_registered() {
         for good in
             ["http://127.0.0.1/oauth/callback", "http://[::1]/x", "http://localhost", "http://127.0.0.1/"]
         {
@@ -128,14 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_is_sent_to_what_is_registered_at_any_port() {
+    fn a_registered_uri_may_have_any_port() {
         let redirect_uris = ["http://127.0.0.1/oauth/callback", "http://[::1]"].map(str::to_owned).into();
-        let client = client(Asked { redirect_uris, ..Asked::default() });
+        let client = client(ClientMetadata { redirect_uris, ..ClientMetadata::default() });
         for good in ["", ":1", ":4000", ":65535"].map(|port| format!("http://127.0.0.1{port}/oauth/callback"))
         {
-            assert!(client.takes_back(&good), "{good}");
+            assert!(client.may_redirect_to(&good), "{good}");
         }
-        assert!(client.takes_back("http://[::1]:4000"));
+        assert!(client.may_redirect_to("http://[::1]:4000"));
         for bad in [
             "http://127.0.0.1:4000/oauth/callback/",
             "http://127.0.0.1:4000/oauth/callback?x=y",
@@ -152,17 +153,21 @@ mod tests {
             "http://localhost/oauth/callback",
             "http://[::1]/oauth/callback",
         ] {
-            assert!(!client.takes_back(bad), "{bad}");
+            assert!(!client.may_redirect_to(bad), "{bad}");
         }
     }
 
     #[test]
-    fn who_names_no_grants_has_those_of_the_device_flow() {
+    fn the_device_flow_is_the_default() {
         let scopes = vec![ACCESS_SCOPE.to_owned()];
-        let device = client(Asked { scopes: scopes.clone(), ..Asked::default() });
+        let device = client(ClientMetadata { scopes: scopes.clone(), ..ClientMetadata::default() });
         let may = |client: &Client| [DEVICE_GRANT, CODE_GRANT, REFRESH_GRANT].map(|grant| client.may(grant));
         assert_eq!((may(&device), device.refreshes()), ([true, false, true], true));
-        let page = client(Asked { scopes, grants: vec![CODE_GRANT.to_owned()], ..Asked::default() });
+        let page = client(ClientMetadata {
+            scopes,
+            grants: vec![CODE_GRANT.to_owned()],
+            ..ClientMetadata::default()
+        });
         assert_eq!((may(&page), page.refreshes()), ([false, true, false], false));
     }
 }

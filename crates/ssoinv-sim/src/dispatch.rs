@@ -1,471 +1,220 @@
-//! From a request to an answer: who calls (`authenticate`), is the rate kept (`limits.rs`), is a fault due
-//! (`faults.rs`), what does the service say. Sockets come after it, in `server.rs`.
+//! The way of a request: routing, authentication, fault, rate limit, handler, response. `server.rs` calls it and sends
+//! the result; each call is recorded in the log, however it ends.
 
-use std::sync::Arc;
+use std::future;
+use std::time::Duration;
 
+use crate::admin;
+use crate::authentication::{self, CallIdentity, Caller};
 use crate::authorize;
-use crate::calls::Call;
-use crate::clock;
-use crate::control;
-use crate::faults::{Effect, RetryHeader, Subject};
-use crate::http::{Reply, Request};
-use crate::keys::Key;
-use crate::refusal::{self, Problem, Refusal};
+use crate::call_log::Call;
+use crate::device_page;
+use crate::errors::ServiceError;
+use crate::faults::Subject;
+use crate::http::{Request, Response};
+use crate::intervention::Intervention;
 use crate::regions;
-use crate::service::{Route, Service, UNKNOWN, route};
-use crate::sigv4::{self, Authorization};
+use crate::routing::{self, Destination};
+use crate::service_definition::{Access, Handler, HandlerResult, Invocation};
 use crate::state::State;
-use crate::{ec2, lambda, metadata, oidc, organizations, portal, s3, sts};
 
-/// How far a request's time may be off, in seconds; S3 allows more than the others.
-const SKEW: i64 = 300;
-const SKEW_S3: i64 = 900;
-
-/// What the socket does.
+/// The way in which the server sends a response.
 #[derive(Debug)]
-pub(crate) enum Answer {
-    Reply(Reply),
-    /// Sends half of the body, then ends the connection.
-    Truncated(Reply),
+pub(crate) enum Delivery {
+    Whole(Response),
+    /// Half of the body, then the end of the connection.
+    Truncated(Response),
+    /// A reset of the connection.
     Reset,
 }
 
-/// Who makes a signed call, and where.
-#[derive(Debug)]
-struct Caller {
-    key: Arc<Key>,
-    region: String,
-}
-
-/// What is known of a call when it is written into the books.
-#[derive(Debug, Default)]
-struct Known {
-    host: String,
-    account: String,
-    region: String,
-    role: String,
-    access_key_id: String,
-    role_session: String,
-}
-
-impl Known {
-    fn of_key(key: &Key, region: &str) -> Self {
-        Self {
-            host: String::new(),
-            account: key.account_id.clone(),
-            region: region.to_owned(),
-            role: key.principal.role.clone(),
-            access_key_id: key.id.clone(),
-            role_session: key.principal.session.clone(),
-        }
-    }
-}
-
-/// Checks key, signature, token, time and scope of a signed request.
-fn authenticate(state: &State, service: Service, request: &Request) -> (Known, Result<Caller, Problem>) {
-    let mut known = Known::default();
-    let Some(header) = request.header("authorization") else { return (known, Err(Problem::NoSignature)) };
-    let authorization = match Authorization::parse(header) {
-        Ok(authorization) => authorization,
-        Err(problem) => return (known, Err(Problem::Malformed(problem))),
-    };
-    authorization.region.clone_into(&mut known.region);
-    authorization.key_id.clone_into(&mut known.access_key_id);
-    let Some(key) = state.keys.get(authorization.key_id) else {
-        return (known, Err(Problem::UnknownKey(authorization.key_id.to_owned())));
-    };
-    let known = Known::of_key(&key, authorization.region);
-    let checked = check(state, service, request, &authorization, &key);
-    (known, checked.map(|()| Caller { key, region: authorization.region.to_owned() }))
-}
-
-fn check(
-    state: &State,
-    service: Service,
-    request: &Request,
-    authorization: &Authorization<'_>,
-    key: &Key,
-) -> Result<(), Problem> {
-    let token = request.header("x-amz-security-token");
-    if token != key.token.as_deref() {
-        return Err(Problem::WrongToken(token.unwrap_or_default().to_owned()));
-    }
-    check_scope(state, service, authorization)?;
-    let signed = &authorization.signed_headers;
-    let must = |name: &str| name == "host" || name.starts_with("x-amz-");
-    let unsigned: Vec<&str> = request
-        .headers
-        .keys()
-        .map(hyper::header::HeaderName::as_str)
-        .filter(|n| must(n) && !signed.contains(n))
-        .collect();
-    if !unsigned.is_empty() || !signed.contains(&"host") {
-        return Err(Problem::NotSigned(unsigned.join(", ")));
-    }
-
-    let sent = request.header("x-amz-date").unwrap_or_default();
-    let Some(sent_at) = clock::parse_compact(sent) else {
-        return Err(Problem::Malformed("Date must be in ISO-8601 'basic format'".to_owned()));
-    };
-    if !sent.starts_with(authorization.date) {
-        return Err(Problem::WrongScope(format!(
-            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{}' != '{}'",
-            authorization.date,
-            sent.get(..8).unwrap_or_default()
-        )));
-    }
-    let (now_ms, allowed) = (state.clock.now_ms(), if service == Service::S3 { SKEW_S3 } else { SKEW });
-    let now = now_ms / 1000;
-
-    let body_hash = sigv4::hex(&sigv4::sha256(&request.body));
-    let said_hash = request.header("x-amz-content-sha256");
-    let payload_hash = match (service, said_hash) {
-        (Service::S3, None) => {
-            return Err(Problem::Malformed("x-amz-content-sha256 is missing".to_owned()));
-        }
-        (Service::S3, Some("UNSIGNED-PAYLOAD")) => "UNSIGNED-PAYLOAD",
-        _ => body_hash.as_str(),
-    };
-    let canonical =
-        sigv4::canonical_request(request, signed, said_hash.unwrap_or(payload_hash), service == Service::S3);
-    let scope = authorization.scope();
-    let text = sigv4::string_to_sign(sent, &scope, &canonical);
-    let signing_key =
-        key.signing_key(&scope, authorization.date, authorization.region, authorization.service);
-    if sigv4::signature(&signing_key, &text) != authorization.signature {
-        return Err(Problem::WrongSignature {
-            key_id: key.id.clone(),
-            string_to_sign: text,
-            canonical,
-            given: authorization.signature.to_owned(),
-        });
-    }
-    if said_hash.is_some_and(|said| said != payload_hash) {
-        return Err(Problem::WrongBody);
-    }
-    if (sent_at - now).abs() > allowed {
-        return Err(Problem::Skewed { sent: sent_at, now, allowed });
-    }
-    if key.has_ended(now_ms) || !key.spend() {
-        return Err(Problem::Expired(token.unwrap_or_default().to_owned()));
-    }
-    if service != Service::S3 && !state.region_enabled(key.account, authorization.region) {
-        return Err(Problem::RegionOff);
-    }
-    Ok(())
-}
-
-/// The service must be the one that the request is for, the region one of the partition's.
-fn check_scope(state: &State, service: Service, authorization: &Authorization<'_>) -> Result<(), Problem> {
-    if authorization.service != service.name() {
-        return Err(Problem::WrongScope(format!(
-            "Credential should be scoped to correct service: '{}'. ",
-            service.name()
-        )));
-    }
-    let region = authorization.region;
-    if regions::needs_opt_in(region).is_none() || regions::partition(region) != state.partition() {
-        return Err(Problem::WrongScope(match service {
-            Service::S3 => format!("the region '{region}' is wrong; expecting 'us-east-1'"),
-            _ => "Credential should be scoped to a valid region. ".to_owned(),
-        }));
-    }
-    Ok(())
-}
-
-/// Answers a request, and writes the call into the books.
-pub(crate) async fn answer(state: &State, request: &Request) -> Answer {
+/// Answers a request.
+pub(crate) async fn respond(state: &State, request: &Request) -> Delivery {
     if request.path.starts_with("/_sim/") {
-        return Answer::Reply(control::answer(state, request));
+        return Delivery::Whole(admin::respond(state, request));
     }
-    let route = route(request);
+    let destination = routing::route(request);
     if request.path == "/authorize" {
-        return Answer::Reply(authorize::page(state, request, &route.params));
+        return Delivery::Whole(authorize::page(state, request, &destination.params));
     }
     if request.path == "/device" {
-        return Answer::Reply(control::device_page(state, request, &route.params));
+        return Delivery::Whole(device_page::page(state, request, &destination.params));
     }
-    let request_id = state.mint.request_id();
-    let (mut known, caller) = identify(state, &route, request);
-    known.host = request.host.as_ref().map(|(name, _)| name.clone()).unwrap_or_default();
-    let caller = caller.and_then(|caller| check_host(state, &route, &known, request).map(|()| caller));
-    let running = state.calls.begin(route.service, &known.region);
-    // Noted when it goes out of sight, so that a client that hangs up is in the books too.
-    let mut entry = Entry { state, route: &route, known, status: 0, code: "", bytes: 0 };
+    let request_id = state.issuer.request_id();
+    let (identity, caller) = authentication::authenticate(state, &destination, request);
+    let caller =
+        caller.and_then(|caller| check_host(state, &destination, &identity, request).map(|()| caller));
+    let running = state.calls.begin(destination.service.service, &identity.region);
+    let host = request.host.as_ref().map(|host| host.name.clone()).unwrap_or_default();
+    let destination = &destination;
+    let mut entry = LogEntry { state, destination, host, identity, status: 0, code: "", bytes: 0 };
     let outcome = match caller {
-        Err(refusal) => Outcome::of(Err(refusal)),
-        Ok(caller) => served(state, &route, &entry.known, caller, request, &request_id).await,
+        Err(error) => Outcome::Complete(Err(error)),
+        Ok(caller) => serve(state, destination, &entry.identity, &caller, request, &request_id).await,
     };
-    let answer = match outcome {
-        Outcome::Reset => Answer::Reset,
-        // The call goes on for as long as the client waits: hyper drops this future when it hangs up.
-        Outcome::Stall => std::future::pending().await,
-        Outcome::Made { reply, code, truncated } => {
-            let mut reply = match reply {
-                Ok(reply) => reply,
-                Err(refusal) => refusal::render(route.service, refusal, &request_id, &state.mint.host_id()),
-            };
-            (entry.status, entry.code, entry.bytes) = (reply.status, code, reply.body.len());
-            sign_off(state, route.service, &mut reply, request_id);
-            if truncated { Answer::Truncated(reply) } else { Answer::Reply(reply) }
-        }
+    let (result, truncated) = match outcome {
+        Outcome::Reset => return Delivery::Reset,
+        // The call runs for as long as the client waits: hyper drops this future if the client hangs up.
+        Outcome::Stall => future::pending().await,
+        Outcome::Complete(result) => (result, false),
+        Outcome::Truncated(result) => (result, true),
     };
+    let protocol = &destination.service.protocol;
+    let mut response = result.unwrap_or_else(|error| {
+        entry.code = error.code;
+        protocol.error_response(error, &request_id)
+    });
+    (entry.status, entry.bytes) = (response.status, response.body.len());
+    (protocol.add_headers)(&mut response, &request_id);
     drop(running);
-    answer
+    if truncated { Delivery::Truncated(response) } else { Delivery::Whole(response) }
 }
 
-/// The request IDs, where each service puts them.
-fn sign_off(state: &State, service: Service, reply: &mut Reply, request_id: String) {
-    match service {
-        Service::S3 => {
-            reply.headers.push(("x-amz-request-id", request_id[..16].replace('-', "0").to_uppercase()));
-            reply.headers.push(("x-amz-id-2", state.mint.host_id()));
-            reply.headers.push(("server", "AmazonS3".to_owned()));
-        }
-        Service::Portal => {
-            reply.headers.push(("requestid", request_id));
-            reply.headers.push(("server", "AWS SSO".to_owned()));
-        }
-        Service::Oidc | Service::Sts | Service::Ec2 | Service::Lambda | Service::Organizations => {
-            reply.headers.push(("x-amzn-requestid", request_id));
-        }
-        Service::Metadata => reply.headers.push(("server", "EC2ws".to_owned())),
-    }
-}
-
-/// The entry of a call in the books, which is made when the call ends, however it ends.
-struct Entry<'a> {
+/// The log entry of a call. Dropping it records the call, so that calls whose client hangs up are recorded, too.
+struct LogEntry<'a> {
     state: &'a State,
-    route: &'a Route,
-    known: Known,
+    destination: &'a Destination,
+    host: String,
+    identity: CallIdentity,
     status: u16,
     code: &'static str,
     bytes: usize,
 }
 
-impl Drop for Entry<'_> {
+impl Drop for LogEntry<'_> {
     fn drop(&mut self) {
-        let known = std::mem::take(&mut self.known);
+        let identity = std::mem::take(&mut self.identity);
+        let service = self.destination.service;
+        let throttled = self.status == 429 || self.code == service.protocol.throttled.1;
         let call = Call {
             at_ms: self.state.clock.now_ms(),
-            service: self.route.service,
-            operation: self.route.operation.to_owned(),
-            host: known.host,
-            account: known.account,
-            region: known.region,
-            role: known.role,
-            access_key_id: known.access_key_id,
-            role_session: known.role_session,
+            service: service.service,
+            operation: self.destination.operation_name().to_owned(),
+            host: std::mem::take(&mut self.host),
+            account: identity.account,
+            region: identity.region,
+            role: identity.role,
+            access_key_id: identity.access_key_id,
+            role_session: identity.role_session,
             status: self.status,
             code: self.code.to_owned(),
         };
-        self.state.calls.note(call, self.bytes);
+        self.state.calls.record(call, throttled, self.bytes);
     }
 }
 
-/// The host that was called must be the service's, in the region that the call is for.
-fn check_host(state: &State, route: &Route, known: &Known, request: &Request) -> Result<(), Refusal> {
-    let Some((name, host)) = &request.host else { return Ok(()) };
-    let in_region = match (&host.region, route.service) {
-        (None, _) => state.partition() == "aws",
-        // Unsigned: where the Identity Center is.
-        (Some(region), Service::Oidc | Service::Portal) => {
+/// Checks that a host name is the service's, in the region that the call is for.
+fn check_host(
+    state: &State,
+    destination: &Destination,
+    identity: &CallIdentity,
+    request: &Request,
+) -> Result<(), ServiceError> {
+    let Some(host) = &request.host else { return Ok(()) };
+    let service = destination.service;
+    let is_signed = matches!(service.access, Access::Signed | Access::SignedAsS3);
+    let is_in_region = match &host.region {
+        None => state.partition() == "aws",
+        // OIDC and the portal are in the regions of the Identity Centers.
+        Some(region) if !is_signed => {
             state.organisation.sessions().iter().any(|session| session.region == *region)
         }
-        // Unsigned as well: anywhere in the partition.
-        (Some(region), _) if known.region.is_empty() => regions::partition(region) == state.partition(),
-        (Some(region), _) => *region == known.region,
+        // An unsigned call of a signed service may go anywhere in the partition.
+        Some(region) if identity.region.is_empty() => regions::partition(region) == state.partition(),
+        Some(region) => *region == identity.region,
     };
-    if host.service == route.service && in_region {
+    if host.service == service.service && is_in_region {
         return Ok(());
     }
-    let what = format!("{} in region `{}`", route.operation, known.region);
-    Err(Refusal::new(400, "WrongHost", format!("`{name}` does not answer {what}")))
+    let call = format!("{} in region `{}`", destination.operation_name(), identity.region);
+    Err(ServiceError::new(400, "WrongHost", format!("`{}` does not serve {call}", host.name)))
 }
 
-/// Who may go on to the service.
-enum Admitted {
-    /// OIDC, and AssumeRoleWithWebIdentity.
-    Anyone,
-    /// The portal: the number of the session.
-    Session(usize),
-    Signed(Caller),
-}
-
-fn identify(state: &State, route: &Route, request: &Request) -> (Known, Result<Admitted, Refusal>) {
-    match route.service {
-        Service::Oidc | Service::Metadata => (Known::default(), Ok(Admitted::Anyone)),
-        Service::Sts if route.operation == "AssumeRoleWithWebIdentity" => {
-            (Known::default(), Ok(Admitted::Anyone))
-        }
-        Service::Portal => {
-            let known = Known {
-                account: route.params.get("account_id").unwrap_or_default().to_owned(),
-                role: route.params.get("role_name").unwrap_or_default().to_owned(),
-                ..Known::default()
-            };
-            (known, portal::session_of(state, request).map(Admitted::Session))
-        }
-        Service::Sts | Service::S3 | Service::Ec2 | Service::Lambda | Service::Organizations => {
-            let (known, caller) = authenticate(state, route.service, request);
-            (
-                known,
-                caller.map(Admitted::Signed).map_err(|problem| refusal::of_problem(route.service, problem)),
-            )
-        }
-    }
-}
-
+/// The outcome of a call before it has a wire format.
 enum Outcome {
-    Made { reply: Result<Reply, Refusal>, code: &'static str, truncated: bool },
+    Complete(HandlerResult),
+    Truncated(HandlerResult),
     Reset,
     Stall,
 }
 
-impl Outcome {
-    fn of(reply: Result<Reply, Refusal>) -> Self {
-        let code = reply.as_ref().err().map_or("", |refusal| refusal.code);
-        Self::Made { reply, code, truncated: false }
-    }
-}
-
-/// The way of a call that may be made: rate, faults, service.
-async fn served(
+/// Serves an authenticated call: waits for a delay, takes it from its token bucket, applies a fault, calls the handler.
+async fn serve(
     state: &State,
-    route: &Route,
-    known: &Known,
-    caller: Admitted,
+    destination: &Destination,
+    identity: &CallIdentity,
+    caller: &Caller,
     request: &Request,
     request_id: &str,
 ) -> Outcome {
-    let service = route.service;
-    let subject = Subject {
+    let definition = destination.service;
+    let (service, protocol) = (definition.service, &definition.protocol);
+    let verdict = state.judge(&Subject {
         service,
-        operation: route.operation,
-        account: &known.account,
-        region: &known.region,
-        role: &known.role,
-    };
-    let verdict = state.judge(&subject);
+        operation: destination.operation_name(),
+        account: &identity.account,
+        region: &identity.region,
+        role: &identity.role,
+        has_empty_pages: destination.operation.is_some_and(|operation| operation.has_empty_pages),
+    });
     if verdict.latency > 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(verdict.latency)).await;
+        tokio::time::sleep(Duration::from_millis(verdict.latency)).await;
     }
-    if !state.admit(service, &known.account, &known.region) {
-        return Outcome::of(Err(refusal::throttled(service)));
+    if !state.admit(service, definition.rate_scope.key(&identity.account, &identity.region)) {
+        return Outcome::Complete(Err(protocol.throttled()));
     }
-    let who = match &caller {
-        Admitted::Signed(caller) => caller.key.principal.arn.as_str(),
-        Admitted::Anyone | Admitted::Session(_) => "anonymous",
+    let intervention = verdict.effect.map_or(Intervention::None, |effect| {
+        let action = destination.operation.map(|operation| operation.iam_action(service));
+        let action = action.unwrap_or_else(|| format!("{}:{}", service.name(), routing::UNKNOWN));
+        effect.intervention(protocol, caller.arn(), &action)
+    });
+    let empty_page = matches!(intervention, Intervention::EmptyPage);
+    match intervention {
+        Intervention::Respond(response) => return Outcome::Complete(Ok(response)),
+        Intervention::Fail(error) => return Outcome::Complete(Err(error)),
+        Intervention::Reset => return Outcome::Reset,
+        Intervention::Stall => return Outcome::Stall,
+        Intervention::None | Intervention::EmptyPage | Intervention::TruncateBody => {}
+    }
+    let invocation = Invocation {
+        state,
+        request,
+        params: &destination.params,
+        region: &identity.region,
+        request_id,
+        empty_page,
     };
-    let mut empty_page = false;
-    match &verdict.effect {
-        None | Some(Effect::Latency(_) | Effect::TruncateBody) => {}
-        Some(Effect::EmptyPage) => empty_page = true,
-        Some(effect) => return struck(service, route.operation, who, effect),
-    }
-    let reply = asked(state, route, caller, request, request_id, empty_page).await;
-    match Outcome::of(reply) {
-        Outcome::Made { reply, code, .. } => {
-            Outcome::Made { reply, code, truncated: verdict.effect == Some(Effect::TruncateBody) }
-        }
-        other => other,
+    let result = call_handler(destination, &invocation, caller).await;
+    if matches!(intervention, Intervention::TruncateBody) {
+        Outcome::Truncated(result)
+    } else {
+        Outcome::Complete(result)
     }
 }
 
-/// What the service itself says.
-async fn asked(
-    state: &State,
-    route: &Route,
-    caller: Admitted,
-    request: &Request,
-    request_id: &str,
-    empty_page: bool,
-) -> Result<Reply, Refusal> {
-    let (operation, params) = (route.operation, &route.params);
-    match (route.service, caller) {
-        (Service::Oidc, _) => oidc::answer(state, operation, request),
-        (Service::Portal, Admitted::Session(session)) => {
-            portal::answer(state, operation, session, request, params).await
+async fn call_handler(
+    destination: &Destination,
+    invocation: &Invocation<'_>,
+    caller: &Caller,
+) -> HandlerResult {
+    match (destination.operation.map(|operation| operation.handler), caller) {
+        (Some(Handler::Anonymous(handle)), _) => handle(invocation),
+        (Some(Handler::Session(handle)), Caller::Session(session)) => handle(invocation, *session),
+        (Some(Handler::SessionAsync(handle)), Caller::Session(session)) => handle(invocation, *session).await,
+        (Some(Handler::Signed(handle)), Caller::Signed(key)) => handle(invocation, key),
+        _ => {
+            let (status, code) = destination.service.protocol.unknown_operation;
+            let Request { method, path, .. } = invocation.request;
+            Err(ServiceError::new(status, code, format!("{method} {path} is not simulated")))
         }
-        (Service::Metadata, _) => metadata::answer(state, operation, request),
-        (Service::Sts, Admitted::Anyone) => sts::with_web_identity(state, params, request_id),
-        (service, Admitted::Signed(_)) if operation == UNKNOWN => Err(not_simulated(service, request)),
-        (Service::Sts, Admitted::Signed(caller)) => {
-            sts::answer(state, operation, &caller.key, params, request_id)
-        }
-        (Service::S3, Admitted::Signed(caller)) => s3::list_buckets(state, &caller.key, params),
-        (Service::Ec2, Admitted::Signed(caller)) => match operation {
-            "DescribeRegions" => ec2::describe_regions(state, &caller.key, params, request_id),
-            _ => ec2::describe_instances(state, &caller.key, &caller.region, params, request_id, empty_page),
-        },
-        (Service::Organizations, Admitted::Signed(caller)) => {
-            organizations::list_accounts(state, &caller.key, request, empty_page)
-        }
-        (Service::Lambda, Admitted::Signed(caller)) => {
-            lambda::list_functions(state, &caller.key, &caller.region, params)
-        }
-        (service, _) => Err(not_simulated(service, request)),
     }
-}
-
-/// What AWS can do and the simulator can't.
-fn not_simulated(service: Service, request: &Request) -> Refusal {
-    let (status, code) = match service {
-        Service::S3 => (501, "NotImplemented"),
-        Service::Lambda => (404, "ResourceNotFoundException"),
-        Service::Ec2 | Service::Sts | Service::Portal | Service::Oidc => (400, "InvalidAction"),
-        Service::Organizations => (400, "UnknownOperationException"),
-        Service::Metadata => (404, "NotFound"),
-    };
-    let message = format!("The simulator has no answer for {} {}", request.method, request.path);
-    Refusal::new(status, code, message)
-}
-
-/// The outcome of a fault that takes the service's place.
-fn struck(service: Service, operation: &str, who: &str, effect: &Effect) -> Outcome {
-    let refusal = match effect {
-        Effect::Reset => return Outcome::Reset,
-        Effect::Stall => return Outcome::Stall,
-        Effect::Garbage => {
-            let body = "\u{0}\u{1}<<<{{{ this is neither XML nor JSON \u{fffd}";
-            return Outcome::of(Ok(Reply::new(200, "application/octet-stream", body)));
-        }
-        Effect::EmptyBody => return Outcome::of(Ok(Reply::new(200, "text/plain", ""))),
-        Effect::ServerError(status @ (502 | 504)) => {
-            let page = format!("<html><body><h1>{status} Gateway trouble</h1></body></html>");
-            return Outcome::of(Ok(Reply::new(*status, "text/html", page)));
-        }
-        Effect::TooMany429 => {
-            return Outcome::of(Ok(Reply::new(429, "text/plain", "Too Many Requests")));
-        }
-        Effect::ServerError(status) => refusal::broken(service, *status),
-        Effect::Denied | Effect::Forbidden403 => refusal::denied(service, who, operation, false),
-        Effect::DeniedByScp => refusal::denied(service, who, operation, true),
-        Effect::Unauthorized401 if service == Service::Portal => portal::unauthorized(),
-        Effect::Unauthorized401 => refusal::of_problem(service, Problem::UnknownKey(String::new())),
-        Effect::Throttle { retry_after, header } => {
-            let mut refusal = refusal::throttled(service);
-            if let Some(seconds) = retry_after {
-                refusal.headers.push(match header {
-                    RetryHeader::RetryAfter => ("retry-after", seconds.to_string()),
-                    RetryHeader::AmzRetryAfter => ("x-amz-retry-after", (seconds * 1000).to_string()),
-                });
-            }
-            refusal
-        }
-        Effect::Latency(_) | Effect::TruncateBody | Effect::EmptyPage => {
-            unreachable!("these go along with the service's own answer")
-        }
-    };
-    Outcome::of(Err(refusal))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::faults::Fault;
+    use crate::faults::{Effect, Fault};
+    use crate::host_names;
     use crate::options::Options;
     use crate::organisation::Organisation;
 
@@ -474,38 +223,38 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn latency_delays_the_answer_by_just_as_much() {
+    async fn latency_delays_the_response_by_as_much() {
         let state = state();
-        state.add_fault(Fault::new(Effect::Latency(250)).times(1)).unwrap();
+        state.add_fault(Fault::new(Effect::Latency(250)).times(1));
         let register = Request::example("POST", "/client/register", &[], "{}");
         for expected in [250, 0] {
             let start = tokio::time::Instant::now();
-            assert!(matches!(answer(&state, &register).await, Answer::Reply(_)));
+            assert!(matches!(respond(&state, &register).await, Delivery::Whole(_)));
             assert_eq!(start.elapsed(), Duration::from_millis(expected));
         }
     }
 
     #[tokio::test]
-    async fn a_host_answers_its_own_service_in_its_own_region_only() {
+    async fn a_host_serves_its_own_service_and_region_only() {
         let state = state();
         let region = state.organisation.sessions()[0].region.clone();
-        for (name, refused) in [
+        for (name, rejected) in [
             (format!("oidc.{region}.amazonaws.com"), false),
             (format!("portal.sso.{region}.amazonaws.com"), true),
             ("oidc.ap-south-1.amazonaws.com".to_owned(), true),
         ] {
-            let host = crate::hosts::Host::of(&name).map(|host| (name.clone(), host));
+            let host = host_names::resolve(&name);
             assert!(host.is_some(), "{name}");
             let request = Request { host, ..Request::example("POST", "/client/register", &[], "{}") };
-            answer(&state, &request).await;
-            let call = state.calls.log().pop().unwrap();
-            assert_eq!((call.host, call.code == "WrongHost"), (name, refused));
+            respond(&state, &request).await;
+            let call = state.calls.latest().pop().unwrap();
+            assert_eq!((call.host, call.code == "WrongHost"), (name, rejected));
         }
     }
 
-    /// A session's Identity Center is in one region; what others say of it is AWS's.
+    /// A session's Identity Center is in one region; the behavior of other regions is AWS's.
     #[tokio::test]
-    async fn another_region_knows_no_token_and_gives_a_code_that_nobody_can_approve() {
+    async fn another_region_issues_codes_that_stay_pending() {
         let session = |name: &str, region: &str| {
             let start_url = format!("https://{name}.awsapps.com/start");
             serde_json::json!({"name": name, "start_url": start_url, "region": region})
@@ -518,12 +267,12 @@ mod tests {
         let organisation = Organisation::from_json(&organisation.to_string()).unwrap();
         let state = State::new(organisation, &Options::default(), "http://127.0.0.1:1".to_owned());
         let call = async |name: &str, request: Request| {
-            let host = crate::hosts::Host::of(name).map(|host| (name.to_owned(), host));
-            let Answer::Reply(reply) = answer(&state, &Request { host, ..request }).await else {
-                panic!("no reply")
+            let host = host_names::resolve(name);
+            let Delivery::Whole(response) = respond(&state, &Request { host, ..request }).await else {
+                panic!("no response")
             };
-            let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
-            (reply.status, body)
+            let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+            (response.status, body)
         };
         let post =
             |path: &str, body: serde_json::Value| Request::example("POST", path, &[], &body.to_string());
@@ -551,12 +300,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_nobody_knows_is_refused_and_noted() {
+    async fn an_unknown_operation_is_rejected_and_recorded() {
         let state = state();
         let request = Request::example("PUT", "/bucket/key", &[], "");
-        let Answer::Reply(reply) = answer(&state, &request).await else { panic!("no reply") };
-        assert_eq!(reply.status, 403);
-        let calls = state.calls.log();
-        assert_eq!((calls[0].operation.as_str(), calls[0].code.as_str()), (UNKNOWN, "AccessDenied"));
+        let Delivery::Whole(response) = respond(&state, &request).await else { panic!("no response") };
+        assert_eq!(response.status, 403);
+        let calls = state.calls.latest();
+        assert_eq!((calls[0].operation.as_str(), calls[0].code.as_str()), (routing::UNKNOWN, "AccessDenied"));
     }
 }

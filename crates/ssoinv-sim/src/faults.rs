@@ -1,15 +1,21 @@
-//! Faults on demand: rules that say which calls go wrong, and how. In code through
-//! [`crate::Simulator::fault`], over HTTP through `POST /_sim/fault`.
+//! Faults on demand: rules for the calls that go wrong, and the effects. Tests add them through
+//! [`Simulator::fault`](crate::Simulator::fault), other processes through `POST /_sim/fault`; `dispatch.rs` applies them.
+//!
+//! A new kind of fault is a variant of [`Effect`] and an arm of [`Effect::intervention`].
 
 use serde::{Deserialize, Serialize};
 
+use crate::errors::{AuthFailure, Denial};
+use crate::http::Response;
+use crate::intervention::Intervention;
+use crate::protocol::Protocol;
 use crate::service::Service;
 
-/// A rule: which calls, how many of them, and what happens to them. Members that are left out match everything.
+/// A rule: the calls that it matches, how many of them go wrong, and how. A member that is left out matches all calls.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// `oidc`, `portal`, `sts`, `s3`, `ec2` or `lambda`.
+    /// The service's name, such as `ec2`.
     #[serde(default)]
     pub service: Option<String>,
     /// `DescribeInstances`, `GetRoleCredentials` and so on.
@@ -24,21 +30,21 @@ pub struct Fault {
     /// Role name.
     #[serde(default)]
     pub role: Option<String>,
-    /// So many matching calls are let through first.
+    /// Number of matching calls before the first that goes wrong.
     #[serde(default)]
     pub skip: u32,
-    /// So many calls go wrong then; all where not said.
+    /// Number of calls that go wrong; all if left out.
     #[serde(default)]
     pub times: Option<u32>,
-    /// What happens.
+    /// The effect on these calls.
     pub effect: Effect,
 }
 
-/// What a fault does to a call that was otherwise good: signature, token and expiry are checked first.
+/// The effect of a fault on a call whose signature, token and expiry have passed their checks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
-    /// The answer comes so many milliseconds late. Adds up, and goes along with another effect.
+    /// A delay of so many milliseconds. Delays add up, and can accompany another effect.
     Latency(u64),
     /// No permission, by the role's own policies.
     Denied,
@@ -46,24 +52,24 @@ pub enum Effect {
     DeniedByScp,
     /// The service's own throttling error.
     Throttle {
-        /// Seconds that a header tells to wait.
+        /// Seconds to wait, in a header.
         #[serde(default)]
         retry_after: Option<u32>,
-        /// Which header tells it.
+        /// The header.
         #[serde(default)]
         header: RetryHeader,
     },
-    /// 500 and 503 are the service's own errors; 502 and 504 are a gateway's HTML page.
+    /// The service's own error for 500 and 503; a gateway's HTML page for 502 and 504.
     ServerError(u16),
-    /// 401, as the portal says it for a token that has ended.
+    /// 401, as the portal's for an expired token.
     Unauthorized401,
-    /// 403 "No access", as the portal says it for a role that isn't assigned.
+    /// 403 "No access", as the portal's for a role that isn't assigned.
     Forbidden403,
-    /// A bare 429 with a body that names no error.
+    /// A bare 429 without an error code.
     TooMany429,
     /// The connection is reset (RST).
     Reset,
-    /// No answer, for as long as the client waits.
+    /// No response for as long as the client waits.
     Stall,
     /// The true `Content-Length`, half the body, then the end of the connection.
     TruncateBody,
@@ -71,11 +77,11 @@ pub enum Effect {
     Garbage,
     /// 200 with no body.
     EmptyBody,
-    /// Of DescribeInstances and Organizations' ListAccounts only: a page without members that has a `NextToken`.
+    /// A page without items that has a token for the next one. Only matches operations that can return such a page.
     EmptyPage,
 }
 
-/// The header that carries a waiting time.
+/// The header for the time to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryHeader {
@@ -87,7 +93,7 @@ pub enum RetryHeader {
 }
 
 impl Fault {
-    /// A fault for every call.
+    /// Returns a fault that matches all calls.
     #[must_use]
     pub fn new(effect: Effect) -> Self {
         Self {
@@ -102,49 +108,49 @@ impl Fault {
         }
     }
 
-    /// Only for this operation.
+    /// Limits the fault to an operation.
     #[must_use]
     pub fn operation(mut self, name: &str) -> Self {
         self.operation = Some(name.to_owned());
         self
     }
 
-    /// Only for this service.
+    /// Limits the fault to a service.
     #[must_use]
     pub fn service(mut self, service: Service) -> Self {
         self.service = Some(service.name().to_owned());
         self
     }
 
-    /// Only for this account.
+    /// Limits the fault to an account.
     #[must_use]
     pub fn account(mut self, id: &str) -> Self {
         self.account = Some(id.to_owned());
         self
     }
 
-    /// Only for this region.
+    /// Limits the fault to a region.
     #[must_use]
     pub fn region(mut self, name: &str) -> Self {
         self.region = Some(name.to_owned());
         self
     }
 
-    /// Only for this role.
+    /// Limits the fault to a role.
     #[must_use]
     pub fn role(mut self, name: &str) -> Self {
         self.role = Some(name.to_owned());
         self
     }
 
-    /// So many matching calls are let through first.
+    /// Lets so many matching calls through first.
     #[must_use]
     pub fn skip(mut self, calls: u32) -> Self {
         self.skip = calls;
         self
     }
 
-    /// So many calls go wrong.
+    /// Limits the number of calls that go wrong.
     #[must_use]
     pub fn times(mut self, calls: u32) -> Self {
         self.times = Some(calls);
@@ -158,13 +164,52 @@ impl Fault {
             && is(&self.account, call.account)
             && is(&self.region, call.region)
             && is(&self.role, call.role)
-            && (self.effect != Effect::EmptyPage
-                || call.operation == "DescribeInstances"
-                || call.service == Service::Organizations)
+            && (self.effect != Effect::EmptyPage || call.has_empty_pages)
     }
 }
 
-/// What rules are matched against.
+impl Effect {
+    /// Returns the intervention in a call, in the service's own words; none for delays.
+    pub(crate) fn intervention(&self, protocol: &Protocol, caller: &str, action: &str) -> Intervention {
+        let denial = |by_scp| (protocol.denied)(&Denial { caller, action, by_scp });
+        let error = match self {
+            Self::Latency(_) => return Intervention::None,
+            Self::EmptyPage => return Intervention::EmptyPage,
+            Self::TruncateBody => return Intervention::TruncateBody,
+            Self::Reset => return Intervention::Reset,
+            Self::Stall => return Intervention::Stall,
+            Self::Garbage => {
+                let body = "\u{0}\u{1}<<<{{{ this is neither XML nor JSON \u{fffd}";
+                return Intervention::Respond(Response::new(200, "application/octet-stream", body));
+            }
+            Self::EmptyBody => return Intervention::Respond(Response::new(200, "text/plain", "")),
+            Self::ServerError(status @ (502 | 504)) => {
+                let page = format!("<html><body><h1>{status} Gateway trouble</h1></body></html>");
+                return Intervention::Respond(Response::new(*status, "text/html", page));
+            }
+            Self::TooMany429 => {
+                return Intervention::Respond(Response::new(429, "text/plain", "Too Many Requests"));
+            }
+            Self::ServerError(status) => protocol.server_error(*status),
+            Self::Denied | Self::Forbidden403 => denial(false),
+            Self::DeniedByScp => denial(true),
+            Self::Unauthorized401 => (protocol.unauthenticated)(AuthFailure::UnknownKey(String::new())),
+            Self::Throttle { retry_after, header } => {
+                let mut error = protocol.throttled();
+                if let Some(seconds) = retry_after {
+                    error.headers.push(match header {
+                        RetryHeader::RetryAfter => ("retry-after", seconds.to_string()),
+                        RetryHeader::AmzRetryAfter => ("x-amz-retry-after", (seconds * 1000).to_string()),
+                    });
+                }
+                error
+            }
+        };
+        Intervention::Fail(error)
+    }
+}
+
+/// The members of a call that rules are matched against.
 #[derive(Debug)]
 pub(crate) struct Subject<'a> {
     pub(crate) service: Service,
@@ -172,9 +217,10 @@ pub(crate) struct Subject<'a> {
     pub(crate) account: &'a str,
     pub(crate) region: &'a str,
     pub(crate) role: &'a str,
+    pub(crate) has_empty_pages: bool,
 }
 
-/// What happens to one call.
+/// The faults of one call.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
     /// Milliseconds.
@@ -182,7 +228,7 @@ pub(crate) struct Verdict {
     pub(crate) effect: Option<Effect>,
 }
 
-/// The rules in force, in the order in which they were given.
+/// The rules in force, in the order in which they were added.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Vec<(Fault, u32)>);
 
@@ -195,7 +241,7 @@ impl Faults {
         self.0.clear();
     }
 
-    /// Counts a call against each rule that matches it; the first that strikes decides.
+    /// Counts a call for each rule that matches it, and returns the effect of the first that is due.
     pub(crate) fn judge(&mut self, call: &Subject<'_>) -> Verdict {
         let mut verdict = Verdict::default();
         for (fault, seen) in &mut self.0 {
@@ -206,9 +252,9 @@ impl Faults {
             }
             let number = *seen;
             *seen = seen.saturating_add(1);
-            let strikes = number >= fault.skip && fault.times.is_none_or(|times| number - fault.skip < times);
+            let is_due = number >= fault.skip && fault.times.is_none_or(|times| number - fault.skip < times);
             match &fault.effect {
-                _ if !strikes => {}
+                _ if !is_due => {}
                 Effect::Latency(millis) => verdict.latency += millis,
                 other => verdict.effect = Some(other.clone()),
             }
@@ -222,16 +268,17 @@ mod tests {
     use super::*;
 
     fn call<'a>(operation: &'a str, account: &'a str) -> Subject<'a> {
-        Subject { service: Service::Ec2, operation, account, region: "eu-west-1", role: "ReadOnly" }
+        let (region, role, has_empty_pages) = ("eu-west-1", "ReadOnly", false);
+        Subject { service: Service::EC2, operation, account, region, role, has_empty_pages }
     }
 
     #[test]
     fn skip_then_times_then_no_more() {
         let mut faults = Faults::default();
         faults.add(Fault::new(Effect::Reset).operation("DescribeInstances").skip(2).times(2));
-        let struck: Vec<bool> =
+        let affected: Vec<bool> =
             (0..6).map(|_| faults.judge(&call("DescribeInstances", "1")).effect.is_some()).collect();
-        assert_eq!(struck, [false, false, true, true, false, false]);
+        assert_eq!(affected, [false, false, true, true, false, false]);
         assert_eq!(faults.judge(&call("DescribeRegions", "1")), Verdict::default());
     }
 
@@ -247,14 +294,14 @@ mod tests {
             all.account("1")
                 .region("eu-west-1")
                 .role("ReadOnly")
-                .service(Service::Ec2)
+                .service(Service::EC2)
                 .matches(&call("X", "1"))
         );
         assert!(!Fault::new(Effect::EmptyPage).matches(&call("DescribeRegions", "1")));
     }
 
     #[test]
-    fn latency_adds_up_and_goes_along_with_the_first_effect() {
+    fn latency_adds_up_beside_the_first_effect() {
         let mut faults = Faults::default();
         faults.add(Fault::new(Effect::Latency(5)));
         faults.add(Fault::new(Effect::Stall).times(1));

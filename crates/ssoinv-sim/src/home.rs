@@ -1,5 +1,5 @@
-//! Writes `~/.aws` for a simulator: `config`, and a token in `sso/cache` where one is wanted, in the names and
-//! formats that the AWS CLI uses.
+//! Writes `~/.aws` for a simulator: `config`, tokens in `sso/cache` and role credentials in `cli/cache`, with the AWS
+//! CLI's names and formats. Tests, the demo and benchmarks use it through [`Simulator::home`](crate::Simulator::home).
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -9,14 +9,14 @@ use std::{fs, io};
 use serde_json::json;
 use sha1::{Digest, Sha1};
 
-use crate::clients::{ACCESS_SCOPE, Asked, CODE_GRANT, REFRESH_GRANT};
+use crate::clients::{ACCESS_SCOPE, CODE_GRANT, ClientMetadata, REFRESH_GRANT};
 use crate::clock;
-use crate::lock;
+use crate::encoding::hex;
 use crate::organisation::{Account, Session};
-use crate::sigv4::hex;
 use crate::state::State;
+use crate::sync::lock;
 
-/// The two ways to write an SSO profile.
+/// The formats of SSO profiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// `sso_session = NAME` and a section `[sso-session NAME]`.
@@ -26,7 +26,7 @@ pub enum Format {
     Legacy,
 }
 
-/// The flow that a token came from, and so what its client is registered for.
+/// The flow that a token came from, for which its client is registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Flow {
     /// Without grant types and redirect URIs, as the AWS CLI registers for device codes.
@@ -36,28 +36,28 @@ pub enum Flow {
     AuthorizationCode,
 }
 
-/// How long [`Token::Ending`] lives, in milliseconds: clients refresh from fifteen minutes before the end.
+/// The lifetime of [`Token::Ending`] in milliseconds. Clients refresh from fifteen minutes before the expiry.
 const ENDING: i64 = 10 * 60 * 1000;
 
-/// A token to lay into the cache.
+/// A token in the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Token {
-    /// None: somebody must sign in.
+    /// No token: a sign-in is needed.
     #[default]
     None,
-    /// One that is good, and can be refreshed where the format is `SsoSession`.
+    /// Valid; with a refresh token if the format is `SsoSession`.
     Good,
-    /// One that is good and can't be refreshed.
+    /// Valid, without a refresh token.
     WithoutRefresh,
-    /// One with ten minutes left, which can be refreshed where the format is `SsoSession`.
+    /// Valid for ten minutes; with a refresh token if the format is `SsoSession`.
     Ending,
-    /// One whose time is over by its file, which can be refreshed.
+    /// Expired by its file; with a refresh token.
     Expired,
-    /// One whose time is over by its file, which can't be refreshed.
+    /// Expired by its file, without a refresh token.
     ExpiredWithoutRefresh,
 }
 
-/// What to write; see the methods. By default: one profile for each account, with its first role.
+/// A builder of `~/.aws`. By default it has one profile for each account, with its first role.
 #[derive(Debug)]
 pub struct Home<'a> {
     state: &'a State,
@@ -90,56 +90,56 @@ impl<'a> Home<'a> {
         }
     }
 
-    /// How SSO profiles are written.
+    /// Sets the format of SSO profiles.
     #[must_use]
     pub fn format(mut self, format: Format) -> Self {
         self.format = format;
         self
     }
 
-    /// The token of each session.
+    /// Sets the token of each session.
     #[must_use]
     pub fn token(mut self, token: Token) -> Self {
         self.token = token;
         self
     }
 
-    /// The flow that the tokens came from.
+    /// Sets the flow that the tokens came from.
     #[must_use]
     pub fn flow(mut self, flow: Flow) -> Self {
         self.flow = flow;
         self
     }
 
-    /// One profile for each of these roles, whether or not the account offers them.
+    /// Adds a profile for each of these roles, even if the account doesn't offer them.
     #[must_use]
     pub fn roles(mut self, names: &[&str]) -> Self {
         self.roles = Some(names.iter().map(|name| (*name).to_owned()).collect());
         self
     }
 
-    /// One profile for each role that an account offers.
+    /// Adds a profile for each role that an account offers.
     #[must_use]
     pub fn every_role(mut self) -> Self {
         self.every_role = true;
         self
     }
 
-    /// Only these accounts, by ID.
+    /// Limits the profiles to these account IDs.
     #[must_use]
     pub fn accounts(mut self, ids: &[&str]) -> Self {
         self.accounts = Some(ids.iter().map(|id| (*id).to_owned()).collect());
         self
     }
 
-    /// The profiles' `region`; none leaves it out. The organisation's first region by default.
+    /// Sets the profiles' `region`, which by default is the organisation's first; none leaves it out.
     #[must_use]
     pub fn region(mut self, region: Option<&str>) -> Self {
         self.region = region.map(str::to_owned);
         self
     }
 
-    /// Lays good role credentials of each profile into `cli/cache`, as if the AWS CLI had been at work.
+    /// Adds valid role credentials of each profile in `cli/cache`, as the AWS CLI leaves them.
     #[must_use]
     pub fn role_credentials(mut self) -> Self {
         self.role_credentials = true;
@@ -153,7 +153,7 @@ impl<'a> Home<'a> {
         self
     }
 
-    /// Text to append to `config`.
+    /// Appends text to `config`.
     #[must_use]
     pub fn text(mut self, text: &str) -> Self {
         self.text.push_str(text);
@@ -168,7 +168,6 @@ impl<'a> Home<'a> {
         lines
     }
 
-    /// A profile's lines; also for tests that put their own together.
     fn profile_lines(&self, name: &str, session: &Session, account: &str, role: &str) -> String {
         let mut lines = format!("[profile {name}]\n");
         match self.format {
@@ -189,7 +188,7 @@ impl<'a> Home<'a> {
     }
 
     /// Calls `each` with the name, session, account and role of each profile, session by session.
-    fn profiles(&self, mut each: impl FnMut(&str, usize, &Session, &Account, &str)) {
+    fn for_each_profile(&self, mut each: impl FnMut(&str, usize, &Session, &Account, &str)) {
         let organisation = &self.state.organisation;
         let mut names = HashSet::new();
         for (number, session) in organisation.sessions().iter().enumerate() {
@@ -203,7 +202,7 @@ impl<'a> Home<'a> {
                 for role in self.roles.as_deref().unwrap_or(offered) {
                     let mut name = profile_name(&account.name, role);
                     if !names.insert(name.clone()) {
-                        // Another session reaches the account too.
+                        // Another session reaches the account, too.
                         name = format!("{name}-{}", session.name);
                     }
                     each(&name, number, session, &account, role);
@@ -212,7 +211,7 @@ impl<'a> Home<'a> {
         }
     }
 
-    /// The text of `config`.
+    /// Returns the text of `config`.
     #[must_use]
     pub fn config(&self) -> String {
         let sessions = self.state.organisation.sessions();
@@ -220,31 +219,32 @@ impl<'a> Home<'a> {
         if self.format == Format::SsoSession {
             sections = sessions.iter().map(Self::session_lines).collect();
         }
-        self.profiles(|name, number, session, account, role| {
+        self.for_each_profile(|name, number, session, account, role| {
             sections[number].push_str(&self.profile_lines(name, session, &account.id, role));
         });
         sections.push(self.text.clone());
         sections.concat()
     }
 
-    /// Role credentials as the AWS CLI caches them: the file's name, from the keys that botocore's
-    /// `SSOCredentialFetcher` hashes (ASCII, which it leaves as it is), and its text.
+    /// Returns name and text of a file of role credentials in the AWS CLI's cache.
+    ///
+    /// The name is a hash of the keys of botocore's `SSOCredentialFetcher`.
     fn credentials_file(&self, session: &Session, id: &str, role: &str) -> (String, String) {
         let state = self.state;
         let account = state.organisation.find(id).unwrap_or_default();
         let principal = state.role_principal(id, &state.sso_role_name(id, role), role, &session.user);
         let key = state.issue(account, principal, state.role_lifetime(3600));
-        let which = match self.format {
+        let source = match self.format {
             Format::SsoSession => ("sessionName", &session.name),
             Format::Legacy => ("startUrl", &session.start_url),
         };
-        // In the order of the names, and without spaces.
+        // In the order of the keys, and without spaces.
         let hashed = format!(
             r#"{{"accountId":{},"roleName":{},"{}":{}}}"#,
             json!(id),
             json!(role),
-            which.0,
-            json!(which.1)
+            source.0,
+            json!(source.1)
         );
         let text = json!({
             "ProviderType": "sso",
@@ -259,8 +259,7 @@ impl<'a> Home<'a> {
         (format!("{}.json", hex(&Sha1::digest(hashed.as_bytes()))), text.to_string())
     }
 
-    /// Writes `.aws/config`, `.aws/sso/cache/…` where a token is wanted and `.aws/cli/cache/…` where role credentials
-    /// are, below `home`; gives the path of `config`.
+    /// Writes `.aws` below `home` and returns the path of `config`.
     pub fn write(&self, home: &Path) -> io::Result<PathBuf> {
         let aws = home.join(".aws");
         fs::create_dir_all(&aws)?;
@@ -282,7 +281,7 @@ impl<'a> Home<'a> {
             let cache = aws.join("cli").join("cache");
             create_private_folder(&cache)?;
             let mut files = Vec::new();
-            self.profiles(|_, _, session, account, role| {
+            self.for_each_profile(|_, _, session, account, role| {
                 files.push(self.credentials_file(session, &account.id, role));
             });
             for (name, text) in files {
@@ -292,55 +291,55 @@ impl<'a> Home<'a> {
         Ok(config)
     }
 
-    /// A token as the AWS CLI caches it.
+    /// Returns the text of a token file in the AWS CLI's cache.
     fn token_file(&self, number: usize, session: &Session) -> String {
         let (state, now) = (self.state, self.state.now());
         let refreshable = self.format == Format::SsoSession
             && matches!(self.token, Token::Good | Token::Ending | Token::Expired);
-        let mut oidc = lock(&state.oidc);
+        let mut sign_ins = lock(&state.sign_ins);
         let scopes = match self.format {
             Format::SsoSession => vec![ACCESS_SCOPE.to_owned()],
             Format::Legacy => Vec::new(),
         };
-        let asked = match self.flow {
-            Flow::DeviceCode => Asked { scopes, ..Asked::default() },
-            Flow::AuthorizationCode => Asked {
+        let metadata = match self.flow {
+            Flow::DeviceCode => ClientMetadata { scopes, ..ClientMetadata::default() },
+            Flow::AuthorizationCode => ClientMetadata {
                 scopes,
                 grants: [CODE_GRANT, REFRESH_GRANT].map(str::to_owned).into(),
                 redirect_uris: vec!["http://127.0.0.1/oauth/callback".to_owned()],
-                issuer: Some(number),
+                session: Some(number),
             },
         };
-        let client = oidc.register(&state.mint, &session.region, asked, now);
-        let ends = oidc.sign_in_end(now);
-        let made =
-            oidc.sign_in(&state.mint, number, refreshable.then_some(client.client_id.as_str()), ends, now);
+        let client = sign_ins.register(&state.issuer, &session.region, metadata, now);
+        let expires = sign_ins.sign_in_expiry(now);
+        let client_id = refreshable.then_some(client.client_id.as_str());
+        let sign_in = sign_ins.sign_in(&state.issuer, number, client_id, expires, now);
         let lifetime = match self.token {
             Token::Expired | Token::ExpiredWithoutRefresh => -60,
             Token::Ending => {
-                oidc.shorten(&made.access_token, now.ms + ENDING);
-                i64::from(made.expires_in).min(ENDING / 1000)
+                sign_ins.shorten(&sign_in.access_token, now.ms + ENDING);
+                i64::from(sign_in.expires_in).min(ENDING / 1000)
             }
-            Token::None | Token::Good | Token::WithoutRefresh => i64::from(made.expires_in),
+            Token::None | Token::Good | Token::WithoutRefresh => i64::from(sign_in.expires_in),
         };
-        drop(oidc);
+        drop(sign_ins);
         let mut file = json!({
             "startUrl": session.start_url,
             "region": session.region,
-            "accessToken": made.access_token,
+            "accessToken": sign_in.access_token,
             "expiresAt": clock::iso(now.ms / 1000 + lifetime),
             "clientId": client.client_id,
             "clientSecret": client.client_secret,
-            "registrationExpiresAt": clock::iso(client.ends / 1000),
+            "registrationExpiresAt": clock::iso(client.expires / 1000),
         });
-        if let Some(token) = made.refresh_token {
+        if let Some(token) = sign_in.refresh_token {
             file["refreshToken"] = token.into();
         }
         file.to_string()
     }
 }
 
-/// `<account-name>-<role>`, with a hyphen for what can't stand in a section's name.
+/// Returns `<account-name>-<role>`, with hyphens for characters that a section's name can't have.
 #[must_use]
 pub fn profile_name(account: &str, role: &str) -> String {
     let plain = |text: &str| {
@@ -382,7 +381,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_profiles_fit_a_section() {
+    fn profile_names_fit_a_section() {
         assert_eq!(profile_name("shop-prod", "ReadOnlyAccess"), "shop-prod-ReadOnlyAccess");
         assert_eq!(profile_name("  <b>a</b> ", "=cmd+Role@x"), "b-a--b-cmd+Role@x");
     }

@@ -1,23 +1,24 @@
-//! Access keys: whom each belongs to, when it ends, and the signing keys made from it.
+//! Access keys: their principals, expiry, and derived signing keys. `state.rs` issues them, `authentication.rs` checks
+//! them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
-use crate::lock;
 use crate::sigv4;
+use crate::sync::lock;
 
-/// No limit to the calls of a key.
+/// The number of calls of a key without a limit.
 pub(crate) const UNLIMITED: u32 = u32::MAX;
 
-/// Who calls.
+/// The identity behind an access key.
 #[derive(Debug, Clone)]
 pub(crate) struct Principal {
     /// `arn:aws:sts::111122223333:assumed-role/…` or `arn:aws:iam::…:user/…`
     pub(crate) arn: String,
     /// The unique ID of GetCallerIdentity.
     pub(crate) user_id: String,
-    /// The role's name as the portal lists it or as IAM knows it; a user's name for users.
+    /// The role's name in the portal or in IAM; for users the user's name.
     pub(crate) role: String,
     /// The role session's name; empty for users.
     pub(crate) session: String,
@@ -28,21 +29,21 @@ pub(crate) struct Principal {
 pub(crate) struct Key {
     pub(crate) id: String,
     pub(crate) secret: String,
-    /// The session token that must come along; none for users' keys.
+    /// The session token that requests must have; none for users' keys.
     pub(crate) token: Option<String>,
     pub(crate) account_id: String,
     /// The account's number in the organisation.
     pub(crate) account: usize,
     pub(crate) principal: Principal,
-    /// Milliseconds since 1970; `i64::MAX` for keys that don't end.
+    /// Milliseconds since 1970; `i64::MAX` for keys that don't expire.
     expires: AtomicI64,
-    /// Calls until it ends before its time.
+    /// Number of calls until an early expiry.
     calls_left: AtomicU32,
     signing: Mutex<HashMap<String, [u8; 32]>>,
 }
 
 impl Key {
-    #[expect(clippy::too_many_arguments, reason = "one argument for each thing that a key is")]
+    #[expect(clippy::too_many_arguments, reason = "one argument for each field")]
     pub(crate) fn new(
         id: String,
         secret: String,
@@ -71,34 +72,34 @@ impl Key {
         self.expires.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn has_ended(&self, now_ms: i64) -> bool {
+    pub(crate) fn has_expired(&self, now_ms: i64) -> bool {
         now_ms >= self.expires()
     }
 
-    /// Ends it once so many more calls have been made.
-    pub(crate) fn end_after(&self, calls: u32) {
+    /// Makes the key expire after so many more calls.
+    pub(crate) fn expire_after(&self, calls: u32) {
         self.calls_left.store(calls, Ordering::Relaxed);
     }
 
-    /// Counts one call; false when it may make no more.
-    pub(crate) fn spend(&self) -> bool {
-        let spend = |left: u32| if left == UNLIMITED { Some(left) } else { left.checked_sub(1) };
-        self.calls_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).is_ok()
+    /// Counts one call; false if the key has no calls left.
+    pub(crate) fn count_call(&self) -> bool {
+        let count = |left: u32| if left == UNLIMITED { Some(left) } else { left.checked_sub(1) };
+        self.calls_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).is_ok()
     }
 
-    /// The signing key for a scope, made once.
+    /// Returns the signing key for a scope, from a cache.
     pub(crate) fn signing_key(&self, scope: &str, date: &str, region: &str, service: &str) -> [u8; 32] {
-        /// Enough for all regions and services of a day; then yesterday's are dropped with the rest.
-        const KEPT: usize = 128;
-        let mut kept = lock(&self.signing);
-        if let Some(key) = kept.get(scope) {
+        /// Enough for all regions and services of a day; a full cache is cleared.
+        const CAPACITY: usize = 128;
+        let mut cache = lock(&self.signing);
+        if let Some(key) = cache.get(scope) {
             return *key;
         }
-        if kept.len() >= KEPT {
-            kept.clear();
+        if cache.len() >= CAPACITY {
+            cache.clear();
         }
         let key = sigv4::signing_key(&self.secret, date, region, service);
-        kept.insert(scope.to_owned(), key);
+        cache.insert(scope.to_owned(), key);
         key
     }
 }
@@ -119,7 +120,7 @@ impl Keys {
         self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(id).cloned()
     }
 
-    /// Those that are there now.
+    /// Returns all keys so far.
     pub(crate) fn all(&self) -> Vec<Arc<Key>> {
         self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).values().cloned().collect()
     }
@@ -140,19 +141,22 @@ mod tests {
     }
 
     #[test]
-    fn a_key_ends_at_its_time_or_after_its_calls() {
+    fn a_key_expires_at_its_time_or_after_its_calls() {
         let unlimited = key(UNLIMITED);
-        assert!((0..10).all(|_| unlimited.spend()));
-        assert!(!unlimited.has_ended(999));
-        assert!(unlimited.has_ended(1_000));
+        assert!((0..10).all(|_| unlimited.count_call()));
+        assert!(!unlimited.has_expired(999));
+        assert!(unlimited.has_expired(1_000));
         let two = key(2);
-        assert_eq!([two.spend(), two.spend(), two.spend(), two.spend()], [true, true, false, false]);
-        unlimited.end_after(0);
-        assert!(!unlimited.spend());
+        assert_eq!(
+            [two.count_call(), two.count_call(), two.count_call(), two.count_call()],
+            [true, true, false, false]
+        );
+        unlimited.expire_after(0);
+        assert!(!unlimited.count_call());
     }
 
     #[test]
-    fn a_kept_signing_key_is_that_of_its_scope() {
+    fn a_cached_signing_key_is_that_of_its_scope() {
         let key = key(UNLIMITED);
         let first = key.signing_key("20260102/eu-west-1/ec2/aws4_request", "20260102", "eu-west-1", "ec2");
         assert_eq!(first, sigv4::signing_key("s", "20260102", "eu-west-1", "ec2"));

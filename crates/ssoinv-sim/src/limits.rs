@@ -1,7 +1,7 @@
-//! AWS's token buckets: a burst, then so many calls a second. Figures: EC2's "Request throttling" page, Lambda's
-//! and IAM Identity Center's quotas. Off where a [`Limits`] member is `None`.
+//! AWS's token buckets: a burst, then so many calls a second. Which calls share a bucket, and AWS's documented rates,
+//! are part of each service's definition; `dispatch.rs` takes each call from its bucket.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,132 +17,102 @@ pub struct Rate {
     pub per_second: f64,
 }
 
-/// What becomes of a caller who keeps on being refused: for a while nothing is answered at all. AWS documents no such
-/// thing for the portal; users of many accounts meet it.
+/// A period without any response for callers that exceed the portal's rate too often.
+///
+/// AWS documents no such thing for the portal; users of many accounts meet it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lockout {
-    /// So many refused calls …
+    /// Number of throttled calls …
     pub refusals: usize,
     /// … within so many seconds …
     pub within: f64,
-    /// … shut the caller out for so many seconds. Calls meanwhile are refused and don't make it longer.
+    /// … after which all calls are throttled for so many seconds. Calls during the lockout don't extend it.
     pub seconds: f64,
 }
 
-/// Which services limit their callers. EC2, Lambda and STS count per account and region, S3 per account, the
-/// portal all calls together.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+/// The rate limits in force. Services without a rate aren't limited.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// The portal's calls.
-    pub portal: Option<Rate>,
-    /// What the portal does to those who keep hitting its limit.
+    /// The rates, by the name of the service.
+    pub rates: BTreeMap<String, Rate>,
+    /// The portal's lockout.
     pub portal_lockout: Option<Lockout>,
-    /// STS's calls.
-    pub sts: Option<Rate>,
-    /// S3's ListBuckets.
-    pub s3: Option<Rate>,
-    /// EC2's Describe calls.
-    pub ec2: Option<Rate>,
-    /// Lambda's control plane.
-    pub lambda: Option<Rate>,
 }
 
 impl Limits {
-    /// No limits.
+    /// Returns limits that limit nothing.
     #[must_use]
     pub fn off() -> Self {
         Self::default()
     }
 
-    /// As AWS documents them.
+    /// Sets the rate of a service.
     #[must_use]
-    pub fn aws() -> Self {
-        Self {
-            portal: Some(Rate { burst: 20.0, per_second: 20.0 }),
-            portal_lockout: None,
-            sts: Some(Rate { burst: 600.0, per_second: 600.0 }),
-            s3: Some(Rate { burst: 100.0, per_second: 50.0 }),
-            ec2: Some(Rate { burst: 100.0, per_second: 20.0 }),
-            lambda: Some(Rate { burst: 15.0, per_second: 15.0 }),
-        }
-    }
-
-    fn of(&self, service: Service) -> Option<Rate> {
-        match service {
-            Service::Oidc | Service::Organizations | Service::Metadata => None,
-            Service::Portal => self.portal,
-            Service::Sts => self.sts,
-            Service::S3 => self.s3,
-            Service::Ec2 => self.ec2,
-            Service::Lambda => self.lambda,
-        }
+    pub fn rate(mut self, service: Service, rate: Rate) -> Self {
+        self.rates.insert(service.name().to_owned(), rate);
+        self
     }
 }
 
 #[derive(Debug)]
-struct Bucket {
+struct TokenBucket {
     level: f64,
     at: Duration,
 }
 
-/// All buckets. Time is handed in.
+/// All token buckets. The time is passed in.
 #[derive(Debug, Default)]
-pub(crate) struct Buckets {
+pub(crate) struct TokenBuckets {
     limits: Limits,
-    levels: HashMap<(Service, String, String), Bucket>,
-    /// When the portal refused, as far back as the lock-out looks.
-    refused: VecDeque<Duration>,
-    shut_until: Duration,
+    levels: HashMap<(Service, String, String), TokenBucket>,
+    /// When the portal throttled, within the lockout's period.
+    throttled: VecDeque<Duration>,
+    locked_until: Duration,
     lockouts: u64,
 }
 
-impl Buckets {
+impl TokenBuckets {
     pub(crate) fn set(&mut self, limits: Limits) {
         *self = Self { limits, ..Self::default() };
     }
 
-    /// How often the portal has shut its caller out since the limits were set.
+    /// Returns the number of lockouts since the limits were set.
     pub(crate) fn lockouts(&self) -> u64 {
         self.lockouts
     }
 
-    /// Takes one call out of its bucket; false when that is empty, or the caller is shut out.
-    pub(crate) fn take(&mut self, service: Service, account: &str, region: &str, now: Duration) -> bool {
-        let lockout = self.limits.portal_lockout.filter(|_| service == Service::Portal);
-        if lockout.is_some() && now < self.shut_until {
+    /// Takes one call from its bucket; false if the bucket is empty or the caller is locked out.
+    ///
+    /// `bucket` has the account and region that tell the service's buckets apart.
+    pub(crate) fn take(&mut self, service: Service, bucket: (&str, &str), now: Duration) -> bool {
+        let lockout = self.limits.portal_lockout.filter(|_| service == Service::PORTAL);
+        if lockout.is_some() && now < self.locked_until {
             return false;
         }
-        let admitted = self.flows(service, account, region, now);
+        let admitted = self.take_from_bucket(service, bucket, now);
         if let (Some(lockout), false) = (lockout, admitted) {
-            self.refused.push_back(now);
+            self.throttled.push_back(now);
             let since = now.saturating_sub(Duration::from_secs_f64(lockout.within));
-            while self.refused.front().is_some_and(|at| *at < since) {
-                self.refused.pop_front();
+            while self.throttled.front().is_some_and(|at| *at < since) {
+                self.throttled.pop_front();
             }
-            if self.refused.len() >= lockout.refusals {
-                self.refused.clear();
-                self.shut_until = now + Duration::from_secs_f64(lockout.seconds);
+            if self.throttled.len() >= lockout.refusals {
+                self.throttled.clear();
+                self.locked_until = now + Duration::from_secs_f64(lockout.seconds);
                 self.lockouts += 1;
             }
         }
         admitted
     }
 
-    /// Whether there is one more call in its bucket, which is taken.
-    fn flows(&mut self, service: Service, account: &str, region: &str, now: Duration) -> bool {
-        let Some(rate) = self.limits.of(service) else { return true };
-        let key = match service {
-            Service::Portal | Service::Oidc | Service::Organizations | Service::Metadata => {
-                (service, String::new(), String::new())
-            }
-            Service::S3 => (service, account.to_owned(), String::new()),
-            Service::Sts | Service::Ec2 | Service::Lambda => (service, account.to_owned(), region.to_owned()),
-        };
-        let bucket = self.levels.entry(key).or_insert(Bucket { level: rate.burst, at: now });
-        let flown_in = now.saturating_sub(bucket.at).as_secs_f64() * rate.per_second;
-        bucket.level = (bucket.level + flown_in).min(rate.burst);
+    fn take_from_bucket(&mut self, service: Service, (account, region): (&str, &str), now: Duration) -> bool {
+        let Some(rate) = self.limits.rates.get(service.name()).copied() else { return true };
+        let key = (service, account.to_owned(), region.to_owned());
+        let bucket = self.levels.entry(key).or_insert(TokenBucket { level: rate.burst, at: now });
+        let refill = now.saturating_sub(bucket.at).as_secs_f64() * rate.per_second;
+        bucket.level = (bucket.level + refill).min(rate.burst);
         bucket.at = now;
         if bucket.level < 1.0 {
             return false;
@@ -156,15 +126,22 @@ impl Buckets {
 mod tests {
     use super::*;
 
-    fn count(buckets: &mut Buckets, account: &str, region: &str, millis: u64, tries: usize) -> usize {
+    const RATE: Rate = Rate { burst: 100.0, per_second: 20.0 };
+
+    fn buckets() -> TokenBuckets {
+        let mut buckets = TokenBuckets::default();
+        buckets.set(Limits::off().rate(Service::EC2, RATE));
+        buckets
+    }
+
+    fn count(buckets: &mut TokenBuckets, account: &str, region: &str, millis: u64, attempts: usize) -> usize {
         let now = Duration::from_millis(millis);
-        (0..tries).filter(|_| buckets.take(Service::Ec2, account, region, now)).count()
+        (0..attempts).filter(|_| buckets.take(Service::EC2, (account, region), now)).count()
     }
 
     #[test]
-    fn a_burst_then_the_rate_and_never_more_than_the_burst() {
-        let mut buckets = Buckets::default();
-        buckets.set(Limits::aws());
+    fn a_burst_then_the_rate_up_to_the_burst() {
+        let mut buckets = buckets();
         assert_eq!(count(&mut buckets, "1", "eu-west-1", 0, 150), 100);
         assert_eq!(count(&mut buckets, "1", "eu-west-1", 500, 150), 10);
         assert_eq!(count(&mut buckets, "1", "eu-west-1", 1_000, 3), 3);
@@ -172,45 +149,40 @@ mod tests {
     }
 
     #[test]
-    fn accounts_and_regions_have_buckets_of_their_own_but_the_portal_one_in_all() {
-        let mut buckets = Buckets::default();
-        buckets.set(Limits::aws());
+    fn accounts_and_regions_have_buckets_of_their_own() {
+        let mut buckets = buckets();
         assert_eq!(count(&mut buckets, "1", "eu-west-1", 0, 101), 100);
         assert_eq!(count(&mut buckets, "1", "us-east-1", 0, 101), 100);
         assert_eq!(count(&mut buckets, "2", "eu-west-1", 0, 101), 100);
-        let portal = |account: usize, buckets: &mut Buckets| {
-            buckets.take(Service::Portal, &account.to_string(), "", Duration::ZERO)
-        };
-        assert_eq!((0..50).filter(|n| portal(*n, &mut buckets)).count(), 20);
     }
 
     #[test]
-    fn whoever_keeps_being_refused_is_shut_out_for_a_while() {
-        let mut buckets = Buckets::default();
-        let portal = Some(Rate { burst: 1.0, per_second: 1.0 });
+    fn too_many_throttled_calls_cause_a_lockout() {
+        let mut buckets = TokenBuckets::default();
         let portal_lockout = Some(Lockout { refusals: 3, within: 5.0, seconds: 30.0 });
-        buckets.set(Limits { portal, portal_lockout, ..Limits::off() });
-        let mut asked = |millis: u64| buckets.take(Service::Portal, "", "", Duration::from_millis(millis));
-        assert_eq!([0, 100, 200].map(&mut asked), [true, false, false]);
-        assert!(asked(1_500), "two refusals are no lock-out");
+        let limits = Limits { portal_lockout, ..Limits::off() };
+        buckets.set(limits.rate(Service::PORTAL, Rate { burst: 1.0, per_second: 1.0 }));
+        let mut take = |millis: u64| buckets.take(Service::PORTAL, ("", ""), Duration::from_millis(millis));
+        assert_eq!([0, 100, 200].map(&mut take), [true, false, false]);
+        assert!(take(1_500), "two throttled calls are no lockout");
         assert_eq!(
-            [5_500, 5_600, 5_700].map(&mut asked),
+            [5_500, 5_600, 5_700].map(&mut take),
             [true, false, false],
-            "the first ones are long ago"
+            "the first ones are too long ago"
         );
-        assert!(!asked(5_800));
-        assert_eq!([6_800, 20_000, 35_700].map(&mut asked), [false; 3]);
-        assert!(asked(35_900));
+        assert!(!take(5_800));
+        assert_eq!([6_800, 20_000, 35_700].map(&mut take), [false; 3]);
+        assert!(take(35_900));
         assert_eq!(buckets.lockouts(), 1);
         assert!(
-            buckets.take(Service::Sts, "1", "", Duration::from_secs(6)),
-            "other services know nothing of it"
+            buckets.take(Service::STS, ("1", ""), Duration::from_secs(6)),
+            "other services have no lockout"
         );
     }
 
     #[test]
     fn off_is_off() {
-        let mut buckets = Buckets::default();
+        let mut buckets = TokenBuckets::default();
         assert_eq!(count(&mut buckets, "1", "eu-west-1", 0, 1_000), 1_000);
     }
 }

@@ -1,5 +1,5 @@
-//! The simulator as a program: starts one, prints its URL and answers until it is ended by a signal. Everything
-//! else is in the library.
+//! The simulator as a program: starts one, prints its URL and serves until a signal ends it. Everything else is in the
+//! library.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -7,7 +7,8 @@ use std::thread;
 
 use clap::Parser;
 use ssoinv_sim::{
-    Control, Effect, Fault, Format, Limits, Lockout, Options, Organisation, Rate, Seeded, Simulator, Token,
+    Control, Effect, Fault, Format, Limits, Lockout, Options, Organisation, OrganisationSpec, Rate, Service,
+    Simulator, Token,
 };
 
 /// A simulated AWS organisation on 127.0.0.1.
@@ -27,7 +28,7 @@ struct Arguments {
     /// An organisation from a JSON file.
     #[arg(long, value_name = "FILE", conflicts_with = "accounts")]
     organisation: Option<PathBuf>,
-    /// An organisation of so many accounts, made from a seed.
+    /// An organisation of N accounts, made from a seed.
     #[arg(long, value_name = "N")]
     accounts: Option<usize>,
     /// The seed.
@@ -42,28 +43,28 @@ struct Arguments {
     /// Functions of an account in each region.
     #[arg(long, default_value_t = 3, requires = "accounts")]
     functions: usize,
-    /// Regions in which there is something.
+    /// Regions with instances and functions.
     #[arg(long, value_delimiter = ',', requires = "accounts")]
     regions: Vec<String>,
     /// AWS's rate limits.
     #[arg(long)]
     limits: bool,
-    /// Calls a second that the portal answers, and the burst before that.
+    /// Calls a second of the portal, after a burst of as many.
     #[arg(long, value_name = "N")]
     portal_rate: Option<f64>,
-    /// Shuts out of the portal, for 30 seconds, who is refused so often within ten.
+    /// Locks callers out of the portal for 30 seconds after N throttled calls within ten.
     #[arg(long, value_name = "N", requires = "portal_rate")]
     portal_lockout: Option<usize>,
-    /// Milliseconds that each answer takes.
+    /// Milliseconds that each response takes.
     #[arg(long, value_name = "MS")]
     latency: Option<u64>,
     /// Seconds that role credentials live.
     #[arg(long, value_name = "SECONDS")]
     role_lifetime: Option<u32>,
-    /// Base URL of an STS that role credentials are taken from.
+    /// Base URL of an STS that issues the role credentials.
     #[arg(long, value_name = "URL")]
     upstream_sts: Option<String>,
-    /// Writes `.aws/config` and a token that is good below this folder.
+    /// Writes `.aws/config` and a valid token below this folder.
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
     /// Writes `.aws/config` with profiles in the legacy format.
@@ -72,7 +73,7 @@ struct Arguments {
     /// Writes no token.
     #[arg(long, requires = "home")]
     no_token: bool,
-    /// Writes profiles with this role, instead of with each account's first.
+    /// Writes profiles with this role instead of each account's first.
     #[arg(long, value_name = "NAME", requires = "home")]
     role: Option<String>,
     /// Writes role credentials into the AWS CLI's cache.
@@ -81,7 +82,7 @@ struct Arguments {
     /// Worker threads.
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Calls that the log keeps.
+    /// The most calls that the log keeps.
     #[arg(long, default_value_t = 100_000)]
     call_log: usize,
 }
@@ -91,22 +92,35 @@ fn organisation(arguments: &Arguments) -> io::Result<Organisation> {
         return Organisation::from_file(file);
     }
     let Some(accounts) = arguments.accounts else { return Ok(Organisation::demo()) };
-    let mut size = Seeded {
+    let mut spec = OrganisationSpec {
         seed: arguments.seed,
         accounts,
         buckets: arguments.buckets,
         instances: arguments.instances,
         functions: arguments.functions,
-        ..Seeded::default()
+        ..OrganisationSpec::default()
     };
     if !arguments.regions.is_empty() {
-        size.regions.clone_from(&arguments.regions);
+        spec.regions.clone_from(&arguments.regions);
     }
-    Ok(Organisation::seeded(size))
+    Ok(Organisation::from_spec(spec))
 }
+
+/// Raises the limit of open files as far as the system allows: each connection is one.
+#[cfg(unix)]
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Some systems have an upper bound of their own below the maximum; the old limit then stays.
+    let _kept = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+#[cfg(not(unix))]
+fn raise_open_files() {}
 
 fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
+    raise_open_files();
     let mut options = if arguments.demo_faults { Options::demo_faults() } else { Options::default() };
     options.port = arguments.port;
     options.threads = arguments.threads;
@@ -117,7 +131,7 @@ fn main() -> io::Result<()> {
         options.limits = Limits::aws();
     }
     if let Some(rate) = arguments.portal_rate {
-        options.limits.portal = Some(Rate { burst: rate, per_second: rate });
+        options.limits = options.limits.rate(Service::PORTAL, Rate { burst: rate, per_second: rate });
     }
     options.limits.portal_lockout =
         arguments.portal_lockout.map(|refusals| Lockout { refusals, within: 10.0, seconds: 30.0 });

@@ -1,38 +1,22 @@
-//! How a simulator is started. All of it but the port, the upstream and the size of the log can be changed later,
-//! by [`crate::Control`].
+//! The options with which a simulator starts. [`Control`] changes them later, except the port, the threads, the
+//! upstream, the proxy and the size of the log.
 
-use serde::{Deserialize, Serialize};
-
+use crate::approval::Approval;
 use crate::control::Control;
-use crate::faults::{Effect, Fault};
+use crate::faults::{Effect, Fault, RetryHeader};
 use crate::limits::Limits;
+use crate::service::Service;
 
-/// What becomes of device authorisations, and of the pages of authorization codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Approval {
-    /// The person agrees before the n-th poll; 1 is at once. A page, which nobody polls, sends back at once.
-    AtPoll(u32),
-    /// Only when [`Control::Approve`] or [`Control::Deny`] says so, or the page that a device sign-in opens. The page
-    /// of an authorization code waits (200), pending under its `state`; once it is decided on, the next request of
-    /// the same address is sent back (302), and one after that waits anew.
-    Manual,
-    /// The person declines.
-    Denied,
-    /// The code ends before the person agrees; a page gives one that has ended.
-    Expires,
-}
-
-/// How a simulator is started.
+/// The options of a simulator.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Port on 127.0.0.1; 0 lets the system choose.
     pub port: u16,
     /// Worker threads.
     pub threads: usize,
-    /// AWS's rate limits; off by default.
+    /// Rate limits; off by default.
     pub limits: Limits,
-    /// What becomes of sign-ins; agreed at the first poll by default.
+    /// How sign-ins are decided on; approved at the first poll by default.
     pub approval: Approval,
     /// Seconds between two polls.
     pub device_interval: u32,
@@ -40,20 +24,20 @@ pub struct Options {
     pub device_lifetime: u32,
     /// Seconds that an authorization code lives.
     pub code_lifetime: u32,
-    /// Seconds that an access token lives; an hour where it can be refreshed, else eight, where not said.
+    /// Seconds that an access token lives. By default an hour if it can be refreshed, else eight hours.
     pub token_lifetime: Option<u32>,
     /// Seconds until a sign-in can't be refreshed any more.
     pub sign_in_lifetime: u32,
     /// Seconds that a client registration lives.
     pub registration_lifetime: u32,
-    /// Seconds that role credentials live; an hour, or what `AssumeRole` asks for, where not said.
+    /// Seconds that role credentials live. By default an hour, or the duration in the `AssumeRole` request.
     pub role_lifetime: Option<u32>,
-    /// Base URL of an STS that role credentials are taken from (plain HTTP, unsigned `AssumeRole`), so that
-    /// another server can answer for S3, EC2 and Lambda.
+    /// Base URL of an STS that issues the role credentials (plain HTTP, unsigned `AssumeRole`), so that another server
+    /// can take the place of S3, EC2 and Lambda.
     pub upstream_sts: Option<String>,
-    /// Whether it stands as an HTTPS proxy for AWS's own host names, too.
+    /// Starts an HTTPS proxy for AWS's own host names, too.
     pub proxy: bool,
-    /// Calls that the log keeps; counts are kept for all.
+    /// The most calls that the log keeps; counts are kept for all.
     pub call_log: usize,
     /// Controls in force from the start.
     pub controls: Vec<Control>,
@@ -82,8 +66,10 @@ impl Default for Options {
 }
 
 impl Options {
-    /// What goes wrong in `ssoinv --demo=faults`, for [`crate::Organisation::demo`]: a denied account, a service
-    /// control policy, a region that can't be reached, throttling, role credentials and a token that end on the way.
+    /// Returns the faults of `ssoinv --demo=faults`, for [`Organisation::demo`](crate::Organisation::demo).
+    ///
+    /// A denied account, a service control policy, an unreachable region, throttling, role credentials and a token
+    /// that expire during the run.
     #[must_use]
     pub fn demo_faults() -> Self {
         const PAYMENTS_PROD: &str = "451920087364";
@@ -91,7 +77,7 @@ impl Options {
         const SHOP_PROD: &str = "194837265091";
         const DATA_PLATFORM: &str = "938471652008";
         const LOG_ARCHIVE: &str = "048213977512";
-        let throttle = Effect::Throttle { retry_after: None, header: crate::RetryHeader::default() };
+        let throttle = Effect::Throttle { retry_after: None, header: RetryHeader::default() };
         let controls = vec![
             Control::Fault(
                 Fault::new(Effect::Forbidden403).operation("GetRoleCredentials").account(SECURITY_AUDIT),
@@ -100,10 +86,8 @@ impl Options {
                 Fault::new(Effect::DeniedByScp).operation("DescribeInstances").account(PAYMENTS_PROD),
             ),
             Control::Fault(Fault::new(Effect::Denied).operation("ListBuckets").account(LOG_ARCHIVE)),
-            Control::Fault(Fault::new(Effect::Reset).service(crate::Service::Ec2).region("ap-southeast-2")),
-            Control::Fault(
-                Fault::new(Effect::Reset).service(crate::Service::Lambda).region("ap-southeast-2"),
-            ),
+            Control::Fault(Fault::new(Effect::Reset).service(Service::EC2).region("ap-southeast-2")),
+            Control::Fault(Fault::new(Effect::Reset).service(Service::LAMBDA).region("ap-southeast-2")),
             Control::Fault(Fault::new(throttle.clone()).operation("ListBuckets").account(SHOP_PROD).times(2)),
             Control::Fault(
                 Fault::new(throttle.clone()).operation("DescribeInstances").account(SHOP_PROD).times(2),

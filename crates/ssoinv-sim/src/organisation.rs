@@ -1,6 +1,6 @@
-//! What the simulator simulates: sso-sessions, accounts and what lies in them, from a seed (`seeded.rs`) or from
-//! a JSON file (`fixtures/organisations/`, whose format is this file's structs). It never changes; what changes
-//! while the simulator runs (tokens, regions switched off, faults) is in `state.rs`.
+//! The simulated organisation: sso-sessions, accounts and their resources, from a seed (`organisation_spec.rs`) or from a
+//! JSON file (`fixtures/organisations/`, whose format is the structs of this file). It never changes; tokens, disabled
+//! regions, faults and other changes of a running simulator are in `state.rs`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,10 +8,10 @@ use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
+use crate::organisation_spec::OrganisationSpec;
 use crate::regions;
 use crate::resources::{Bucket, BucketSpec, Function, FunctionSpec, Instance, InstanceSpec, Place};
 use crate::rng;
-use crate::seeded::Seeded;
 
 /// A made-up AWS organisation.
 #[derive(Debug, Clone, Deserialize)]
@@ -19,7 +19,7 @@ use crate::seeded::Seeded;
 pub struct Organisation {
     #[serde(default)]
     seed: u64,
-    /// Where instances and functions may be, and where profiles work by default (the first).
+    /// The regions of instances and functions; the first is the profiles' default.
     pub(crate) regions: Vec<String>,
     pub(crate) sessions: Vec<Session>,
     /// Roles of accounts that name none of their own.
@@ -34,7 +34,7 @@ pub struct Organisation {
     #[serde(default)]
     pub(crate) web_identities: Vec<WebIdentity>,
     #[serde(skip)]
-    seeded: Option<Seeded>,
+    spec: Option<OrganisationSpec>,
 }
 
 /// An instance of IAM Identity Center, as an `[sso-session]` names it.
@@ -45,12 +45,12 @@ pub struct Session {
     pub name: String,
     /// The start URL; a trailing `/` or `#/` makes no difference in requests.
     pub start_url: String,
-    /// Where the Identity Center is.
+    /// The region of the Identity Center.
     pub region: String,
     /// The person who signs in: the session name of the roles.
     #[serde(default = "default_person")]
     pub user: String,
-    /// IDs of the accounts that this session reaches; all where not said.
+    /// IDs of the accounts that this session reaches; all if left out.
     #[serde(default)]
     pub accounts: Option<Vec<String>>,
 }
@@ -60,7 +60,7 @@ fn default_person() -> String {
 }
 
 impl Session {
-    /// The start URL without the endings that make no difference.
+    /// Returns the start URL without the endings that make no difference.
     pub(crate) fn bare_url(url: &str) -> &str {
         url.trim_end_matches(['/', '#'])
     }
@@ -74,7 +74,7 @@ struct ListedAccount {
     email: String,
     #[serde(default)]
     roles: Option<Vec<String>>,
-    /// `ACTIVE` where not said; `SUSPENDED`, `PENDING_CLOSURE`.
+    /// `SUSPENDED` or `PENDING_CLOSURE`; `ACTIVE` if left out.
     #[serde(default)]
     status: Option<String>,
     #[serde(default)]
@@ -87,32 +87,32 @@ struct ListedAccount {
     functions: BTreeMap<String, Vec<FunctionSpec>>,
 }
 
-/// An IAM user with keys that don't end.
+/// An IAM user with keys that don't expire.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct User {
-    /// The account that it belongs to.
+    /// The user's account.
     pub account: String,
-    /// Its name.
+    /// The user's name.
     pub name: String,
     /// `AKIA` and 16 characters.
     pub access_key_id: String,
-    /// 40 characters, with [`crate::SECRET_MARKER`] among them.
+    /// 40 characters that contain [`SECRET_MARKER`](crate::SECRET_MARKER).
     pub secret_access_key: String,
 }
 
-/// An IAM role that others may assume.
+/// An IAM role that other principals may assume.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AssumableRole {
-    /// The account that it belongs to; `*` for one of that name in each account.
+    /// The role's account; `*` for a role of that name in each account.
     pub account: String,
-    /// Its name.
+    /// The role's name.
     pub name: String,
-    /// Who may: an account ID (anyone there), `<account ID>/<role or user name>`, or `*`.
+    /// Trusted principals: an account ID (all of the account), `<account ID>/<role or user name>`, or `*`.
     #[serde(default)]
     pub trusts: Vec<String>,
-    /// What `AssumeRole` must bring along.
+    /// The external ID that `AssumeRole` must have.
     #[serde(default)]
     pub external_id: Option<String>,
     /// Issuer of web identity tokens that may assume it.
@@ -124,13 +124,13 @@ pub struct AssumableRole {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebIdentity {
-    /// What the client sends.
+    /// The token.
     pub token: String,
     /// The issuer, such as `token.actions.githubusercontent.com`.
     pub provider: String,
-    /// Whom it speaks for.
+    /// The subject.
     pub subject: String,
-    /// Whom it is meant for.
+    /// The audience.
     pub audience: String,
 }
 
@@ -139,7 +139,7 @@ pub struct WebIdentity {
 pub struct Account {
     /// Twelve digits.
     pub id: String,
-    /// Its name.
+    /// The account's name.
     pub name: String,
     /// The root user's e-mail address.
     pub email: String,
@@ -148,10 +148,10 @@ pub struct Account {
 }
 
 impl Organisation {
-    /// An organisation of any size that takes no memory.
+    /// Returns an organisation of any spec, which is computed on demand and takes no memory.
     #[must_use]
-    pub fn seeded(size: Seeded) -> Self {
-        let sessions = (0..size.sessions.max(1)).map(|number| Session {
+    pub fn from_spec(spec: OrganisationSpec) -> Self {
+        let sessions = (0..spec.sessions.max(1)).map(|number| Session {
             name: if number == 0 { "acme".to_owned() } else { format!("acme-{}", number + 1) },
             start_url: format!("https://acme{number}.awsapps.com/start"),
             region: "us-east-1".to_owned(),
@@ -159,10 +159,10 @@ impl Organisation {
             accounts: None,
         });
         Self {
-            seed: size.seed,
-            regions: size.regions.clone(),
+            seed: spec.seed,
+            regions: spec.regions.clone(),
             sessions: sessions.collect(),
-            roles: size.roles.clone(),
+            roles: spec.roles.clone(),
             accounts: Vec::new(),
             users: Vec::new(),
             assumable_roles: vec![AssumableRole {
@@ -173,38 +173,38 @@ impl Organisation {
                 web_identity_provider: None,
             }],
             web_identities: Vec::new(),
-            seeded: Some(size),
+            spec: Some(spec),
         }
     }
 
-    /// The organisation of `ssoinv --demo`: a dozen accounts with lifelike names and a few rows each.
+    /// Returns the organisation of `ssoinv --demo`: a dozen accounts with lifelike names and a few rows each.
     ///
     /// # Panics
-    /// Never: the text is part of the program, and a test reads it.
+    /// Never: the text is part of the program, and a test parses it.
     #[must_use]
     pub fn demo() -> Self {
         Self::from_json(include_str!("../../../fixtures/organisations/demo.json"))
             .expect("the demo is well-formed")
     }
 
-    /// Tags, names and descriptions as bad as AWS allows.
+    /// Returns an organisation whose tags, names and descriptions are as bad as AWS allows.
     ///
     /// # Panics
-    /// Never: the text is part of the program, and a test reads it.
+    /// Never: the text is part of the program, and a test parses it.
     #[must_use]
     pub fn hostile() -> Self {
         Self::from_json(include_str!("../../../fixtures/organisations/hostile.json"))
             .expect("the hostile organisation is well-formed")
     }
 
-    /// An organisation from the text of a file in `fixtures/organisations/`.
+    /// Parses the text of a file in `fixtures/organisations/`.
     pub fn from_json(text: &str) -> io::Result<Self> {
         let organisation: Self = serde_json::from_str(text)?;
         organisation.check().map_err(|problem| io::Error::new(io::ErrorKind::InvalidData, problem))?;
         Ok(organisation)
     }
 
-    /// An organisation from a file.
+    /// Reads an organisation from a file.
     pub fn from_file(path: &Path) -> io::Result<Self> {
         Self::from_json(&fs::read_to_string(path)?)
     }
@@ -245,46 +245,46 @@ impl Organisation {
         }
     }
 
-    /// The partition, from the Identity Center's region.
+    /// Returns the partition of the Identity Center's region.
     #[must_use]
     pub fn partition(&self) -> &'static str {
         self.sessions.first().map_or("aws", |session| regions::partition(&session.region))
     }
 
-    /// The regions in which the organisation works, its main one first.
+    /// Returns the organisation's regions, the main one first.
     #[must_use]
     pub fn regions(&self) -> &[String] {
         &self.regions
     }
 
-    /// The sso-sessions.
+    /// Returns the sso-sessions.
     #[must_use]
     pub fn sessions(&self) -> &[Session] {
         &self.sessions
     }
 
-    /// Number of accounts.
+    /// Returns the number of accounts.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.seeded.as_ref().map_or(self.accounts.len(), |size| size.accounts)
+        self.spec.as_ref().map_or(self.accounts.len(), |spec| spec.accounts)
     }
 
-    /// Whether there are no accounts.
+    /// Returns true if there are no accounts.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The account with that number.
+    /// Returns the account with a number.
     ///
     /// # Panics
-    /// When `index` is not below [`Organisation::len`].
+    /// If `index` is not below [`Organisation::len`].
     #[must_use]
     pub fn account(&self, index: usize) -> Account {
-        if let Some(size) = &self.seeded {
-            let name = size.account_name(index);
+        if let Some(spec) = &self.spec {
+            let name = spec.account_name(index);
             let email = format!("aws+{name}@example.com");
-            return Account { id: size.account_id(index), name, email, roles: self.roles.clone() };
+            return Account { id: spec.account_id(index), name, email, roles: self.roles.clone() };
         }
         let account = &self.accounts[index];
         Account {
@@ -295,17 +295,17 @@ impl Organisation {
         }
     }
 
-    /// The status of an account, as Organizations tells it.
+    /// Returns the status of an account in Organizations.
     pub(crate) fn status(&self, index: usize) -> &str {
-        let listed = self.accounts.get(index).filter(|_| self.seeded.is_none());
+        let listed = self.accounts.get(index).filter(|_| self.spec.is_none());
         listed.and_then(|account| account.status.as_deref()).unwrap_or("ACTIVE")
     }
 
-    /// The number of an account.
+    /// Returns the number of an account.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<usize> {
-        match &self.seeded {
-            Some(size) => size.find(id),
+        match &self.spec {
+            Some(spec) => spec.find(id),
             None => self.accounts.iter().position(|account| account.id == id),
         }
     }
@@ -315,17 +315,18 @@ impl Organisation {
         own.unwrap_or(&self.roles).iter().any(|name| name == role)
     }
 
-    /// Whether a session reaches an account.
+    /// Returns true if a session reaches an account.
     #[must_use]
     pub fn reaches(&self, session: usize, account: usize) -> bool {
-        if self.seeded.is_some() {
+        if self.spec.is_some() {
             return account % self.sessions.len() == session;
         }
         let Some(listed) = self.sessions.get(session).map(|session| &session.accounts) else { return false };
         listed.as_ref().is_none_or(|ids| ids.contains(&self.accounts[account].id))
     }
 
-    /// Whether the account has the region on, before anyone changes it by [`crate::Control::Region`].
+    /// Returns true if a region is enabled for an account, without changes by
+    /// [`Control::Region`](crate::Control::Region).
     #[must_use]
     pub fn enabled(&self, account: usize, region: &str) -> bool {
         let off = self.accounts.get(account).is_some_and(|a| a.disabled_regions.iter().any(|r| r == region));
@@ -343,7 +344,7 @@ impl Organisation {
     /// How many buckets an account has.
     #[must_use]
     pub fn bucket_count(&self, account: usize) -> usize {
-        self.seeded.as_ref().map_or_else(|| self.accounts[account].buckets.len(), |size| size.buckets)
+        self.spec.as_ref().map_or_else(|| self.accounts[account].buckets.len(), |spec| spec.buckets)
     }
 
     /// A bucket of an account, in the order of their names.
@@ -351,8 +352,8 @@ impl Organisation {
     pub fn bucket(&self, account: usize, number: usize) -> Bucket {
         let id = self.account(account).id;
         let place = self.place(&id, "");
-        match &self.seeded {
-            Some(size) => Bucket::make(&place, number, &size.bucket(account, number)),
+        match &self.spec {
+            Some(spec) => Bucket::make(&place, number, &spec.bucket(account, number)),
             None => Bucket::make(&place, number, &self.accounts[account].buckets[number]),
         }
     }
@@ -360,10 +361,10 @@ impl Organisation {
     /// How many instances an account has in a region.
     #[must_use]
     pub fn instance_count(&self, account: usize, region: &str) -> usize {
-        match &self.seeded {
-            Some(size) => {
+        match &self.spec {
+            Some(spec) => {
                 if self.works_in(region) {
-                    size.instances
+                    spec.instances
                 } else {
                     0
                 }
@@ -375,8 +376,8 @@ impl Organisation {
     /// An instance, by its number within account and region.
     #[must_use]
     pub fn instance(&self, account: usize, region: &str, number: usize) -> Instance {
-        let (id, spec) = if let Some(size) = &self.seeded {
-            (size.account_id(account), size.instance(account, region, number))
+        let (id, spec) = if let Some(spec) = &self.spec {
+            (spec.account_id(account), spec.instance(account, region, number))
         } else {
             let account = &self.accounts[account];
             (account.id.clone(), account.instances[region][number].clone())
@@ -387,10 +388,10 @@ impl Organisation {
     /// How many functions an account has in a region.
     #[must_use]
     pub fn function_count(&self, account: usize, region: &str) -> usize {
-        match &self.seeded {
-            Some(size) => {
+        match &self.spec {
+            Some(spec) => {
                 if self.works_in(region) {
-                    size.functions
+                    spec.functions
                 } else {
                     0
                 }
@@ -402,8 +403,8 @@ impl Organisation {
     /// A function, by its number within account and region.
     #[must_use]
     pub fn function(&self, account: usize, region: &str, number: usize) -> Function {
-        let (id, spec) = if let Some(size) = &self.seeded {
-            (size.account_id(account), size.function(account, region, number))
+        let (id, spec) = if let Some(spec) = &self.spec {
+            (spec.account_id(account), spec.function(account, region, number))
         } else {
             let account = &self.accounts[account];
             (account.id.clone(), account.functions[region][number].clone())

@@ -1,7 +1,7 @@
-//! AWS's regions: which partition each belongs to and which need an opt-in. Source: AWS's general reference,
-//! "Regions and endpoints". What an account has switched off is asked in `organisation.rs` and `state.rs`.
+//! AWS's regions with their partitions and opt-ins. Source: AWS's general reference, "Regions and endpoints". The
+//! regions that an account has disabled are in `organisation.rs` and `state.rs`.
 
-/// Regions that are on in each account.
+/// Regions that are enabled in each account.
 const DEFAULT: &[&str] = &[
     "ap-northeast-1",
     "ap-northeast-2",
@@ -46,7 +46,7 @@ const OPT_IN: &[&str] = &[
 const GOVERNMENT: &[&str] = &["us-gov-east-1", "us-gov-west-1"];
 const CHINA: &[&str] = &["cn-north-1", "cn-northwest-1"];
 
-/// The partition that a region's name belongs to: `aws`, `aws-us-gov` or `aws-cn`.
+/// Returns the partition of a region, by its name: `aws`, `aws-us-gov` or `aws-cn`.
 pub(crate) fn partition(region: &str) -> &'static str {
     if region.starts_with("us-gov-") {
         "aws-us-gov"
@@ -57,12 +57,12 @@ pub(crate) fn partition(region: &str) -> &'static str {
     }
 }
 
-/// The domain of a partition's endpoints.
+/// Returns the domain of a partition's endpoints.
 pub(crate) fn domain(partition: &str) -> &'static str {
     if partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
 
-/// All regions of a partition, in order of name, each with whether it needs an opt-in.
+/// Returns the regions of a partition in the order of their names; true if a region needs an opt-in.
 pub(crate) fn of_partition(partition: &str) -> Vec<(&'static str, bool)> {
     let mut all: Vec<(&str, bool)> = match partition {
         "aws-us-gov" => GOVERNMENT.iter().map(|name| (*name, false)).collect(),
@@ -73,7 +73,7 @@ pub(crate) fn of_partition(partition: &str) -> Vec<(&'static str, bool)> {
     all
 }
 
-/// Whether the region exists, and if so whether it needs an opt-in.
+/// Returns true if the region needs an opt-in; none if there is no such region.
 pub(crate) fn needs_opt_in(region: &str) -> Option<bool> {
     if OPT_IN.contains(&region) {
         return Some(true);

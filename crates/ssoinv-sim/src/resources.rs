@@ -1,21 +1,21 @@
-//! What lies in an account: buckets, instances and functions. A *spec* says what a fixture or `seeded.rs` wants
-//! of one; the rest is made up from the seed when it is asked for, so that nothing is stored.
-//! How they look on the wire: `s3.rs`, `ec2_xml.rs`, `lambda.rs`.
+//! The resources of an account: buckets, instances and functions. A *spec* has the values of a fixture or of
+//! `organisation_spec.rs`; all others are made up from the seed on demand, so that nothing is stored. Their wire formats
+//! are in `services/`.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 
-use crate::SECRET_MARKER;
 use crate::clock;
 use crate::rng::{self, Rng};
+use crate::secret_marker::SECRET_MARKER;
 
-/// 2020-01-01T00:00:00Z, before which nothing was made.
+/// 2020-01-01T00:00:00Z, the earliest time of creation.
 const FIRST_MOMENT: i64 = 1_577_836_800;
-/// Six years in seconds, within which everything was made.
+/// Six years in seconds, the range of the times of creation.
 const SPAN: u64 = 6 * 365 * 86_400;
 
-/// What a fixture says of a bucket.
+/// The values of a bucket in a fixture.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BucketSpec {
@@ -25,10 +25,10 @@ pub(crate) struct BucketSpec {
     pub(crate) created: Option<i64>,
 }
 
-/// What a fixture says of an instance. What is left out is made up.
+/// The values of an instance in a fixture. Others are made up.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a yes or no of its own in AWS's answer, too")]
+#[expect(clippy::struct_excessive_bools, reason = "AWS's responses have the same booleans")]
 pub(crate) struct InstanceSpec {
     pub(crate) name: Option<String>,
     pub(crate) id: Option<String>,
@@ -46,10 +46,10 @@ pub(crate) struct InstanceSpec {
     pub(crate) key_name: Option<String>,
 }
 
-/// What a fixture says of a function.
+/// The values of a function in a fixture. Others are made up.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a yes or no of its own in AWS's answer, too")]
+#[expect(clippy::struct_excessive_bools, reason = "AWS's responses have the same booleans")]
 pub(crate) struct FunctionSpec {
     pub(crate) name: String,
     pub(crate) runtime: Option<String>,
@@ -116,7 +116,7 @@ impl Bucket {
 
 /// An instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a yes or no of its own in AWS's answer, too")]
+#[expect(clippy::struct_excessive_bools, reason = "AWS's responses have the same booleans")]
 pub struct Instance {
     /// `i-` and 17 hexadecimal digits.
     pub id: String,
@@ -170,7 +170,7 @@ impl Instance {
 
 /// A function.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a yes or no of its own in AWS's answer, too")]
+#[expect(clippy::struct_excessive_bools, reason = "AWS's responses have the same booleans")]
 pub struct Function {
     /// Its name, one of a kind in its account and region.
     pub name: String,

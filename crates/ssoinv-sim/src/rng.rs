@@ -1,12 +1,12 @@
-//! Numbers that look random and are the same each time: everything made up about an organisation comes from
-//! here, so that nothing has to be stored. Used by `resources.rs`, `seeded.rs` and `mint.rs`.
+//! Pseudo-random numbers that are the same each time. All made-up values of an organisation follow from them, so that
+//! nothing has to be stored. Used by `resources.rs`, `organisation_spec.rs`, `issuer.rs` and the services.
 
 /// The characters of standard base64, for secrets and page tokens.
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /// The characters of AWS's key IDs (base32 of RFC 4648).
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// Mixes a number so that close inputs give unrelated outputs (the finaliser of `SplitMix64`).
+/// Mixes a number so that close inputs have unrelated outputs (the finalizer of `SplitMix64`).
 pub(crate) fn mix(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -14,7 +14,7 @@ pub(crate) fn mix(value: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A number from a text.
+/// Returns a number that follows from a text.
 pub(crate) fn of_text(text: &str) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in text.bytes() {
@@ -23,12 +23,12 @@ pub(crate) fn of_text(text: &str) -> u64 {
     mix(hash)
 }
 
-/// A number from several, in which their order counts.
+/// Returns a number that follows from several and their order.
 pub(crate) fn of_parts(parts: &[u64]) -> u64 {
     parts.iter().fold(0x5353_4f49_4e56, |hash, part| mix(hash ^ part.rotate_left(17)))
 }
 
-/// A row of numbers from a start value.
+/// A sequence of numbers from a seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Rng(u64);
 
@@ -42,12 +42,12 @@ impl Rng {
         mix(self.0)
     }
 
-    /// A number from 0 to `limit - 1`; 0 for a limit of 0.
+    /// Returns a number from 0 to `limit - 1`; 0 for a limit of 0.
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next().checked_rem(limit).unwrap_or(0)
     }
 
-    /// As `below`, for lengths and indexes.
+    /// Returns a number as `below` does, for lengths and indexes.
     pub(crate) fn index(&mut self, limit: usize) -> usize {
         usize::try_from(self.below(limit as u64)).unwrap_or(0)
     }
@@ -60,7 +60,7 @@ impl Rng {
         &of[self.index(of.len())]
     }
 
-    /// `2^bits` characters, several out of one number: most of what is made up are IDs.
+    /// Returns characters of an alphabet of `2^bits`, several from one number, since most made-up values are IDs.
     fn chars(&mut self, alphabet: &[u8], bits: u32, count: usize) -> String {
         let mut text = String::with_capacity(count);
         let (mut number, mut left) = (0, 0);
@@ -88,12 +88,12 @@ impl Rng {
         self.chars(BASE32, 5, count)
     }
 
-    /// Sixteen consonants, which spell no words.
+    /// Returns upper-case letters out of sixteen consonants, which spell no words.
     pub(crate) fn upper(&mut self, count: usize) -> String {
         self.chars(b"BCDFGHJKLMNPQRST", 4, count)
     }
 
-    /// A request ID in the shape of a UUID of version 4.
+    /// Returns a request ID in the shape of a UUID of version 4.
     pub(crate) fn uuid(&mut self) -> String {
         let (a, b) = (self.next(), self.next());
         format!(
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn same_seed_same_numbers_and_order_of_parts_counts() {
+    fn the_same_seed_has_the_same_numbers() {
         let (mut one, mut two) = (Rng::new(7), Rng::new(7));
         assert_eq!(one.base64(40), two.base64(40));
         assert_ne!(Rng::new(7).hex(16), Rng::new(8).hex(16));

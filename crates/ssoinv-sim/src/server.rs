@@ -1,5 +1,5 @@
-//! The sockets: one port for everything, HTTP/1.1 with keep-alive, and the faults that need a socket (reset, stall,
-//! half a body). What is said on them comes from `dispatch.rs`.
+//! Sockets: HTTP/1.1 with keep-alive on one port for all services, and the faults that need a socket (a reset, half a
+//! body). `dispatch.rs` makes the responses; `simulator.rs` and `proxy.rs` start connections.
 
 use std::io;
 use std::pin::Pin;
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
+use hyper::StatusCode;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_LENGTH, DATE, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,14 +21,13 @@ use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
 use crate::clock;
-use crate::dispatch::{self, Answer};
-use crate::hosts::Host;
-use crate::http::{Reply, Request};
+use crate::dispatch::{self, Delivery};
+use crate::http::{AwsHost, Request, Response};
 use crate::state::State;
 
-/// The largest request body that is read.
+/// The largest request body.
 const LARGEST_BODY: usize = 1 << 20;
-/// How long the first half of a truncated body has to leave before the connection is ended.
+/// The pause between the first half of a truncated body and the end of the connection.
 const HALF_BODY_TIME: Duration = Duration::from_millis(20);
 
 /// Serves until the future is dropped.
@@ -36,25 +35,25 @@ pub(crate) async fn serve(listener: TcpListener, state: Arc<State>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(connection(Stream::Plain(stream), Arc::clone(&state), None));
+                tokio::spawn(serve_connection(Stream::Plain(stream), Arc::clone(&state), None));
             }
-            // Out of file descriptors, or a client that was gone at once: others may still come.
+            // Out of file descriptors, or a client that is already gone. Later clients may succeed.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
-/// Answers what comes on a connection; `host` is whom the client takes this for, where it was told a name of AWS's.
-pub(crate) async fn connection(stream: Stream, state: Arc<State>, host: Option<(String, Host)>) {
+/// Serves a connection until it ends; `host` is the host name that the client connected to through the proxy.
+pub(crate) async fn serve_connection(stream: Stream, state: Arc<State>, host: Option<AwsHost>) {
     if stream.socket().set_nodelay(true).is_err() {
         return;
     }
     let host = Arc::new(host);
     let reset = Arc::new(AtomicBool::new(false));
-    let wire = Wire { stream, reset: Arc::clone(&reset) };
+    let wire = ResettableStream { stream, reset: Arc::clone(&reset) };
     let service =
         service_fn(|request| exchange(Arc::clone(&state), Arc::clone(&reset), Arc::clone(&host), request));
-    // An error here is a client that went, or a fault that was ordered.
+    // An error is a client that went, or a fault.
     let _ended = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .auto_date_header(false)
@@ -62,13 +61,13 @@ pub(crate) async fn connection(stream: Stream, state: Arc<State>, host: Option<(
         .await;
 }
 
-/// One request and its answer. An error ends the connection.
+/// Answers one request. An error ends the connection.
 async fn exchange(
     state: Arc<State>,
     reset: Arc<AtomicBool>,
-    host: Arc<Option<(String, Host)>>,
+    host: Arc<Option<AwsHost>>,
     request: hyper::Request<Incoming>,
-) -> io::Result<Response<Payload>> {
+) -> io::Result<hyper::Response<Payload>> {
     let (head, body) = request.into_parts();
     let body = Limited::new(body, LARGEST_BODY).collect().await.map_err(io::Error::other)?.to_bytes();
     let request = Request {
@@ -79,19 +78,19 @@ async fn exchange(
         body,
         host: (*host).clone(),
     };
-    match dispatch::answer(&state, &request).await {
-        Answer::Reply(reply) => response(&state, reply, false),
-        Answer::Truncated(reply) => response(&state, reply, true),
-        Answer::Reset => {
+    match dispatch::respond(&state, &request).await {
+        Delivery::Whole(response) => to_hyper(&state, response, false),
+        Delivery::Truncated(response) => to_hyper(&state, response, true),
+        Delivery::Reset => {
             reset.store(true, Ordering::Release);
             Err(io::Error::other("reset by a fault"))
         }
     }
 }
 
-fn response(state: &State, reply: Reply, truncated: bool) -> io::Result<Response<Payload>> {
-    let length = reply.body.len();
-    let body = Bytes::from(reply.body);
+fn to_hyper(state: &State, response: Response, truncated: bool) -> io::Result<hyper::Response<Payload>> {
+    let length = response.body.len();
+    let body = Bytes::from(response.body);
     let payload = if truncated {
         Payload {
             rest: Some(body.slice(..length / 2)),
@@ -101,23 +100,23 @@ fn response(state: &State, reply: Reply, truncated: bool) -> io::Result<Response
     } else {
         Payload { rest: Some(body), left: length, ending: None }
     };
-    let mut response = Response::new(payload);
-    *response.status_mut() = StatusCode::from_u16(reply.status).map_err(io::Error::other)?;
-    let headers = response.headers_mut();
+    let mut built = hyper::Response::new(payload);
+    *built.status_mut() = StatusCode::from_u16(response.status).map_err(io::Error::other)?;
+    let headers = built.headers_mut();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     let date = clock::http_date(state.clock.now_ms() / 1000);
     headers.insert(DATE, HeaderValue::try_from(date).map_err(io::Error::other)?);
-    for (name, value) in reply.headers {
+    for (name, value) in response.headers {
         headers.insert(name, HeaderValue::try_from(value).map_err(io::Error::other)?);
     }
-    Ok(response)
+    Ok(built)
 }
 
-/// A body, or the first half of one and then an error.
+/// A body; if truncated, its first half and then an error.
 #[derive(Debug)]
 struct Payload {
     rest: Option<Bytes>,
-    /// What is still owed by `Content-Length`.
+    /// Bytes that are missing to `Content-Length`.
     left: usize,
     ending: Option<Pin<Box<Sleep>>>,
 }
@@ -138,7 +137,7 @@ impl Body for Payload {
         }
         match &mut self.ending {
             None => Poll::Ready(None),
-            // The pause lets what is written leave before the connection goes.
+            // The pause lets the first half leave before the connection ends.
             Some(pause) => {
                 pause.as_mut().poll(context).map(|()| Some(Err(io::Error::other("truncated by a fault"))))
             }
@@ -154,7 +153,7 @@ impl Body for Payload {
     }
 }
 
-/// A connection, with TLS or without.
+/// A connection with or without TLS.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Plain(TcpStream),
@@ -170,14 +169,14 @@ impl Stream {
     }
 }
 
-/// A connection that can be ended by RST.
+/// A connection that can end by RST.
 #[derive(Debug)]
-struct Wire {
+struct ResettableStream {
     stream: Stream,
     reset: Arc<AtomicBool>,
 }
 
-impl Drop for Wire {
+impl Drop for ResettableStream {
     fn drop(&mut self) {
         if self.reset.load(Ordering::Acquire) {
             // Closing with a linger time of zero sends RST instead of FIN.
@@ -186,17 +185,17 @@ impl Drop for Wire {
     }
 }
 
-/// Hands a call on to whichever stream there is.
+/// Calls a method of the stream, with or without TLS.
 macro_rules! on_stream {
-    ($wire:expr, $stream:ident => $call:expr) => {
-        match &mut $wire.get_mut().stream {
+    ($outer:expr, $stream:ident => $call:expr) => {
+        match &mut $outer.get_mut().stream {
             Stream::Plain($stream) => $call,
             Stream::Tls($stream) => $call,
         }
     };
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for ResettableStream {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -206,7 +205,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for ResettableStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         on_stream!(self, stream => Pin::new(stream).poll_write(context, data))
     }

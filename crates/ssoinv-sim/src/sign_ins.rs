@@ -1,20 +1,21 @@
-//! Device codes and tokens: what a sign-in goes through and when each of them ends. Flow: RFC 8628 and RFC 6749 §6;
-//! the other one is in `authorize.rs`, clients are in `clients.rs`. The moment is handed in. On the wire: `oidc.rs`;
-//! who uses the tokens: `portal.rs`.
+//! Sign-ins: clients, device codes, authorization codes and tokens, with their expiry. The device flow (RFC 8628) and
+//! refreshing (RFC 6749 §6) are here, the authorization code flow in `authorize.rs`. `services/oidc.rs` puts them on
+//! the wire, `services/portal.rs` checks the tokens. The time is passed in.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::authorize::{Code, Page};
-use crate::clients::{Asked, Client, DEVICE_GRANT};
-use crate::mint::Mint;
-use crate::options::{Approval, Options};
-use crate::refusal::Refusal;
+use crate::approval::{Approval, Decision};
+use crate::authorization_code::{AuthorizationCode, AuthorizationPage};
+use crate::clients::{Client, ClientMetadata, DEVICE_GRANT};
+use crate::errors::ServiceError;
+use crate::issuer::Issuer;
+use crate::options::Options;
 
-/// What a poll may come too early by: timers aren't exact.
+/// The time by which a poll may be early, since timers aren't exact.
 const POLL_TOLERANCE: Duration = Duration::from_millis(100);
 
-/// Now, by both clocks.
+/// The time by both clocks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     /// Milliseconds since 1970.
@@ -23,24 +24,14 @@ pub(crate) struct Moment {
     pub(crate) running: Duration,
 }
 
-/// What a person has said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Decision {
-    Pending,
-    Approved,
-    Denied,
-    Expired,
-    Used,
-}
-
 #[derive(Debug)]
 struct Device {
     client: String,
     session: usize,
-    /// Whether it was asked for where the session is at home. Else nobody can agree to it.
+    /// True if the code is from the session's own region. Codes of other regions can't be approved.
     at_home: bool,
     user_code: String,
-    ends: i64,
+    expires: i64,
     decision: Decision,
     polls: u32,
     last_poll: Option<Duration>,
@@ -50,20 +41,20 @@ struct Device {
 struct Token {
     session: usize,
     family: u64,
-    ends: i64,
+    expires: i64,
 }
 
 #[derive(Debug)]
 struct Refresh {
     session: usize,
-    /// All that one sign-in has led to.
+    /// The number that all tokens of one sign-in share.
     family: u64,
     client: String,
-    /// End of the sign-in session.
-    ends: i64,
+    /// Expiry of the sign-in.
+    expires: i64,
 }
 
-/// A token's end that was ordered.
+/// An expiry of tokens after a number of calls.
 #[derive(Debug, Clone, Copy)]
 struct Countdown {
     calls: u32,
@@ -74,19 +65,19 @@ struct Countdown {
 #[derive(Debug, Default)]
 struct SessionState {
     countdown: Option<Countdown>,
-    refuse_refresh: bool,
+    rejects_refresh: bool,
 }
 
-/// Clients, codes and tokens.
+/// All clients, codes and tokens.
 #[derive(Debug)]
 pub(crate) struct SignIns {
     pub(crate) clients: HashMap<String, Client>,
-    pub(crate) pages: Vec<Page>,
-    pub(crate) codes: HashMap<String, Code>,
+    pub(crate) pages: Vec<AuthorizationPage>,
+    pub(crate) codes: HashMap<String, AuthorizationCode>,
     families: u64,
-    /// Refresh tokens that have served, with their family.
-    spent: HashMap<String, u64>,
-    /// How often one of them, or a code that had served, came again.
+    /// Families of used refresh tokens.
+    used: HashMap<String, u64>,
+    /// Number of refresh tokens and codes that were used twice.
     reuses: u64,
     devices: HashMap<String, Device>,
     tokens: HashMap<String, Token>,
@@ -101,7 +92,7 @@ pub(crate) struct SignIns {
     registration_lifetime: u32,
 }
 
-/// What a sign-in gives.
+/// The tokens of a sign-in.
 #[derive(Debug, Clone)]
 pub(crate) struct SignIn {
     pub(crate) access_token: String,
@@ -110,22 +101,22 @@ pub(crate) struct SignIn {
     pub(crate) family: u64,
 }
 
-/// A registration.
+/// The credentials of a registered client.
 #[derive(Debug, Clone)]
 pub(crate) struct Registration {
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
     /// Milliseconds since 1970.
-    pub(crate) ends: i64,
+    pub(crate) expires: i64,
 }
 
-/// The end of what lives so long from now on.
-pub(crate) fn end(now: i64, seconds: u32) -> i64 {
+/// Returns the expiry of something that lives for `seconds` from `now` on.
+pub(crate) fn expiry(now: i64, seconds: u32) -> i64 {
     now + i64::from(seconds) * 1000
 }
 
-pub(crate) fn refuse<T>(status: u16, code: &'static str, message: &str) -> Result<T, Refusal> {
-    Err(Refusal::new(status, code, message))
+pub(crate) fn reject<T>(status: u16, code: &'static str, message: &str) -> Result<T, ServiceError> {
+    Err(ServiceError::new(status, code, message))
 }
 
 impl SignIns {
@@ -135,7 +126,7 @@ impl SignIns {
             pages: Vec::new(),
             codes: HashMap::new(),
             families: 0,
-            spent: HashMap::new(),
+            used: HashMap::new(),
             reuses: 0,
             devices: HashMap::new(),
             tokens: HashMap::new(),
@@ -151,41 +142,47 @@ impl SignIns {
         }
     }
 
-    pub(crate) fn register(&mut self, mint: &Mint, region: &str, asked: Asked, now: Moment) -> Registration {
-        let (client_id, client_secret) = (mint.client_id(region), mint.client_secret());
-        let ends = end(now.ms, self.registration_lifetime);
-        self.clients.insert(client_id.clone(), Client::new(client_secret.clone(), asked, ends));
-        Registration { client_id, client_secret, ends }
+    pub(crate) fn register(
+        &mut self,
+        issuer: &Issuer,
+        region: &str,
+        metadata: ClientMetadata,
+        now: Moment,
+    ) -> Registration {
+        let (client_id, client_secret) = (issuer.client_id(region), issuer.client_secret());
+        let expires = expiry(now.ms, self.registration_lifetime);
+        self.clients.insert(client_id.clone(), Client::new(client_secret.clone(), metadata, expires));
+        Registration { client_id, client_secret, expires }
     }
 
-    pub(crate) fn client(&self, id: &str, secret: &str, now: Moment) -> Result<&Client, Refusal> {
+    pub(crate) fn client(&self, id: &str, secret: &str, now: Moment) -> Result<&Client, ServiceError> {
         match self.clients.get(id) {
-            Some(client) if client.secret == secret && now.ms < client.ends => Ok(client),
-            _ => refuse(401, "InvalidClientException", "Invalid client provided"),
+            Some(client) if client.secret == secret && now.ms < client.expires => Ok(client),
+            _ => reject(401, "InvalidClientException", "Invalid client provided"),
         }
     }
 
     pub(crate) fn start(
         &mut self,
-        mint: &Mint,
+        issuer: &Issuer,
         client: (&str, &str),
         session: Option<usize>,
         at_home: bool,
         now: Moment,
-    ) -> Result<(String, String), Refusal> {
+    ) -> Result<(String, String), ServiceError> {
         if !self.client(client.0, client.1, now)?.may(DEVICE_GRANT) {
-            return refuse(400, "UnauthorizedClientException", "Client is not authorized to use device flow");
+            return reject(400, "UnauthorizedClientException", "Client is not authorized to use device flow");
         }
         let Some(session) = session else {
-            return refuse(400, "InvalidRequestException", "Invalid start url provided");
+            return reject(400, "InvalidRequestException", "Invalid start url provided");
         };
-        let (code, user_code) = (mint.device_code(), mint.user_code());
+        let (code, user_code) = (issuer.device_code(), issuer.user_code());
         let device = Device {
             client: client.0.to_owned(),
             session,
             at_home,
             user_code: user_code.clone(),
-            ends: end(now.ms, self.device_lifetime),
+            expires: expiry(now.ms, self.device_lifetime),
             decision: Decision::Pending,
             polls: 0,
             last_poll: None,
@@ -194,12 +191,12 @@ impl SignIns {
         Ok((code, user_code))
     }
 
-    /// Decides for a device authorisation or a page that waits, or for all. True when there was one.
+    /// Decides on a pending device authorization or page, or on all; false if there was none.
     pub(crate) fn decide(&mut self, user_code: Option<&str>, approve: bool) -> bool {
         self.decide_as(user_code, if approve { Decision::Approved } else { Decision::Denied })
     }
 
-    /// Ends device codes that wait; pages that do will give a code that has ended.
+    /// Expires pending device codes; pending pages will issue an expired code.
     pub(crate) fn expire_devices(&mut self) -> bool {
         self.decide_as(None, Decision::Expired)
     }
@@ -214,7 +211,7 @@ impl SignIns {
         devices + wanted.map(|page| page.decision = decision).count() > 0
     }
 
-    /// User codes, and the `state` of pages, that wait for a person.
+    /// Returns the user codes, and the `state` of pages, that are pending.
     pub(crate) fn pending(&self) -> Vec<String> {
         let devices = self.devices.values().filter(|device| device.decision == Decision::Pending);
         let pages = self.pages.iter().filter(|page| page.decision == Decision::Pending);
@@ -222,41 +219,41 @@ impl SignIns {
         codes.chain(pages.map(|page| page.state.clone())).collect()
     }
 
-    /// How often a refresh token or a code came that had served before.
+    /// Returns the number of refresh tokens and codes that were used twice.
     pub(crate) fn reuses(&self) -> u64 {
         self.reuses
     }
 
-    pub(crate) fn forget_reuses(&mut self) {
+    pub(crate) fn reset_reuses(&mut self) {
         self.reuses = 0;
     }
 
-    /// Ends a sign-in of which somebody has a copy (RFC 9700 §4.14.2).
-    pub(crate) fn end_reused(&mut self, family: u64) {
+    /// Revokes a sign-in whose token or code was used twice (RFC 9700 §4.14.2).
+    pub(crate) fn revoke_reused(&mut self, family: u64) {
         self.reuses += 1;
-        self.end_family(family);
+        self.revoke_family(family);
     }
 
-    /// Ends all that one sign-in has led to.
-    fn end_family(&mut self, family: u64) {
+    /// Revokes all tokens of a sign-in.
+    fn revoke_family(&mut self, family: u64) {
         self.tokens.retain(|_, token| token.family != family);
         self.refreshes.retain(|_, refresh| refresh.family != family);
     }
 
     pub(crate) fn poll(
         &mut self,
-        mint: &Mint,
+        issuer: &Issuer,
         client: (&str, &str),
         code: &str,
         now: Moment,
-    ) -> Result<SignIn, Refusal> {
+    ) -> Result<SignIn, ServiceError> {
         let refreshes = self.client(client.0, client.1, now)?.refreshes();
         let (approval, interval) = (self.approval, Duration::from_secs(u64::from(self.interval)));
         let Some(device) = self.devices.get_mut(code).filter(|device| device.client == client.0) else {
-            return refuse(400, "InvalidGrantException", "Invalid device code provided");
+            return reject(400, "InvalidGrantException", "Invalid device code provided");
         };
         device.polls += 1;
-        // The AWS CLI asks twice before it waits for the first time, and AWS bears with it (logs in aws-cli #5878).
+        // The AWS CLI polls twice before its first pause, and AWS accepts that (logs in aws-cli #5878).
         let early = device.polls > 2
             && device.last_poll.is_some_and(|last| now.running + POLL_TOLERANCE < last + interval);
         device.last_poll = Some(now.running);
@@ -268,102 +265,103 @@ impl SignIns {
                 Approval::AtPoll(_) | Approval::Manual => {}
             }
         }
-        if now.ms >= device.ends {
-            return refuse(400, "ExpiredTokenException", "Device code has expired");
+        if now.ms >= device.expires {
+            return reject(400, "ExpiredTokenException", "Device code has expired");
         }
         match device.decision {
-            _ if early => refuse(400, "SlowDownException", "Slow down to fetch token"),
+            _ if early => reject(400, "SlowDownException", "Slow down to fetch token"),
             Decision::Pending => {
-                refuse(400, "AuthorizationPendingException", "Authorization is still pending")
+                reject(400, "AuthorizationPendingException", "Authorization is still pending")
             }
             Decision::Denied => {
-                refuse(400, "AccessDeniedException", "Resource owner refused to grant authorization")
+                reject(400, "AccessDeniedException", "Resource owner refused to grant authorization")
             }
-            Decision::Expired => refuse(400, "ExpiredTokenException", "Device code has expired"),
-            Decision::Used => refuse(400, "InvalidGrantException", "Invalid device code provided"),
+            Decision::Expired => reject(400, "ExpiredTokenException", "Device code has expired"),
+            Decision::Used => reject(400, "InvalidGrantException", "Invalid device code provided"),
             Decision::Approved => {
                 device.decision = Decision::Used;
                 let session = device.session;
-                let ends = end(now.ms, self.sign_in_lifetime);
-                Ok(self.sign_in(mint, session, refreshes.then_some(client.0), ends, now))
+                let expires = expiry(now.ms, self.sign_in_lifetime);
+                Ok(self.sign_in(issuer, session, refreshes.then_some(client.0), expires, now))
             }
         }
     }
 
     pub(crate) fn refresh(
         &mut self,
-        mint: &Mint,
+        issuer: &Issuer,
         client: (&str, &str),
         token: &str,
         now: Moment,
-    ) -> Result<SignIn, Refusal> {
+    ) -> Result<SignIn, ServiceError> {
         let refreshes = self.client(client.0, client.1, now)?.refreshes();
-        if let Some(&family) = self.spent.get(token) {
-            self.end_reused(family);
+        if let Some(&family) = self.used.get(token) {
+            self.revoke_reused(family);
         }
         let known = self.refreshes.get(token).filter(|refresh| {
-            let refused = self.sessions[refresh.session].refuse_refresh;
-            refreshes && refresh.client == client.0 && now.ms < refresh.ends && !refused
+            let rejected = self.sessions[refresh.session].rejects_refresh;
+            refreshes && refresh.client == client.0 && now.ms < refresh.expires && !rejected
         });
-        let Some((session, family, ends)) =
-            known.map(|refresh| (refresh.session, refresh.family, refresh.ends))
+        let Some((session, family, expires)) =
+            known.map(|refresh| (refresh.session, refresh.family, refresh.expires))
         else {
-            return refuse(400, "InvalidGrantException", "Invalid refresh token provided");
+            return reject(400, "InvalidGrantException", "Invalid refresh token provided");
         };
-        // Rotation: a refresh token serves once.
+        // Rotation: a refresh token is used once.
         self.refreshes.remove(token);
-        self.spent.insert(token.to_owned(), family);
-        Ok(self.tokens_of(mint, (session, family), Some(client.0), ends, now))
+        self.used.insert(token.to_owned(), family);
+        Ok(self.issue_tokens(issuer, (session, family), Some(client.0), expires, now))
     }
 
-    /// A new sign-in's tokens; a refresh token where `client` is given.
+    /// Issues the tokens of a new sign-in; with a refresh token if there is a `client`.
     pub(crate) fn sign_in(
         &mut self,
-        mint: &Mint,
+        issuer: &Issuer,
         session: usize,
         client: Option<&str>,
-        ends: i64,
+        expires: i64,
         now: Moment,
     ) -> SignIn {
         self.families += 1;
-        self.tokens_of(mint, (session, self.families), client, ends, now)
+        self.issue_tokens(issuer, (session, self.families), client, expires, now)
     }
 
-    fn tokens_of(
+    fn issue_tokens(
         &mut self,
-        mint: &Mint,
+        issuer: &Issuer,
         (session, family): (usize, u64),
         client: Option<&str>,
-        ends: i64,
+        expires: i64,
         now: Moment,
     ) -> SignIn {
         let lifetime = self.token_lifetime.unwrap_or(if client.is_some() { 3600 } else { 8 * 3600 });
-        let left = u32::try_from((ends - now.ms).max(0) / 1000).unwrap_or(u32::MAX);
+        let left = u32::try_from((expires - now.ms).max(0) / 1000).unwrap_or(u32::MAX);
         let expires_in = lifetime.min(left);
-        let access_token = mint.access_token();
-        self.tokens.insert(access_token.clone(), Token { session, family, ends: end(now.ms, expires_in) });
+        let access_token = issuer.access_token();
+        let token = Token { session, family, expires: expiry(now.ms, expires_in) };
+        self.tokens.insert(access_token.clone(), token);
         let refresh_token = client.map(|client| {
-            let token = mint.refresh_token();
-            self.refreshes
-                .insert(token.clone(), Refresh { session, family, client: client.to_owned(), ends });
+            let token = issuer.refresh_token();
+            let refresh = Refresh { session, family, client: client.to_owned(), expires };
+            self.refreshes.insert(token.clone(), refresh);
             token
         });
         SignIn { access_token, expires_in, refresh_token, family }
     }
 
-    /// When a sign-in of now can't be refreshed any more.
-    pub(crate) fn sign_in_end(&self, now: Moment) -> i64 {
-        end(now.ms, self.sign_in_lifetime)
+    /// Returns the time from which a sign-in of now can't be refreshed any more.
+    pub(crate) fn sign_in_expiry(&self, now: Moment) -> i64 {
+        expiry(now.ms, self.sign_in_lifetime)
     }
 
-    /// The session that an access token is for; counts the call where an end after so many was ordered.
+    /// Returns the session of an access token, and counts the call if tokens expire after a number of calls.
     pub(crate) fn check(&mut self, token: &str, now: Moment) -> Option<usize> {
-        let session = self.tokens.get(token).filter(|token| now.ms < token.ends)?.session;
-        let mut ended = false;
+        let session = self.tokens.get(token).filter(|token| now.ms < token.expires)?.session;
+        let mut expired = false;
         if let Some(countdown) = &mut self.sessions[session].countdown {
             countdown.left = countdown.left.saturating_sub(1);
             if countdown.left == 0 {
-                ended = true;
+                expired = true;
                 countdown.left = countdown.calls;
                 countdown.times -= 1;
                 if countdown.times == 0 {
@@ -371,33 +369,33 @@ impl SignIns {
                 }
             }
         }
-        if ended {
-            self.end_tokens(Some(session));
+        if expired {
+            self.expire_tokens(Some(session));
             return None;
         }
         Some(session)
     }
 
-    /// Ends the access tokens of a session, or all. Refresh tokens live on.
-    pub(crate) fn end_tokens(&mut self, session: Option<usize>) {
+    /// Expires the access tokens of a session, or all. Refresh tokens stay valid.
+    pub(crate) fn expire_tokens(&mut self, session: Option<usize>) {
         self.tokens.retain(|_, token| session.is_some_and(|session| token.session != session));
     }
 
-    /// Ends a session's access tokens with the `calls`-th portal call from now, and so `times` times.
-    pub(crate) fn end_tokens_after(&mut self, session: Option<usize>, calls: u32, times: u32) {
+    /// Expires a session's access tokens with the `calls`-th portal call from now, and again, `times` times in all.
+    pub(crate) fn expire_tokens_after(&mut self, session: Option<usize>, calls: u32, times: u32) {
         let countdown = (calls > 0 && times > 0).then_some(Countdown { calls, left: calls, times });
-        for state in self.chosen(session) {
+        for state in self.sessions_of(session) {
             state.countdown = countdown;
         }
     }
 
-    pub(crate) fn refuse_refresh(&mut self, session: Option<usize>, refuse: bool) {
-        for state in self.chosen(session) {
-            state.refuse_refresh = refuse;
+    pub(crate) fn reject_refresh(&mut self, session: Option<usize>, reject: bool) {
+        for state in self.sessions_of(session) {
+            state.rejects_refresh = reject;
         }
     }
 
-    fn chosen(&mut self, session: Option<usize>) -> impl Iterator<Item = &mut SessionState> {
+    fn sessions_of(&mut self, session: Option<usize>) -> impl Iterator<Item = &mut SessionState> {
         let all = self.sessions.iter_mut().enumerate();
         all.filter(move |(number, _)| session.is_none_or(|wanted| wanted == *number)).map(|(_, state)| state)
     }
@@ -406,17 +404,17 @@ impl SignIns {
         self.clients.clear();
     }
 
-    /// Ends an access token sooner.
-    pub(crate) fn shorten(&mut self, token: &str, ends: i64) {
+    /// Makes an access token expire earlier.
+    pub(crate) fn shorten(&mut self, token: &str, expires: i64) {
         if let Some(token) = self.tokens.get_mut(token) {
-            token.ends = token.ends.min(ends);
+            token.expires = token.expires.min(expires);
         }
     }
 
-    /// Signs out: the sign-in that the token is of, with its other tokens and whatever could refresh them.
+    /// Signs out: revokes all tokens of the token's sign-in.
     pub(crate) fn sign_out(&mut self, token: &str) {
         if let Some(family) = self.tokens.get(token).map(|token| token.family) {
-            self.end_family(family);
+            self.revoke_family(family);
         }
     }
 }
@@ -431,38 +429,38 @@ mod tests {
     }
 
     struct Flow {
-        oidc: SignIns,
-        mint: Mint,
+        sign_ins: SignIns,
+        issuer: Issuer,
         client: Registration,
     }
 
     impl Flow {
         fn new(options: &Options, scopes: &[&str]) -> Self {
-            let (mut oidc, mint) = (SignIns::new(2, options), Mint::new());
+            let (mut sign_ins, issuer) = (SignIns::new(2, options), Issuer::new());
             let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-            let asked = Asked { scopes, ..Asked::default() };
-            let client = oidc.register(&mint, "eu-west-1", asked, at(0));
-            Self { oidc, mint, client }
+            let metadata = ClientMetadata { scopes, ..ClientMetadata::default() };
+            let client = sign_ins.register(&issuer, "eu-west-1", metadata, at(0));
+            Self { sign_ins, issuer, client }
         }
 
         fn start(&mut self, now: u64) -> (String, String) {
             let client = (self.client.client_id.as_str(), self.client.client_secret.as_str());
-            self.oidc.start(&self.mint, client, Some(0), true, at(now)).unwrap()
+            self.sign_ins.start(&self.issuer, client, Some(0), true, at(now)).unwrap()
         }
 
         fn poll(&mut self, code: &str, now: u64) -> Result<SignIn, &'static str> {
             let client = (self.client.client_id.as_str(), self.client.client_secret.as_str());
-            self.oidc.poll(&self.mint, client, code, at(now)).map_err(|refusal| refusal.code)
+            self.sign_ins.poll(&self.issuer, client, code, at(now)).map_err(|error| error.code)
         }
 
         fn refresh(&mut self, token: &str, now: u64) -> Result<SignIn, &'static str> {
             let client = (self.client.client_id.as_str(), self.client.client_secret.as_str());
-            self.oidc.refresh(&self.mint, client, token, at(now)).map_err(|refusal| refusal.code)
+            self.sign_ins.refresh(&self.issuer, client, token, at(now)).map_err(|error| error.code)
         }
     }
 
     #[test]
-    fn a_device_code_is_pending_then_good_once() {
+    fn a_device_code_is_pending_and_then_valid_once() {
         let options = Options { approval: Approval::AtPoll(3), device_interval: 5, ..Options::default() };
         let mut flow = Flow::new(&options, &[ACCESS_SCOPE]);
         let (code, _) = flow.start(0);
@@ -471,19 +469,19 @@ mod tests {
         assert_eq!(flow.poll(&code, 2).unwrap_err(), "SlowDownException");
         let signed_in = flow.poll(&code, 7).unwrap();
         assert_eq!(signed_in.expires_in, 3600);
-        assert_eq!(flow.oidc.check(&signed_in.access_token, at(8)), Some(0));
-        assert_eq!(flow.oidc.check(&signed_in.access_token, at(7 + 3600)), None, "expired");
+        assert_eq!(flow.sign_ins.check(&signed_in.access_token, at(8)), Some(0));
+        assert_eq!(flow.sign_ins.check(&signed_in.access_token, at(7 + 3600)), None, "expired");
         assert_eq!(flow.poll(&code, 20).unwrap_err(), "InvalidGrantException", "used");
         assert_eq!(flow.poll("other", 20).unwrap_err(), "InvalidGrantException");
     }
 
     #[test]
-    fn decisions_and_the_end_of_a_code() {
+    fn decisions_and_expiry_of_a_code() {
         let mut flow = Flow::new(&Options { approval: Approval::Manual, ..Options::default() }, &[]);
         let (code, user_code) = flow.start(0);
         assert_eq!(flow.poll(&code, 1).unwrap_err(), "AuthorizationPendingException");
-        assert!(!flow.oidc.decide(Some("XXXX-XXXX"), true));
-        assert!(flow.oidc.decide(Some(&user_code), true));
+        assert!(!flow.sign_ins.decide(Some("XXXX-XXXX"), true));
+        assert!(flow.sign_ins.decide(Some(&user_code), true));
         let signed_in = flow.poll(&code, 3).unwrap();
         assert_eq!(
             (signed_in.refresh_token, signed_in.expires_in),
@@ -491,18 +489,18 @@ mod tests {
             "no scope, no refresh token"
         );
         let (code, _) = flow.start(10);
-        assert!(flow.oidc.decide(None, false));
+        assert!(flow.sign_ins.decide(None, false));
         assert_eq!(flow.poll(&code, 11).unwrap_err(), "AccessDeniedException");
         let (code, _) = flow.start(20);
         assert_eq!(flow.poll(&code, 620).unwrap_err(), "ExpiredTokenException");
         let (code, _) = flow.start(700);
-        assert!(flow.oidc.expire_devices());
+        assert!(flow.sign_ins.expire_devices());
         assert_eq!(flow.poll(&code, 701).unwrap_err(), "ExpiredTokenException");
-        assert!(flow.oidc.pending().is_empty() || flow.oidc.pending().len() == 1);
+        assert!(flow.sign_ins.pending().is_empty() || flow.sign_ins.pending().len() == 1);
     }
 
     #[test]
-    fn refresh_tokens_rotate_and_end_with_the_sign_in() {
+    fn refresh_tokens_rotate_and_expire_with_the_sign_in() {
         let options = Options { sign_in_lifetime: 4000, ..Options::default() };
         let mut flow = Flow::new(&options, &[ACCESS_SCOPE]);
         let (code, _) = flow.start(0);
@@ -510,20 +508,24 @@ mod tests {
         let second = flow.refresh(&first, 3000).unwrap();
         assert_eq!(second.expires_in, 1000, "no longer than the sign-in");
         let second = second.refresh_token.unwrap();
-        flow.oidc.refuse_refresh(Some(0), true);
+        flow.sign_ins.reject_refresh(Some(0), true);
         assert_eq!(flow.refresh(&second, 3002).unwrap_err(), "InvalidGrantException");
-        flow.oidc.refuse_refresh(Some(0), false);
+        flow.sign_ins.reject_refresh(Some(0), false);
         assert!(flow.refresh(&second, 3003).is_ok());
         let (code, _) = flow.start(5000);
         let third = flow.poll(&code, 5000).unwrap().refresh_token.unwrap();
-        assert_eq!(flow.refresh(&third, 9000).unwrap_err(), "InvalidGrantException", "the sign-in has ended");
+        assert_eq!(
+            flow.refresh(&third, 9000).unwrap_err(),
+            "InvalidGrantException",
+            "the sign-in has expired"
+        );
         let (code, _) = flow.start(9001);
-        flow.oidc.expire_registrations();
+        flow.sign_ins.expire_registrations();
         assert_eq!(flow.poll(&code, 9002).unwrap_err(), "InvalidClientException");
     }
 
     #[test]
-    fn a_refresh_token_that_comes_again_ends_its_sign_in_and_no_other() {
+    fn a_reused_refresh_token_revokes_its_sign_in_only() {
         let mut flow = Flow::new(&Options::default(), &[ACCESS_SCOPE]);
         let sign_in = |flow: &mut Flow| {
             let (code, _) = flow.start(0);
@@ -532,32 +534,33 @@ mod tests {
         let (one, other) = (sign_in(&mut flow), sign_in(&mut flow));
         let first = one.refresh_token.unwrap();
         let next = flow.refresh(&first, 1).unwrap();
-        assert_eq!(flow.oidc.reuses(), 0);
+        assert_eq!(flow.sign_ins.reuses(), 0);
         assert_eq!(flow.refresh(&first, 2).unwrap_err(), "InvalidGrantException");
-        assert_eq!(flow.oidc.reuses(), 1);
-        assert_eq!(flow.oidc.check(&next.access_token, at(3)), None);
+        assert_eq!(flow.sign_ins.reuses(), 1);
+        assert_eq!(flow.sign_ins.check(&next.access_token, at(3)), None);
         assert_eq!(flow.refresh(&next.refresh_token.unwrap(), 3).unwrap_err(), "InvalidGrantException");
-        assert_eq!(flow.oidc.check(&other.access_token, at(3)), Some(0));
+        assert_eq!(flow.sign_ins.check(&other.access_token, at(3)), Some(0));
         assert!(flow.refresh(&other.refresh_token.unwrap(), 3).is_ok());
     }
 
     #[test]
-    fn tokens_end_now_or_with_the_nth_call_and_only_those_of_the_session() {
+    fn tokens_of_a_session_expire_now_or_with_the_nth_call() {
         let mut flow = Flow::new(&Options::default(), &[ACCESS_SCOPE]);
-        let (ends, now) = (flow.oidc.sign_in_end(at(0)), at(1));
-        let token =
-            |flow: &mut Flow, session| flow.oidc.sign_in(&flow.mint, session, None, ends, at(0)).access_token;
+        let (expires, now) = (flow.sign_ins.sign_in_expiry(at(0)), at(1));
+        let token = |flow: &mut Flow, session| {
+            flow.sign_ins.sign_in(&flow.issuer, session, None, expires, at(0)).access_token
+        };
         let (mine, other) = (token(&mut flow, 0), token(&mut flow, 1));
-        flow.oidc.end_tokens_after(Some(0), 3, 2);
-        let calls: Vec<bool> = (0..4).map(|_| flow.oidc.check(&mine, now).is_some()).collect();
+        flow.sign_ins.expire_tokens_after(Some(0), 3, 2);
+        let calls: Vec<bool> = (0..4).map(|_| flow.sign_ins.check(&mine, now).is_some()).collect();
         assert_eq!(calls, [true, true, false, false]);
-        assert_eq!(flow.oidc.check(&other, now), Some(1));
+        assert_eq!(flow.sign_ins.check(&other, now), Some(1));
         let next = token(&mut flow, 0);
-        let calls: Vec<bool> = (0..4).map(|_| flow.oidc.check(&next, now).is_some()).collect();
-        assert_eq!(calls, [true, true, false, false], "it was ordered twice");
+        let calls: Vec<bool> = (0..4).map(|_| flow.sign_ins.check(&next, now).is_some()).collect();
+        assert_eq!(calls, [true, true, false, false], "twice in all");
         let last = token(&mut flow, 0);
-        assert!((0..9).all(|_| flow.oidc.check(&last, now).is_some()));
-        flow.oidc.end_tokens(None);
-        assert_eq!(flow.oidc.check(&other, now), None);
+        assert!((0..9).all(|_| flow.sign_ins.check(&last, now).is_some()));
+        flow.sign_ins.expire_tokens(None);
+        assert_eq!(flow.sign_ins.check(&other, now), None);
     }
 }

@@ -1,16 +1,16 @@
-//! Checks Signature Version 4 as the "Signature Version 4 signing process" pages of AWS's IAM guide and the
-//! "Authenticating requests" pages of the S3 reference describe it: the canonical request, the string to sign and
-//! the signing key are built anew from what came over the wire. What a failed check means in each service's own
-//! words is in `refusal.rs`; who a key belongs to is in `keys.rs`.
+//! Signature Version 4: the canonical request, the string to sign and the signing key, built from the request on the
+//! wire. `authentication.rs` compares the result. Sources: "Signature Version 4 signing process" in the IAM guide and
+//! "Authenticating requests" in the S3 reference.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use crate::http::{Request, percent_decode};
+use crate::encoding::{hex, percent_decode, push_percent_encoded};
+use crate::http::Request;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// What the `Authorization` header says.
+/// The parts of an `Authorization` header.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Authorization<'a> {
     pub(crate) key_id: &'a str,
@@ -23,7 +23,7 @@ pub(crate) struct Authorization<'a> {
 }
 
 impl<'a> Authorization<'a> {
-    /// Reads the header's value; the error is a sentence for the caller.
+    /// Parses the header's value; the error is a message for the caller.
     pub(crate) fn parse(header: &'a str) -> Result<Self, String> {
         let rest = header
             .strip_prefix(ALGORITHM)
@@ -49,12 +49,6 @@ impl<'a> Authorization<'a> {
     }
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
 pub(crate) fn sha256(data: &[u8]) -> [u8; 32] {
     Sha256::digest(data).into()
 }
@@ -65,7 +59,7 @@ fn hmac(key: &[u8], data: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// The key for one day, region and service; worth keeping, since it takes four HMACs.
+/// Derives the key for one day, region and service, with four HMACs.
 pub(crate) fn signing_key(secret: &str, date: &str, region: &str, service: &str) -> [u8; 32] {
     let day = hmac(format!("AWS4{secret}").as_bytes(), date.as_bytes());
     hmac(&hmac(&hmac(&day, region.as_bytes()), service.as_bytes()), b"aws4_request")
@@ -79,27 +73,11 @@ pub(crate) fn string_to_sign(amz_date: &str, scope: &str, canonical_request: &st
     format!("{ALGORITHM}\n{amz_date}\n{scope}\n{}", hex(&sha256(canonical_request.as_bytes())))
 }
 
-fn encode(bytes: &[u8], keep_slash: bool, into: &mut String) {
-    for &byte in bytes {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                into.push(char::from(byte));
-            }
-            b'/' if keep_slash => into.push('/'),
-            _ => {
-                into.push('%');
-                into.push_str(&hex(&[byte]).to_uppercase());
-            }
-        }
-    }
-}
-
-/// The path: for S3 encoded once and otherwise untouched; for the others without dot segments and doubled
-/// slashes, and encoded once more than it was sent.
+/// Returns the canonical path: for S3 encoded once, for other services normalized and encoded twice.
 fn canonical_path(path: &str, s3: bool) -> String {
     let mut canonical = String::with_capacity(path.len());
     if s3 {
-        encode(&percent_decode(path), true, &mut canonical);
+        push_percent_encoded(&mut canonical, &percent_decode(path), true);
     } else {
         let mut segments: Vec<&str> = Vec::new();
         for segment in path.split('/') {
@@ -113,7 +91,7 @@ fn canonical_path(path: &str, s3: bool) -> String {
         }
         for segment in &segments {
             canonical.push('/');
-            encode(segment.as_bytes(), false, &mut canonical);
+            push_percent_encoded(&mut canonical, segment.as_bytes(), false);
         }
         if canonical.is_empty() || path.ends_with('/') {
             canonical.push('/');
@@ -125,7 +103,7 @@ fn canonical_path(path: &str, s3: bool) -> String {
 fn canonical_query(raw: &str) -> String {
     let recode = |text: &str| {
         let mut encoded = String::with_capacity(text.len());
-        encode(&percent_decode(text), false, &mut encoded);
+        push_percent_encoded(&mut encoded, &percent_decode(text), false);
         encoded
     };
     let mut pairs: Vec<(String, String)> = raw
@@ -147,7 +125,7 @@ fn canonical_query(raw: &str) -> String {
     query
 }
 
-/// The canonical request, from the request as it was sent. `payload_hash` is what its last line says.
+/// Returns the canonical request of a request. `payload_hash` is its last line.
 pub(crate) fn canonical_request(request: &Request, signed: &[&str], payload_hash: &str, s3: bool) -> String {
     let mut text = String::with_capacity(1024);
     text.push_str(request.method.as_str());
@@ -186,7 +164,7 @@ mod tests {
 
     const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-    /// The example of the IAM guide: ListUsers on 2015-08-30, with each intermediate value that it prints.
+    /// ListUsers on 2015-08-30, with each intermediate value of the guide.
     #[test]
     fn the_example_of_the_iam_guide() {
         let request = Request::example(
@@ -225,7 +203,7 @@ mod tests {
         signature(&key, &string_to_sign("20130524T000000Z", "20130524/us-east-1/s3/aws4_request", &canonical))
     }
 
-    /// The examples of the S3 reference: a range, a path that must not be encoded twice, a bare query, a sorted one.
+    /// A range, a path that must not be encoded twice, a query without a value, a sorted query.
     #[test]
     fn the_examples_of_the_s3_reference() {
         assert_eq!(
@@ -265,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authorization_header_is_taken_apart_or_refused() {
+    fn an_authorization_header_is_parsed_or_rejected() {
         let header = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, \
                       SignedHeaders=content-type;host, Signature=5d67";
         let parsed = Authorization::parse(header).unwrap();

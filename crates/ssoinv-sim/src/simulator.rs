@@ -1,4 +1,4 @@
-//! The handle on a running simulator.
+//! The handle of a running simulator: starts and stops it, applies changes and returns records.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -7,47 +7,58 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-use crate::calls::{Call, Count, Total};
-use crate::control::{self, Control};
+use crate::admin;
+use crate::authority::Authority;
+use crate::call_log::{Call, Count, Total};
+use crate::control::Control;
 use crate::faults::Fault;
 use crate::home::Home;
+use crate::host_faults::HostFaults;
 use crate::options::Options;
 use crate::organisation::Organisation;
-use crate::proxy::{self, Proxy};
+use crate::proxy;
 use crate::server;
 use crate::service::Service;
 use crate::state::State;
+use crate::sync::lock;
 
-/// A simulated AWS organisation that answers on loopback until it is dropped.
+/// A simulated AWS organisation that serves on loopback until it is dropped.
 ///
-/// It runs on a thread and a runtime of its own, so it can be started from tests without a runtime and from
-/// inside one.
+/// It has a thread and a runtime of its own, so that tests can start it with or without a runtime.
 #[derive(Debug)]
 pub struct Simulator {
     state: Arc<State>,
     proxy_url: String,
+    authority: Option<Arc<Authority>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Simulator {
-    /// Starts to answer on 127.0.0.1.
+    /// Starts to serve on 127.0.0.1.
     ///
     /// # Errors
-    /// The port is taken, a thread or a runtime can't be had, or `options.controls` has an order that can't be
-    /// carried out (`InvalidInput`).
+    /// The port is taken, a thread or a runtime can't be started, or `options.controls` or `options.limits` can't be
+    /// applied (`InvalidInput`).
     pub fn start(organisation: Organisation, options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
         listener.set_nonblocking(true)?;
         let url = format!("http://{}", listener.local_addr()?);
-        let proxy = options.proxy.then(|| Proxy::new().map(Arc::new)).transpose()?;
+        let authority = options.proxy.then(|| Authority::new().map(Arc::new)).transpose()?;
         let proxy_listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         proxy_listener.set_nonblocking(true)?;
         let proxy_url = format!("http://{}", proxy_listener.local_addr()?);
-        let state = Arc::new(State::with_proxy(organisation, &options, url, proxy.clone()));
-        let mut simulator = Self { state: Arc::clone(&state), proxy_url, stop: None, thread: None };
-        for order in options.controls {
-            simulator.control(order)?;
+        let state = Arc::new(State::new(organisation, &options, url));
+        let mut simulator = Self {
+            state: Arc::clone(&state),
+            proxy_url,
+            authority: authority.clone(),
+            stop: None,
+            thread: None,
+        };
+        simulator.control(Control::Limits(options.limits))?;
+        for change in options.controls {
+            simulator.control(change)?;
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(options.threads.max(1))
@@ -57,12 +68,12 @@ impl Simulator {
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name("ssoinv-sim".to_owned()).spawn(move || {
             runtime.block_on(async {
-                // Where it fails the clients see a closed port.
+                // If this fails the clients see a closed port.
                 let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
                 let proxying = async {
-                    match (tokio::net::TcpListener::from_std(proxy_listener), proxy) {
-                        (Ok(listener), Some(proxy)) => {
-                            proxy::serve(listener, Arc::clone(&state), proxy).await;
+                    match (tokio::net::TcpListener::from_std(proxy_listener), authority) {
+                        (Ok(listener), Some(authority)) => {
+                            proxy::serve(listener, Arc::clone(&state), authority).await;
                         }
                         _ => std::future::pending().await,
                     }
@@ -73,134 +84,137 @@ impl Simulator {
                     _ = stopped => {}
                 }
             });
-            // Stalled calls would never end by themselves.
+            // Stalled calls never end by themselves.
             runtime.shutdown_background();
         })?;
         (simulator.stop, simulator.thread) = (Some(stop), Some(thread));
         Ok(simulator)
     }
 
-    /// `http://127.0.0.1:PORT`, the endpoint of all services.
+    /// Returns the endpoint of all services, `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.state.url
     }
 
-    /// `http://127.0.0.1:PORT`, the proxy for `HTTPS_PROXY`, where [`Options::proxy`] asks for one; and its authority's
-    /// certificate in PEM, for `AWS_CA_BUNDLE`.
+    /// Returns the proxy's URL for `HTTPS_PROXY`, and its authority's certificate in PEM for `AWS_CA_BUNDLE`.
+    ///
+    /// None unless [`Options::proxy`] is set.
     #[must_use]
     pub fn proxy(&self) -> Option<(&str, &str)> {
-        self.state.proxy.as_ref().map(|proxy| (self.proxy_url.as_str(), proxy.pem()))
+        self.authority.as_ref().map(|authority| (self.proxy_url.as_str(), authority.pem()))
     }
 
-    /// Names that aren't AWS's, or of services that aren't simulated, with which somebody wanted to be connected.
+    /// Returns the host names that the proxy rejected, since they aren't AWS's or their service isn't simulated.
     #[must_use]
-    pub fn strangers(&self) -> Vec<String> {
-        self.state.proxy.as_ref().map(|proxy| proxy.strangers()).unwrap_or_default()
+    pub fn unknown_hosts(&self) -> Vec<String> {
+        self.state.host_faults.as_ref().map(HostFaults::unknown_hosts).unwrap_or_default()
     }
 
-    /// How many connections to a host were asked for while something was wrong with it.
+    /// Returns the number of connections to a host that failed because of a [`HostFault`](crate::HostFault).
     #[must_use]
-    pub fn in_vain(&self, host: &str) -> usize {
-        self.state.proxy.as_ref().map(|proxy| proxy.in_vain(host)).unwrap_or_default()
+    pub fn failed_connects(&self, host: &str) -> usize {
+        self.state.host_faults.as_ref().map(|hosts| hosts.failed_connects(host)).unwrap_or_default()
     }
 
-    /// What is simulated.
+    /// Returns the simulated organisation.
     #[must_use]
     pub fn organisation(&self) -> &Organisation {
         &self.state.organisation
     }
 
-    /// Carries an order out.
+    /// Applies a change.
     ///
     /// # Errors
-    /// `InvalidInput` where it names a session or account that isn't there, or nothing was pending.
-    pub fn control(&self, order: Control) -> io::Result<()> {
-        control::apply(&self.state, order)
+    /// `InvalidInput` if a name in it doesn't exist, or no sign-in is pending.
+    pub fn control(&self, change: Control) -> io::Result<()> {
+        admin::apply(&self.state, change)
             .map_err(|problem| io::Error::new(io::ErrorKind::InvalidInput, problem))
     }
 
     /// Adds a fault rule.
     ///
     /// # Errors
-    /// `InvalidInput` where it names a service, operation, account or region that isn't there.
+    /// `InvalidInput` if there is no such service, operation, account or region.
     pub fn fault(&self, fault: Fault) -> io::Result<()> {
         self.control(Control::Fault(fault))
     }
 
-    /// Takes all fault rules away.
+    /// Removes all fault rules.
     pub fn clear_faults(&self) {
         self.state.clear_faults();
     }
 
-    /// The latest calls, oldest first, at most [`Options::call_log`].
+    /// Returns the latest calls, the oldest first, at most [`Options::call_log`].
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        self.state.calls.log()
+        self.state.calls.latest()
     }
 
-    /// Counts of all calls, sorted.
+    /// Returns the counts of all calls, sorted.
     #[must_use]
     pub fn counts(&self) -> Vec<Count> {
         self.state.calls.counts()
     }
 
-    /// All calls by operation, sorted.
+    /// Returns all calls by operation, sorted.
     #[must_use]
     pub fn totals(&self) -> Vec<Total> {
         self.state.calls.totals()
     }
 
-    /// How often an operation was called, over all accounts and regions.
+    /// Returns the number of calls of an operation, in all accounts and regions.
     #[must_use]
     pub fn count(&self, service: Service, operation: &str) -> u64 {
         let counts = self.counts().into_iter();
         counts.filter(|count| count.service == service && count.operation == operation).map(|c| c.calls).sum()
     }
 
-    /// The most calls of a service in a region that ran at once; the region of unsigned calls is empty.
+    /// Returns the most calls of a service in a region that ran at once; the region of unsigned calls is empty.
     #[must_use]
     pub fn peak(&self, service: Service, region: &str) -> usize {
         self.state.calls.peaks().get(&format!("{}/{region}", service.name())).copied().unwrap_or(0)
     }
 
-    /// Starts counts, log and peaks anew.
+    /// Clears counts, log and peaks.
     pub fn reset_counters(&self) {
         self.state.calls.reset();
     }
 
-    /// Every secret that was issued or is planted in the organisation; each holds [`crate::SECRET_MARKER`], except
-    /// those that come from an upstream STS or stand in a fixture without it, and PKCE verifiers, which clients make.
+    /// Returns every secret that was issued or is planted in the organisation.
+    ///
+    /// Each contains [`SECRET_MARKER`](crate::SECRET_MARKER), except those of an upstream STS or of a fixture without
+    /// it, and PKCE verifiers, which clients make.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
-        control::secrets(&self.state)
+        admin::secrets(&self.state)
     }
 
-    /// What a container shows at `/container/credentials` (`AWS_CONTAINER_AUTHORIZATION_TOKEN`).
+    /// Returns the token for `/container/credentials` (`AWS_CONTAINER_AUTHORIZATION_TOKEN`).
     #[must_use]
     pub fn container_token(&self) -> &str {
         &self.state.container_token
     }
 
-    /// How often a refresh token or an authorization code came that had served before, which ends its sign-in.
+    /// Returns the number of refresh tokens and authorization codes that were used twice, which revokes the sign-in.
     #[must_use]
     pub fn reuses(&self) -> u64 {
-        crate::lock(&self.state.oidc).reuses()
+        lock(&self.state.sign_ins).reuses()
     }
 
-    /// How often the portal has shut its caller out.
+    /// Returns the number of the portal's lockouts.
     #[must_use]
     pub fn lockouts(&self) -> u64 {
         self.state.lockouts()
     }
 
-    /// What waits for a person: user codes of device authorisations, and the `state` of authorization pages.
+    /// Returns the pending sign-ins: user codes of device authorizations, and the `state` of authorization pages.
     #[must_use]
     pub fn pending(&self) -> Vec<String> {
-        crate::lock(&self.state.oidc).pending()
+        lock(&self.state.sign_ins).pending()
     }
 
-    /// A builder of `~/.aws` for this simulator.
+    /// Returns a builder of `~/.aws` for this simulator.
     #[must_use]
     pub fn home(&self) -> Home<'_> {
         Home::new(&self.state)
@@ -210,7 +224,7 @@ impl Simulator {
 impl Drop for Simulator {
     fn drop(&mut self) {
         if let Some(stop) = self.stop.take() {
-            // An error means that the thread has ended already.
+            // An error means that the thread has already ended.
             let _ended = stop.send(());
         }
         if let Some(thread) = self.thread.take() {

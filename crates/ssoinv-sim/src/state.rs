@@ -1,48 +1,48 @@
-//! Everything that changes while the simulator runs, in one place that services, controls and the server share.
+//! Everything that changes while the simulator runs. Services, `admin.rs`, `dispatch.rs` and the server share it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
-use crate::calls::Calls;
+use crate::call_log::CallLog;
 use crate::clock::Clock;
 use crate::faults::{Fault, Faults, Subject, Verdict};
+use crate::host_faults::HostFaults;
 use crate::http::Request;
+use crate::issuer::Issuer;
 use crate::keys::{Key, Keys, Principal, UNLIMITED};
-use crate::limits::{Buckets, Limits};
-use crate::lock;
-use crate::mint::Mint;
+use crate::limits::{Limits, TokenBuckets};
 use crate::options::Options;
 use crate::organisation::Organisation;
-use crate::proxy::Proxy;
 use crate::regions;
 use crate::rng::Rng;
 use crate::service::Service;
 use crate::sign_ins::{Moment, SignIns};
+use crate::sync::lock;
 
-/// Credentials of a role that end before their time.
+/// An early expiry of role credentials.
 #[derive(Debug, Clone)]
-pub(crate) struct EarlyEnd {
+pub(crate) struct EarlyExpiry {
     pub(crate) account: Option<String>,
     pub(crate) role: Option<String>,
     pub(crate) after_calls: u32,
-    /// Credentials still to be given out that are touched; none means all.
+    /// Number of future credentials that expire early; none means all.
     pub(crate) times: Option<u32>,
 }
 
-impl EarlyEnd {
+impl EarlyExpiry {
     pub(crate) fn matches(&self, account: &str, role: &str) -> bool {
         self.account.as_deref().is_none_or(|wanted| wanted == account)
             && self.role.as_deref().is_none_or(|wanted| wanted == role)
     }
 }
 
-/// What credentials of roles are like.
+/// The settings of future role credentials.
 #[derive(Debug, Default)]
 pub(crate) struct RoleSettings {
-    /// Seconds; none means an hour, or what `AssumeRole` asks for.
+    /// Seconds; none means an hour, or the duration in the request.
     pub(crate) lifetime: Option<u32>,
-    pub(crate) early_ends: Vec<EarlyEnd>,
+    early_expiries: Vec<EarlyExpiry>,
 }
 
 /// The simulator's state.
@@ -52,49 +52,40 @@ pub(crate) struct State {
     pub(crate) url: String,
     pub(crate) upstream_sts: Option<String>,
     pub(crate) clock: Clock,
-    pub(crate) mint: Mint,
+    pub(crate) issuer: Issuer,
     pub(crate) keys: Keys,
-    pub(crate) calls: Calls,
-    pub(crate) oidc: Mutex<SignIns>,
+    pub(crate) calls: CallLog,
+    pub(crate) sign_ins: Mutex<SignIns>,
     pub(crate) roles: Mutex<RoleSettings>,
-    /// Tokens of the instance's metadata service, with their end in milliseconds since 1970.
-    pub(crate) metadata_tokens: Mutex<HashMap<String, i64>>,
-    /// What a container shows for its credentials.
+    /// Tokens of the instance metadata service, with their expiry in milliseconds since 1970.
+    pub(crate) imds_tokens: Mutex<HashMap<String, i64>>,
+    /// The token for the container credentials endpoint.
     pub(crate) container_token: String,
-    pub(crate) proxy: Option<Arc<Proxy>>,
+    /// Failures of host names; none without the proxy.
+    pub(crate) host_faults: Option<HostFaults>,
     faults: Mutex<Faults>,
     has_faults: AtomicBool,
-    buckets: Mutex<Buckets>,
+    buckets: Mutex<TokenBuckets>,
     has_limits: AtomicBool,
     regions: RwLock<HashMap<(usize, String), bool>>,
 }
 
 impl State {
-    #[cfg(test)]
     pub(crate) fn new(organisation: Organisation, options: &Options, url: String) -> Self {
-        Self::with_proxy(organisation, options, url, None)
-    }
-
-    pub(crate) fn with_proxy(
-        organisation: Organisation,
-        options: &Options,
-        url: String,
-        proxy: Option<Arc<Proxy>>,
-    ) -> Self {
-        let oidc = SignIns::new(organisation.sessions().len(), options);
-        let mint = Mint::new();
+        let sign_ins = SignIns::new(organisation.sessions().len(), options);
+        let issuer = Issuer::new();
         let state = Self {
-            container_token: mint.session_token(),
-            metadata_tokens: Mutex::default(),
+            container_token: issuer.session_token(),
+            imds_tokens: Mutex::default(),
             url,
             upstream_sts: options.upstream_sts.clone(),
             clock: Clock::new(),
-            mint,
+            issuer,
             keys: Keys::default(),
-            calls: Calls::new(options.call_log),
-            oidc: Mutex::new(oidc),
-            roles: Mutex::new(RoleSettings { lifetime: options.role_lifetime, early_ends: Vec::new() }),
-            proxy,
+            calls: CallLog::new(options.call_log),
+            sign_ins: Mutex::new(sign_ins),
+            roles: Mutex::new(RoleSettings { lifetime: options.role_lifetime, early_expiries: Vec::new() }),
+            host_faults: options.proxy.then(HostFaults::default),
             faults: Mutex::default(),
             has_faults: AtomicBool::new(false),
             buckets: Mutex::default(),
@@ -103,7 +94,6 @@ impl State {
             organisation,
         };
         state.add_users();
-        state.set_limits(options.limits);
         state
     }
 
@@ -114,7 +104,7 @@ impl State {
                 arn: format!("arn:{}:iam::{}:user/{}", self.partition(), user.account, user.name),
                 user_id: format!(
                     "AIDA{}",
-                    self.made_up(&format!("{}/{}", user.account, user.name)).base32(17)
+                    self.rng_for(&format!("{}/{}", user.account, user.name)).base32(17)
                 ),
                 role: user.name.clone(),
                 session: String::new(),
@@ -136,9 +126,9 @@ impl State {
         self.organisation.partition()
     }
 
-    /// Whether a call that goes to a name of AWS's goes to the region of a session's Identity Center.
-    pub(crate) fn is_called_at_home(&self, session: usize, request: &Request) -> bool {
-        let region = request.host.as_ref().and_then(|(_, host)| host.region.as_ref());
+    /// Returns false for a call to a host name of another region than the session's.
+    pub(crate) fn is_at_home(&self, session: usize, request: &Request) -> bool {
+        let region = request.host.as_ref().and_then(|host| host.region.as_ref());
         region.is_none_or(|region| *region == self.organisation.sessions()[session].region)
     }
 
@@ -146,17 +136,17 @@ impl State {
         Moment { ms: self.clock.now_ms(), running: self.clock.running() }
     }
 
-    /// Numbers that belong to a text in this organisation.
-    pub(crate) fn made_up(&self, text: &str) -> Rng {
+    /// Returns numbers that follow from a text and the organisation's seed.
+    pub(crate) fn rng_for(&self, text: &str) -> Rng {
         Rng::new(self.organisation.number_of(text))
     }
 
-    /// The IAM name of a role that the portal lists.
+    /// Returns the IAM name of a role that the portal lists.
     pub(crate) fn sso_role_name(&self, account: &str, role: &str) -> String {
-        format!("AWSReservedSSO_{role}_{}", self.made_up(&format!("{account}/{role}")).hex(16))
+        format!("AWSReservedSSO_{role}_{}", self.rng_for(&format!("{account}/{role}")).hex(16))
     }
 
-    /// Who speaks in a session of a role; `iam_name` is the role's name in ARNs, `role` that in the portal.
+    /// Returns the principal of a role session; `iam_name` is the role's name in ARNs, `role` its name in the portal.
     pub(crate) fn role_principal(
         &self,
         account: &str,
@@ -164,7 +154,7 @@ impl State {
         role: &str,
         session: &str,
     ) -> Principal {
-        let id = self.made_up(&format!("role/{account}/{iam_name}")).base32(17);
+        let id = self.rng_for(&format!("role/{account}/{iam_name}")).base32(17);
         Principal {
             arn: format!("arn:{}:sts::{account}:assumed-role/{iam_name}/{session}", self.partition()),
             user_id: format!("AROA{id}:{session}"),
@@ -173,21 +163,21 @@ impl State {
         }
     }
 
-    /// How long credentials of a role live, in seconds.
-    pub(crate) fn role_lifetime(&self, asked: u32) -> u32 {
-        lock(&self.roles).lifetime.unwrap_or(asked)
+    /// Returns the lifetime of role credentials in seconds; `default` unless another is set.
+    pub(crate) fn role_lifetime(&self, default: u32) -> u32 {
+        lock(&self.roles).lifetime.unwrap_or(default)
     }
 
-    /// New temporary credentials.
+    /// Issues temporary credentials.
     pub(crate) fn issue(&self, account: usize, principal: Principal, lifetime: u32) -> Arc<Key> {
-        let (id, secret) = (self.mint.access_key_id(), self.mint.secret_access_key());
-        let token = self.mint.session_token();
+        let (id, secret) = (self.issuer.access_key_id(), self.issuer.secret_access_key());
+        let token = self.issuer.session_token();
         let expires = self.clock.now_ms() + i64::from(lifetime) * 1000;
-        self.take_in(account, principal, id, secret, token, expires)
+        self.add_temporary_key(account, principal, id, secret, token, expires)
     }
 
-    /// Temporary credentials that were made here or elsewhere.
-    pub(crate) fn take_in(
+    /// Adds temporary credentials that were issued here or by the upstream.
+    pub(crate) fn add_temporary_key(
         &self,
         account: usize,
         principal: Principal,
@@ -203,57 +193,45 @@ impl State {
 
     fn calls_allowed(&self, account: &str, role: &str) -> u32 {
         let mut roles = lock(&self.roles);
-        let mut orders = roles.early_ends.iter_mut();
-        let order = orders.find(|order| order.times != Some(0) && order.matches(account, role));
-        order.map_or(UNLIMITED, |order| {
-            order.times = order.times.map(|left| left - 1);
-            order.after_calls
+        let mut rules = roles.early_expiries.iter_mut();
+        let rule = rules.find(|rule| rule.times != Some(0) && rule.matches(account, role));
+        rule.map_or(UNLIMITED, |rule| {
+            rule.times = rule.times.map(|left| left - 1);
+            rule.after_calls
         })
     }
 
-    /// Makes credentials end early: those given out already and, by the rule, later ones.
-    pub(crate) fn end_early(&self, rule: EarlyEnd) {
+    /// Makes role credentials expire early: issued ones and, by the rule, future ones.
+    pub(crate) fn expire_early(&self, rule: EarlyExpiry) {
         for key in self.keys.all() {
             if key.token.is_some() && rule.matches(&key.account_id, &key.principal.role) {
-                key.end_after(rule.after_calls);
+                key.expire_after(rule.after_calls);
             }
         }
         if rule.times != Some(0) {
-            lock(&self.roles).early_ends.push(rule);
+            lock(&self.roles).early_expiries.push(rule);
         }
     }
 
     pub(crate) fn set_limits(&self, limits: Limits) {
-        lock(&self.buckets).set(limits);
         self.has_limits.store(limits != Limits::off(), Ordering::Release);
+        lock(&self.buckets).set(limits);
     }
 
-    /// Takes a call out of its token bucket; false when that is empty.
-    pub(crate) fn admit(&self, service: Service, account: &str, region: &str) -> bool {
+    /// Takes a call from its token bucket, which `bucket` tells apart; false if the bucket is empty.
+    pub(crate) fn admit(&self, service: Service, bucket: (&str, &str)) -> bool {
         !self.has_limits.load(Ordering::Acquire)
-            || lock(&self.buckets).take(service, account, region, self.clock.running())
+            || lock(&self.buckets).take(service, bucket, self.clock.running())
     }
 
-    /// How often the portal has shut its caller out.
+    /// Returns the number of the portal's lockouts.
     pub(crate) fn lockouts(&self) -> u64 {
         lock(&self.buckets).lockouts()
     }
 
-    /// Adds a rule. One that could never strike is refused: a test that relies on it would test nothing.
-    pub(crate) fn add_fault(&self, fault: Fault) -> Result<(), String> {
-        if !Service::knows(fault.service.as_deref(), fault.operation.as_deref()) {
-            let (service, operation) = (&fault.service, &fault.operation);
-            return Err(format!("there is no operation {operation:?} of service {service:?}"));
-        }
-        if let Some(id) = fault.account.as_ref().filter(|id| self.organisation.find(id).is_none()) {
-            return Err(format!("there is no account `{id}`"));
-        }
-        if let Some(region) = fault.region.as_ref().filter(|region| regions::needs_opt_in(region).is_none()) {
-            return Err(format!("there is no region `{region}`"));
-        }
+    pub(crate) fn add_fault(&self, fault: Fault) {
         lock(&self.faults).add(fault);
         self.has_faults.store(true, Ordering::Release);
-        Ok(())
     }
 
     pub(crate) fn clear_faults(&self) {
@@ -261,6 +239,7 @@ impl State {
         self.has_faults.store(false, Ordering::Release);
     }
 
+    /// Counts a call for the fault rules and returns what is due.
     pub(crate) fn judge(&self, call: &Subject<'_>) -> Verdict {
         if self.has_faults.load(Ordering::Acquire) {
             lock(&self.faults).judge(call)
@@ -269,13 +248,13 @@ impl State {
         }
     }
 
-    /// Switches a region on or off for an account.
+    /// Enables or disables a region for an account.
     pub(crate) fn set_region(&self, account: usize, region: &str, enabled: bool) {
         let mut changed = self.regions.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         changed.insert((account, region.to_owned()), enabled);
     }
 
-    /// Whether the account has the region on.
+    /// Returns true if the region is enabled for the account.
     pub(crate) fn region_enabled(&self, account: usize, region: &str) -> bool {
         let changed = self.regions.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         let changed =
@@ -283,7 +262,7 @@ impl State {
         changed.unwrap_or_else(|| self.organisation.enabled(account, region))
     }
 
-    /// All regions of the partition as the account sees them: name, needs an opt-in, enabled.
+    /// Returns the partition's regions for an account: name, needs an opt-in, enabled.
     pub(crate) fn regions_of(&self, account: usize) -> Vec<(&'static str, bool, bool)> {
         let all = regions::of_partition(self.partition()).into_iter();
         all.map(|(name, opt_in)| (name, opt_in, self.region_enabled(account, name))).collect()

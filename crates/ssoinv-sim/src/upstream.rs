@@ -1,5 +1,5 @@
-//! Role credentials from another STS, which checks no signatures (moto's): so S3, EC2 and Lambda can be another
-//! server's, and the keys that the portal hands out act there in the right account.
+//! Role credentials from another STS that checks no signatures (moto's), so that the portal's credentials act in the
+//! right account of another server's S3, EC2 and Lambda. `services/portal.rs` calls it.
 
 use std::io;
 
@@ -9,7 +9,9 @@ use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// Credentials that the upstream made.
+use crate::encoding::push_percent_encoded;
+
+/// Credentials that the upstream has issued.
 #[derive(Debug)]
 pub(crate) struct Credentials {
     pub(crate) access_key_id: String,
@@ -18,18 +20,19 @@ pub(crate) struct Credentials {
 }
 
 fn encode(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+    let mut encoded = String::new();
+    push_percent_encoded(&mut encoded, text.as_bytes(), false);
+    encoded
 }
 
-/// The text of the first element with that name, unescaped as far as credentials need it.
+/// Returns the text of the first element with a name, unescaped as far as credentials need it.
 fn element(xml: &str, name: &str) -> Option<String> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;
     Some(text.trim().replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&"))
 }
 
-/// Asks `base` (`http://host:port`) for credentials of a role.
+/// Calls `AssumeRole` at `base` (`http://host:port`).
 pub(crate) async fn assume_role(
     base: &str,
     partition: &str,
@@ -53,7 +56,7 @@ pub(crate) async fn assume_role(
     let request = Request::post("/")
         .header(header::HOST, host)
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded; charset=utf-8")
-        // moto finds the service by the scope and checks nothing else of it.
+        // moto finds the service by the scope, and checks nothing else of the header.
         .header(
             header::AUTHORIZATION,
             "AWS4-HMAC-SHA256 Credential=AKIDUPSTREAM/20260101/us-east-1/sts/aws4_request, \
@@ -70,7 +73,8 @@ pub(crate) async fn assume_role(
         return Err(problem(&format!("status {status}")));
     }
     let xml = String::from_utf8_lossy(&body);
-    let found = |name: &str| element(&xml, name).ok_or_else(|| problem(&format!("no {name} in its answer")));
+    let found =
+        |name: &str| element(&xml, name).ok_or_else(|| problem(&format!("no {name} in its response")));
     Ok(Credentials {
         access_key_id: found("AccessKeyId")?,
         secret_access_key: found("SecretAccessKey")?,

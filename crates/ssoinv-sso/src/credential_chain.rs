@@ -281,7 +281,8 @@ impl CredentialChain {
             Err(_) => true,
         };
         let fetch = || async {
-            fetch().await.map(Arc::new).map_err(|failure| match failure.remedy {
+            // Boxed, since the layouts of all sources' futures in one another are deeper than the compiler computes.
+            Box::pin(fetch()).await.map(Arc::new).map_err(|failure| match failure.remedy {
                 // The renewal has been tried here: nothing is left for the caller to renew.
                 Remedy::Renew => Failure { remedy: Remedy::None, ..failure },
                 _ => failure,

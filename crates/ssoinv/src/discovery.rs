@@ -102,7 +102,7 @@ pub(crate) fn unreached(
     why: &str,
 ) -> Vec<AccountScan> {
     let reached: HashSet<AccountId> = accesses.iter().filter_map(|access| access.account_id).collect();
-    // The partition can't be known; no call is made either.
+    // Without any access the partition isn't known.
     let Some(first) = accesses.first() else { return Vec::new() };
     let missing =
         expected.iter().filter(|account| !reached.contains(&account.id)).map(|account| AccountAccess {
@@ -116,7 +116,7 @@ pub(crate) fn unreached(
     missing.map(|access| AccountScan::new(not_offered(access, why))).collect()
 }
 
-/// Marks an account that should be reached and isn't.
+/// Returns the entry of an expected account that can't be reached.
 fn not_offered(access: AccountAccess, why: &str) -> Start {
     let failure = Failure::new(FailureKind::NotOffered, why).with_code("NotOffered");
     Start::Accesses(vec![vec![AccountAccess { state: AccessState::Broken(failure), ..access }]])

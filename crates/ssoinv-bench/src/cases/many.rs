@@ -1,13 +1,13 @@
-//! Figure 4: very many instances, and memory that doesn't grow with them. In full pages of many tasks, and as one task,
+//! Memory with very many instances, which must not grow with their number: in full pages of many tasks, and in one task,
 //! whose rows all wait for its last page.
 
-use crate::bench::{Bench, say};
+use crate::bench::{Bench, report_progress};
 use crate::report::{Amount, Line, Target};
 use crate::world::{Tables, World};
 
 const CASE: &str = "many";
 
-/// The most memory, whatever the size.
+/// The most memory at any size.
 const PEAK: f64 = 256e6;
 
 pub(crate) fn run(bench: &Bench) -> Result<Vec<Line>, String> {
@@ -18,7 +18,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Line>, String> {
             let world = bench.full_pages(accounts);
             let line = measure(bench, &world, format, "")?;
             let Amount::Bytes(peak) = line.measured else { return Err("memory is in bytes".to_owned()) };
-            // No more than the smaller one, and never more than the most.
+            // No more than in the smaller run, and never more than `PEAK`.
             let most = smaller.map_or(PEAK, |smaller: f64| smaller.min(PEAK));
             lines.push(line.target(Target::AtMost(Amount::Bytes(most))));
             smaller = Some(peak);
@@ -32,15 +32,14 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Line>, String> {
     Ok(lines)
 }
 
-fn measure(bench: &Bench, world: &World, format: &str, how: &str) -> Result<Line, String> {
+fn measure(bench: &Bench, world: &World, format: &str, suffix: &str) -> Result<Line, String> {
     let rows = world.rows(Tables::Instances);
-    say(&format!("{CASE}: {rows} instances to {format}{how}"));
+    report_progress(&format!("{CASE}: {rows} instances to {format}{suffix}"));
     let server = bench.start(world)?;
     let run = bench.collect(&server, world, Tables::Instances, format)?;
     Ok(Line::new(
-        4,
         CASE,
-        format!("peak memory, {rows} instances to {format}{how}"),
+        format!("peak memory, {rows} instances to {format}{suffix}"),
         Amount::bytes(run.usage.peak),
     )
     .detail("wall_s", run.usage.wall.as_secs_f64())

@@ -1,8 +1,8 @@
-//! Figure 5, second half: the size of what is handed out, and what makes it up.
+//! Size of the distributed program, and of the crates in it.
 //!
-//! Sizes of crates are sums of the sizes that the symbol table gives to functions and constants, under the crate that
-//! their names begin with: a generic function counts for the crate that defines it, whoever needs it; what lets go of a
-//! value, for the value's crate. They come from a build of the same profile that kept its symbols.
+//! A crate's size is the sum of the sizes of its functions and constants in the symbol table, by the crate at the
+//! beginning of their names: a generic function counts for the crate that defines it, a destructor for the crate of the
+//! value. They come from a build of the same profile with symbols.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 
-use crate::bench::{Bench, say};
+use crate::bench::{Bench, report_progress};
 use crate::report::{Amount, Line};
 
 const CASE: &str = "size";
@@ -19,12 +19,12 @@ const CASE: &str = "size";
 const SHOWN: usize = 15;
 
 pub(crate) fn run(bench: &Bench) -> Result<Vec<Line>, String> {
-    say(&format!("{CASE}: `{}`", bench.dist.display()));
+    report_progress(&format!("{CASE}: `{}`", bench.dist.display()));
     let size = fs::metadata(&bench.dist).map_err(|error| {
         format!("`{}`: {error}; `cargo build --profile dist -p ssoinv` makes it", bench.dist.display())
     })?;
     let mut whole =
-        Line::new(5, CASE, format!("`{}`, stripped", bench.dist.display()), Amount::bytes(size.len()));
+        Line::new(CASE, format!("`{}`, stripped", bench.dist.display()), Amount::bytes(size.len()));
     for (name, bytes) in sections(&read(&bench.dist)?)? {
         whole = whole.detail(&name, bytes);
     }
@@ -32,12 +32,12 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Line>, String> {
     if let Some(unstripped) = &bench.unstripped {
         let crates = crates(&read(unstripped)?)?;
         let all: u64 = crates.iter().map(|(_, bytes)| bytes).sum();
-        lines.push(Line::new(5, CASE, "of it, functions and constants with a name", Amount::bytes(all)));
+        lines.push(Line::new(CASE, "of it, functions and constants with a name", Amount::bytes(all)));
         for (name, bytes) in crates.iter().take(SHOWN) {
-            lines.push(Line::new(5, CASE, format!("of these, {name}"), Amount::bytes(*bytes)));
+            lines.push(Line::new(CASE, format!("of these, {name}"), Amount::bytes(*bytes)));
         }
         let rest: u64 = crates.iter().skip(SHOWN).map(|(_, bytes)| bytes).sum();
-        lines.push(Line::new(5, CASE, "of these, the rest", Amount::bytes(rest)));
+        lines.push(Line::new(CASE, "of these, the rest", Amount::bytes(rest)));
     }
     Ok(lines)
 }

@@ -1,19 +1,18 @@
-//! Figure 5, first half: how long the program takes to start, beside the shortest program that there is, and to show its
-//! demo.
+//! Time of the program's start, beside the shortest program there is, and of its demo.
 
 use std::process::Command;
 use std::time::Duration;
 
-use crate::bench::{Bench, median, say};
-use crate::child;
+use crate::bench::{Bench, median, report_progress};
+use crate::process_run;
 use crate::report::{Amount, Line, Target};
 
 const CASE: &str = "start";
 
 pub(crate) fn run(bench: &Bench) -> Result<Vec<Line>, String> {
-    say(&format!("{CASE}: {} times", bench.sizes.starts));
+    report_progress(&format!("{CASE}: {} times", bench.sizes.starts));
     let (mut nothing, mut version) = (Vec::new(), Vec::new());
-    // In turns, so that whatever else the machine does meets both.
+    // In turns, so that other load on the machine affects both.
     for _ in 0..bench.sizes.starts {
         nothing.push(took(&mut Command::new("true"))?);
         version.push(took(bench.ssoinv(None).arg("--version"))?);
@@ -25,17 +24,17 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Line>, String> {
     let demo = median(demos.collect::<Result<_, _>>()?);
     let (nothing, version) = (median(nothing), median(version));
     Ok(vec![
-        Line::new(5, CASE, "`ssoinv --version` less `true`", Amount::of(version.saturating_sub(nothing)))
+        Line::new(CASE, "`ssoinv --version` less `true`", Amount::of(version.saturating_sub(nothing)))
             .target(Target::AtMost(Amount::Seconds(0.005)))
             .detail("version_s", version.as_secs_f64())
             .detail("true_s", nothing.as_secs_f64())
             .detail("times", bench.sizes.starts),
-        Line::new(5, CASE, "`ssoinv --demo buckets --all-profiles`", Amount::of(demo))
+        Line::new(CASE, "`ssoinv --demo buckets --all-profiles`", Amount::of(demo))
             .target(Target::AtMost(Amount::Seconds(0.5))),
     ])
 }
 
 fn took(command: &mut Command) -> Result<Duration, String> {
-    let ran = child::run(command).map_err(|error| error.to_string())?;
-    if ran.status.success() { Ok(ran.usage.wall) } else { Err(format!("it ended with {}", ran.status)) }
+    let run = process_run::run(command).map_err(|error| error.to_string())?;
+    if run.status.success() { Ok(run.usage.wall) } else { Err(format!("it ended with {}", run.status)) }
 }

@@ -14,13 +14,13 @@ use ssoinv_sim::Simulator;
 const GIVE_UP: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.body.clone()).unwrap()
     }
@@ -33,7 +33,7 @@ impl Answer {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The text of the first element with that name.
+    /// Returns the text of the first element with a name.
     pub(crate) fn element(&self, name: &str) -> String {
         elements(&self.text(), name).into_iter().next().unwrap_or_default()
     }
@@ -48,16 +48,16 @@ fn elements(xml: &str, name: &str) -> Vec<String> {
     xml.split(&open).skip(1).map(|rest| rest.split(&close).next().unwrap().to_owned()).collect()
 }
 
-/// A request to put together.
+/// A request.
 #[derive(Debug, Clone)]
-pub(crate) struct Ask {
+pub(crate) struct Request {
     pub(crate) method: &'static str,
     pub(crate) target: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
 }
 
-impl Ask {
+impl Request {
     pub(crate) fn get(target: &str) -> Self {
         Self { method: "GET", target: target.to_owned(), headers: Vec::new(), body: String::new() }
     }
@@ -80,22 +80,22 @@ fn host(simulator: &Simulator) -> &str {
     simulator.url().strip_prefix("http://").unwrap()
 }
 
-/// Sends a request and gives the connection.
-pub(crate) fn send(simulator: &Simulator, ask: &Ask) -> io::Result<TcpStream> {
+/// Sends a request and returns the connection.
+pub(crate) fn send(simulator: &Simulator, request: &Request) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(host(simulator))?;
     stream.set_read_timeout(Some(GIVE_UP))?;
-    let mut head = format!("{} {} HTTP/1.1\r\nhost: {}\r\n", ask.method, ask.target, host(simulator));
-    for (name, value) in &ask.headers {
+    let mut head = format!("{} {} HTTP/1.1\r\nhost: {}\r\n", request.method, request.target, host(simulator));
+    for (name, value) in &request.headers {
         _ = write!(head, "{name}: {value}\r\n");
     }
-    _ = write!(head, "content-length: {}\r\n\r\n{}", ask.body.len(), ask.body);
+    _ = write!(head, "content-length: {}\r\n\r\n{}", request.body.len(), request.body);
     stream.write_all(head.as_bytes())?;
     Ok(stream)
 }
 
-/// Sends a request and reads the answer; an error where the connection ends before the body does.
-pub(crate) fn exchange(simulator: &Simulator, ask: &Ask) -> io::Result<Answer> {
-    let mut reader = BufReader::new(send(simulator, ask)?);
+/// Sends a request and reads the response; an error if the connection ends before the body does.
+pub(crate) fn exchange(simulator: &Simulator, request: &Request) -> io::Result<Response> {
+    let mut reader = BufReader::new(send(simulator, request)?);
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -112,11 +112,11 @@ pub(crate) fn exchange(simulator: &Simulator, ask: &Ask) -> io::Result<Answer> {
         headers.iter().find(|(name, _)| name == "content-length").expect("a length").1.parse().unwrap();
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok(Answer { status, headers, body })
+    Ok(Response { status, headers, body })
 }
 
-pub(crate) fn ask(simulator: &Simulator, ask: &Ask) -> Answer {
-    exchange(simulator, ask).unwrap()
+pub(crate) fn fetch(simulator: &Simulator, request: &Request) -> Response {
+    exchange(simulator, request).unwrap()
 }
 
 /// Credentials.
@@ -143,21 +143,21 @@ fn hmac(key: &[u8], text: &str) -> Vec<u8> {
 /// Signs a request whose query is in canonical order already.
 pub(crate) fn sign(
     simulator: &Simulator,
-    ask: Ask,
+    request: Request,
     keys: &Keys,
     service: &str,
     region: &str,
     date: &str,
-) -> Ask {
-    let body_hash = hex(&Sha256::digest(ask.body.as_bytes()));
-    let mut ask = ask.with("x-amz-date", date);
+) -> Request {
+    let body_hash = hex(&Sha256::digest(request.body.as_bytes()));
+    let mut request = request.with("x-amz-date", date);
     if service == "s3" {
-        ask = ask.with("x-amz-content-sha256", &body_hash);
+        request = request.with("x-amz-content-sha256", &body_hash);
     }
     if let Some(token) = &keys.token {
-        ask = ask.with("x-amz-security-token", token);
+        request = request.with("x-amz-security-token", token);
     }
-    let mut signed: Vec<(String, String)> = ask.headers.clone();
+    let mut signed: Vec<(String, String)> = request.headers.clone();
     signed.push(("host".to_owned(), host(simulator).to_owned()));
     signed.sort();
     let names: Vec<&str> = signed.iter().map(|(name, _)| name.as_str()).collect();
@@ -166,8 +166,8 @@ pub(crate) fn sign(
     for (name, value) in &signed {
         _ = writeln!(lines, "{name}:{value}");
     }
-    let (path, query) = ask.target.split_once('?').unwrap_or((&ask.target, ""));
-    let canonical = format!("{}\n{path}\n{query}\n{lines}\n{names}\n{body_hash}", ask.method);
+    let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+    let canonical = format!("{}\n{path}\n{query}\n{lines}\n{names}\n{body_hash}", request.method);
     let scope = format!("{}/{region}/{service}/aws4_request", &date[..8]);
     let text = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", hex(&Sha256::digest(canonical.as_bytes())));
     let mut key = format!("AWS4{}", keys.secret).into_bytes();
@@ -179,46 +179,52 @@ pub(crate) fn sign(
         "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}",
         keys.id
     );
-    ask.with("authorization", &value)
+    request.with("authorization", &value)
 }
 
-/// The server's time as `X-Amz-Date` has it, from its `Date` header.
+/// Returns the server's time in the format of `X-Amz-Date`, from its `Date` header.
 pub(crate) fn amz_date(simulator: &Simulator) -> String {
-    let date = ask(simulator, &Ask::get("/_sim/peaks")).header("date").unwrap().to_owned();
+    let date = fetch(simulator, &Request::get("/_sim/peaks")).header("date").unwrap().to_owned();
     let parsed = chrono::DateTime::parse_from_rfc2822(&date).unwrap();
     parsed.format("%Y%m%dT%H%M%SZ").to_string()
 }
 
-pub(crate) fn call(simulator: &Simulator, keys: &Keys, service: &str, region: &str, request: Ask) -> Answer {
+pub(crate) fn call(
+    simulator: &Simulator,
+    keys: &Keys,
+    service: &str,
+    region: &str,
+    request: Request,
+) -> Response {
     let date = amz_date(simulator);
-    ask(simulator, &sign(simulator, request, keys, service, region, &date))
+    fetch(simulator, &sign(simulator, request, keys, service, region, &date))
 }
 
-pub(crate) fn caller_identity(simulator: &Simulator, keys: &Keys) -> Answer {
-    call(simulator, keys, "sts", "us-east-1", Ask::form("Action=GetCallerIdentity&Version=2011-06-15"))
+pub(crate) fn caller_identity(simulator: &Simulator, keys: &Keys) -> Response {
+    call(simulator, keys, "sts", "us-east-1", Request::form("Action=GetCallerIdentity&Version=2011-06-15"))
 }
 
-pub(crate) fn list_buckets(simulator: &Simulator, keys: &Keys) -> Answer {
-    call(simulator, keys, "s3", "us-east-1", Ask::get("/?max-buckets=1000"))
+pub(crate) fn list_buckets(simulator: &Simulator, keys: &Keys) -> Response {
+    call(simulator, keys, "s3", "us-east-1", Request::get("/?max-buckets=1000"))
 }
 
-pub(crate) fn describe_instances(simulator: &Simulator, keys: &Keys, region: &str, more: &str) -> Answer {
+pub(crate) fn describe_instances(simulator: &Simulator, keys: &Keys, region: &str, more: &str) -> Response {
     let form = format!("Action=DescribeInstances&Version=2016-11-15{more}");
-    call(simulator, keys, "ec2", region, Ask::form(&form))
+    call(simulator, keys, "ec2", region, Request::form(&form))
 }
 
-pub(crate) fn list_functions(simulator: &Simulator, keys: &Keys, region: &str, query: &str) -> Answer {
-    call(simulator, keys, "lambda", region, Ask::get(&format!("/2015-03-31/functions{query}")))
+pub(crate) fn list_functions(simulator: &Simulator, keys: &Keys, region: &str, query: &str) -> Response {
+    call(simulator, keys, "lambda", region, Request::get(&format!("/2015-03-31/functions{query}")))
 }
 
-/// Text as it stands in a query.
+/// Percent-encodes a text for a query.
 pub(crate) fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
-pub(crate) fn oidc(simulator: &Simulator, path: &str, body: &Value) -> Answer {
-    ask(simulator, &Ask::post(path, &body.to_string()).with("content-type", "application/json"))
+pub(crate) fn oidc(simulator: &Simulator, path: &str, body: &Value) -> Response {
+    fetch(simulator, &Request::post(path, &body.to_string()).with("content-type", "application/json"))
 }
 
 /// A registered client.
@@ -234,12 +240,12 @@ pub(crate) fn register(simulator: &Simulator, scopes: &[&str]) -> Client {
     Client { id: made["clientId"].clone(), secret: made["clientSecret"].clone() }
 }
 
-pub(crate) fn start_device(simulator: &Simulator, client: &Client, start_url: &str) -> Answer {
+pub(crate) fn start_device(simulator: &Simulator, client: &Client, start_url: &str) -> Response {
     let body = json!({"clientId": client.id, "clientSecret": client.secret, "startUrl": start_url});
     oidc(simulator, "/device_authorization", &body)
 }
 
-pub(crate) fn poll(simulator: &Simulator, client: &Client, device_code: &Value) -> Answer {
+pub(crate) fn poll(simulator: &Simulator, client: &Client, device_code: &Value) -> Response {
     let body = json!({
         "clientId": client.id,
         "clientSecret": client.secret,
@@ -249,7 +255,7 @@ pub(crate) fn poll(simulator: &Simulator, client: &Client, device_code: &Value) 
     oidc(simulator, "/token", &body)
 }
 
-pub(crate) fn refresh(simulator: &Simulator, client: &Client, token: &Value) -> Answer {
+pub(crate) fn refresh(simulator: &Simulator, client: &Client, token: &Value) -> Response {
     let body = json!({
         "clientId": client.id,
         "clientSecret": client.secret,
@@ -259,7 +265,7 @@ pub(crate) fn refresh(simulator: &Simulator, client: &Client, token: &Value) -> 
     oidc(simulator, "/token", &body)
 }
 
-/// Signs in to the session with that number, and gives the access token.
+/// Signs in to the session with a number and returns the access token.
 pub(crate) fn sign_in(simulator: &Simulator, session: usize) -> String {
     let client = register(simulator, &["sso:account:access"]);
     let start_url = simulator.organisation().sessions()[session].start_url.clone();
@@ -270,16 +276,16 @@ pub(crate) fn sign_in(simulator: &Simulator, session: usize) -> String {
         .to_owned()
 }
 
-pub(crate) fn portal(simulator: &Simulator, token: &str, target: &str) -> Answer {
-    ask(simulator, &Ask::get(target).with("x-amz-sso_bearer_token", token))
+pub(crate) fn portal(simulator: &Simulator, token: &str, target: &str) -> Response {
+    fetch(simulator, &Request::get(target).with("x-amz-sso_bearer_token", token))
 }
 
-pub(crate) fn role_credentials(simulator: &Simulator, token: &str, account: &str, role: &str) -> Answer {
+pub(crate) fn role_credentials(simulator: &Simulator, token: &str, account: &str, role: &str) -> Response {
     let target = format!("/federation/credentials?role_name={}&account_id={account}", encoded(role));
     portal(simulator, token, &target)
 }
 
-/// Keys of the first role of an account, through the portal.
+/// Returns credentials of the first role of an account, from the portal.
 pub(crate) fn keys_of(simulator: &Simulator, account: usize) -> Keys {
     let session = (0..simulator.organisation().sessions().len())
         .find(|session| simulator.organisation().reaches(*session, account))
@@ -287,7 +293,7 @@ pub(crate) fn keys_of(simulator: &Simulator, account: usize) -> Keys {
     keys_by(simulator, &sign_in(simulator, session), account)
 }
 
-/// The same by a token.
+/// Returns credentials of the first role of an account, by an access token.
 pub(crate) fn keys_by(simulator: &Simulator, token: &str, account: usize) -> Keys {
     let account = simulator.organisation().account(account);
     let made = role_credentials(simulator, token, &account.id, &account.roles[0]).json();
@@ -299,6 +305,6 @@ pub(crate) fn start(organisation: ssoinv_sim::Organisation) -> Simulator {
     Simulator::start(organisation, ssoinv_sim::Options::default()).unwrap()
 }
 
-pub(crate) fn small() -> ssoinv_sim::Seeded {
-    ssoinv_sim::Seeded { accounts: 4, ..ssoinv_sim::Seeded::default() }
+pub(crate) fn small() -> ssoinv_sim::OrganisationSpec {
+    ssoinv_sim::OrganisationSpec { accounts: 4, ..ssoinv_sim::OrganisationSpec::default() }
 }

@@ -1,4 +1,4 @@
-//! What goes wrong on demand, and the control endpoint.
+//! Faults, and the control endpoint.
 
 use std::io::{self, Read as _};
 use std::net::TcpListener;
@@ -10,14 +10,14 @@ use ssoinv_sim::{Control, Effect, Fault, Options, Organisation, RetryHeader, Ser
 use crate::client::*;
 
 fn started() -> (Simulator, Keys) {
-    let simulator = start(Organisation::seeded(small()));
+    let simulator = start(Organisation::from_spec(small()));
     let keys = keys_of(&simulator, 0);
     simulator.reset_counters();
     (simulator, keys)
 }
 
-fn signed_describe(simulator: &Simulator, keys: &Keys) -> Ask {
-    let request = Ask::form("Action=DescribeInstances&MaxResults=1000&Version=2016-11-15");
+fn signed_describe(simulator: &Simulator, keys: &Keys) -> Request {
+    let request = Request::form("Action=DescribeInstances&MaxResults=1000&Version=2016-11-15");
     sign(simulator, request, keys, "ec2", "eu-west-1", &amz_date(simulator))
 }
 
@@ -44,7 +44,7 @@ fn a_stalled_call_lasts_until_the_client_goes() {
             std::thread::yield_now();
         }
     };
-    wait_until("the call never came", &|| simulator.peak(Service::Ec2, "eu-west-1") == 1);
+    wait_until("the call never came", &|| simulator.peak(Service::EC2, "eu-west-1") == 1);
     assert!(simulator.calls().is_empty(), "it still runs");
     drop(connection);
     wait_until("the call never ended", &|| !simulator.calls().is_empty());
@@ -54,18 +54,18 @@ fn a_stalled_call_lasts_until_the_client_goes() {
 #[test]
 fn a_truncated_body_has_its_true_length_and_half_its_bytes() {
     let (simulator, keys) = started();
-    let whole = ask(&simulator, &signed_describe(&simulator, &keys)).body.len();
+    let whole = fetch(&simulator, &signed_describe(&simulator, &keys)).body.len();
     simulator.fault(Fault::new(Effect::TruncateBody).times(1)).unwrap();
-    let mut answer = Vec::new();
-    send(&simulator, &signed_describe(&simulator, &keys)).unwrap().read_to_end(&mut answer).unwrap();
-    let text = String::from_utf8(answer).unwrap();
+    let mut response = Vec::new();
+    send(&simulator, &signed_describe(&simulator, &keys)).unwrap().read_to_end(&mut response).unwrap();
+    let text = String::from_utf8(response).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200") && head.contains(&format!("content-length: {whole}")), "{head}");
     assert_eq!(body.len(), whole / 2);
 }
 
 #[test]
-fn answers_that_are_no_answers() {
+fn responses_that_are_no_responses() {
     let (simulator, keys) = started();
     let next = |effect: Effect| {
         simulator.fault(Fault::new(effect).times(1)).unwrap();
@@ -91,28 +91,28 @@ fn answers_that_are_no_answers() {
 }
 
 #[test]
-fn throttling_tells_how_long_where_it_is_told_to() {
+fn throttling_can_have_a_retry_header() {
     let (simulator, keys) = started();
     let throttle = |retry_after, header| Fault::new(Effect::Throttle { retry_after, header }).times(1);
     simulator.fault(throttle(Some(3), RetryHeader::RetryAfter)).unwrap();
-    let answer = list_buckets(&simulator, &keys);
-    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("3")));
+    let response = list_buckets(&simulator, &keys);
+    assert_eq!((response.status, response.header("retry-after")), (503, Some("3")));
     simulator.fault(throttle(Some(3), RetryHeader::AmzRetryAfter)).unwrap();
-    let answer = list_functions(&simulator, &keys, "eu-west-1", "");
-    assert_eq!((answer.status, answer.header("x-amz-retry-after")), (429, Some("3000")));
+    let response = list_functions(&simulator, &keys, "eu-west-1", "");
+    assert_eq!((response.status, response.header("x-amz-retry-after")), (429, Some("3000")));
     simulator.fault(throttle(None, RetryHeader::RetryAfter)).unwrap();
-    let answer = describe_instances(&simulator, &keys, "eu-west-1", "");
+    let response = describe_instances(&simulator, &keys, "eu-west-1", "");
     assert_eq!(
-        (answer.element("Code").as_str(), answer.header("retry-after")),
+        (response.element("Code").as_str(), response.header("retry-after")),
         ("RequestLimitExceeded", None)
     );
 }
 
 #[test]
-fn denials_name_the_caller_and_the_policy_that_denies() {
+fn denials_name_the_caller_and_the_policy() {
     let (simulator, keys) = started();
     simulator.fault(Fault::new(Effect::DeniedByScp).service(Service::S3)).unwrap();
-    simulator.fault(Fault::new(Effect::Denied).service(Service::Lambda)).unwrap();
+    simulator.fault(Fault::new(Effect::Denied).service(Service::LAMBDA)).unwrap();
     let scp = list_buckets(&simulator, &keys);
     let message = scp.element("Message");
     assert_eq!((scp.status, scp.element("Code").as_str()), (403, "AccessDenied"));
@@ -132,8 +132,8 @@ fn denials_name_the_caller_and_the_policy_that_denies() {
 }
 
 #[test]
-fn faults_of_the_portal_strike_one_account_or_role() {
-    let simulator = start(Organisation::seeded(small()));
+fn portal_faults_can_match_one_account_or_role() {
+    let simulator = start(Organisation::from_spec(small()));
     let token = sign_in(&simulator, 0);
     let (one, two) = (simulator.organisation().account(0).id, simulator.organisation().account(1).id);
     simulator
@@ -148,12 +148,12 @@ fn faults_of_the_portal_strike_one_account_or_role() {
 }
 
 #[test]
-fn a_rule_that_could_never_strike_is_refused() {
+fn a_fault_that_can_match_no_call_is_rejected() {
     let (simulator, _) = started();
     let fault = || Fault::new(Effect::Reset);
     for wrong in [
         fault().operation("ListBucket"),
-        fault().operation("ListBuckets").service(Service::Ec2),
+        fault().operation("ListBuckets").service(Service::EC2),
         fault().account("1"),
         fault().region("eu-nowhere-1"),
         Fault { service: Some("s4".into()), ..fault() },
@@ -163,7 +163,7 @@ fn a_rule_that_could_never_strike_is_refused() {
 }
 
 #[test]
-fn a_bad_signature_is_told_even_where_a_fault_waits() {
+fn a_bad_signature_comes_before_a_fault() {
     let (simulator, keys) = started();
     simulator.fault(Fault::new(Effect::Denied)).unwrap();
     let wrong = Keys { secret: "x".repeat(40), ..keys };
@@ -171,9 +171,10 @@ fn a_bad_signature_is_told_even_where_a_fault_waits() {
 }
 
 #[test]
-fn everything_can_be_ordered_over_http() {
+fn changes_can_be_made_over_http() {
     let (simulator, keys) = started();
-    let order = |verb: &str, body: &str| ask(&simulator, &Ask::post(&format!("/_sim/{verb}"), body)).status;
+    let order =
+        |verb: &str, body: &str| fetch(&simulator, &Request::post(&format!("/_sim/{verb}"), body)).status;
     assert_eq!(
         order("fault", r#"{"operation": "ListBuckets", "effect": {"throttle": {"retry_after": 1}}}"#),
         200
@@ -182,7 +183,7 @@ fn everything_can_be_ordered_over_http() {
     assert_eq!(order("clear-faults", ""), 200);
     assert_eq!(list_buckets(&simulator, &keys).status, 200);
     assert_eq!(order("skew", r#"{"seconds": 0}"#), 200);
-    assert_eq!(order("limits", r#"{"s3": {"burst": 0, "per_second": 0}}"#), 200);
+    assert_eq!(order("limits", r#"{"rates": {"s3": {"burst": 0, "per_second": 0}}}"#), 200);
     assert_eq!(list_buckets(&simulator, &keys).status, 503);
     assert_eq!(order("limits", "{}"), 200);
     assert_eq!(order("expire-role-credentials", r#"{"after_calls": 0}"#), 200);
@@ -195,21 +196,22 @@ fn everything_can_be_ordered_over_http() {
         ("skew", "nonsense"),
         ("fault", r#"{"effect": "x"}"#),
         ("approve", "{}"),
+        ("limits", r#"{"rates": {"s4": {"burst": 0, "per_second": 0}}}"#),
     ] {
         assert_eq!(order(verb, body), 400, "{verb} {body}");
     }
-    let calls = ask(&simulator, &Ask::get("/_sim/calls")).json();
+    let calls = fetch(&simulator, &Request::get("/_sim/calls")).json();
     assert_eq!(calls[0]["operation"], "ListBuckets");
     assert_eq!(calls[0]["service"], "s3");
     assert_eq!(order("reset-counters", ""), 200);
-    assert_eq!(ask(&simulator, &Ask::get("/_sim/counts")).json(), json!([]));
-    let organisation = ask(&simulator, &Ask::get("/_sim/organisation")).json();
+    assert_eq!(fetch(&simulator, &Request::get("/_sim/counts")).json(), json!([]));
+    let organisation = fetch(&simulator, &Request::get("/_sim/organisation")).json();
     assert_eq!(organisation["accounts"][0]["account"]["id"], simulator.organisation().account(0).id);
-    assert_eq!(ask(&simulator, &Ask::get("/_sim/nothing")).status, 404);
+    assert_eq!(fetch(&simulator, &Request::get("/_sim/nothing")).status, 404);
 }
 
 #[test]
-fn the_demo_with_faults_has_one_of_each() {
+fn the_demo_has_one_fault_of_each_kind() {
     let simulator = Simulator::start(Organisation::demo(), Options::demo_faults()).unwrap();
     let find =
         |name: &str| (0..12).find(|index| simulator.organisation().account(*index).name == name).unwrap();
@@ -224,7 +226,7 @@ fn the_demo_with_faults_has_one_of_each() {
     assert_eq!(statuses, [503, 503, 200]);
     let request = sign(
         &simulator,
-        Ask::get("/2015-03-31/functions"),
+        Request::get("/2015-03-31/functions"),
         &shop,
         "lambda",
         "ap-southeast-2",
@@ -240,7 +242,7 @@ fn the_demo_with_faults_has_one_of_each() {
 }
 
 #[test]
-fn role_credentials_can_come_from_another_sts() {
+fn role_credentials_can_be_another_sts_s() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let upstream = format!("http://{}", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || {
@@ -255,12 +257,12 @@ fn role_credentials_can_come_from_another_sts() {
         let body = "<AssumeRoleResponse><Credentials><AccessKeyId>ASIAUPSTREAM00000001</AccessKeyId>\
                     <SecretAccessKey>up/secret</SecretAccessKey><SessionToken>up+token==</SessionToken>\
                     </Credentials></AssumeRoleResponse>";
-        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        io::Write::write_all(&mut stream, answer.as_bytes()).unwrap();
+        let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        io::Write::write_all(&mut stream, response.as_bytes()).unwrap();
         String::from_utf8(request).unwrap()
     });
     let options = Options { upstream_sts: Some(upstream), ..Options::default() };
-    let simulator = Simulator::start(Organisation::seeded(small()), options).unwrap();
+    let simulator = Simulator::start(Organisation::from_spec(small()), options).unwrap();
     let keys = keys_of(&simulator, 1);
     assert_eq!((keys.id.as_str(), keys.secret.as_str()), ("ASIAUPSTREAM00000001", "up/secret"));
     let account = simulator.organisation().account(1).id;
@@ -272,12 +274,12 @@ fn role_credentials_can_come_from_another_sts() {
 }
 
 #[test]
-fn a_simulator_starts_inside_a_runtime_and_ends_when_dropped() {
+fn a_simulator_starts_in_a_runtime_and_ends_on_drop() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let url = runtime.block_on(async {
         let simulator = start(Organisation::demo());
         simulator.fault(Fault::new(Effect::Stall)).unwrap();
-        let _stalled = send(&simulator, &Ask::post("/token", "{}")).unwrap();
+        let _stalled = send(&simulator, &Request::post("/token", "{}")).unwrap();
         simulator.url().to_owned()
     });
     let gone = std::net::TcpStream::connect(url.strip_prefix("http://").unwrap());

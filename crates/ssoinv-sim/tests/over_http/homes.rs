@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use ssoinv_sim::{Control, Flow, Format, Organisation, Seeded, Simulator, Token};
+use ssoinv_sim::{Control, Flow, Format, Organisation, OrganisationSpec, Simulator, Token};
 
 use crate::client::*;
 
@@ -22,7 +22,7 @@ fn accepted(simulator: &Simulator, file: &Value) -> u16 {
 }
 
 #[test]
-fn one_profile_for_each_account_and_a_token_under_the_sessions_name() {
+fn a_profile_for_each_account_and_a_token() {
     let simulator = start(Organisation::demo());
     let home = tempfile::tempdir().unwrap();
     let path = simulator.home().token(Token::Good).write(home.path()).unwrap();
@@ -61,7 +61,7 @@ fn the_legacy_format_has_no_session_and_no_refresh_token() {
 /// The name is `hashlib.sha1(json.dumps({"roleName": "ReadOnlyAccess", "accountId": "530984127701", "sessionName":
 /// "tidewater"}, sort_keys=True, separators=(",", ":")).encode()).hexdigest()`.
 #[test]
-fn role_credentials_lie_where_the_aws_cli_looks_and_are_good() {
+fn role_credentials_are_in_the_aws_cli_s_cache() {
     let simulator = start(Organisation::demo());
     let home = tempfile::tempdir().unwrap();
     simulator.home().role_credentials().write(home.path()).unwrap();
@@ -73,16 +73,16 @@ fn role_credentials_lie_where_the_aws_cli_looks_and_are_good() {
     let text = |name: &str| file["Credentials"][name].as_str().unwrap().to_owned();
     let keys =
         Keys { id: text("AccessKeyId"), secret: text("SecretAccessKey"), token: Some(text("SessionToken")) };
-    let answer = caller_identity(&simulator, &keys);
-    assert_eq!((answer.status, answer.element("Account").as_str()), (200, "530984127701"));
+    let response = caller_identity(&simulator, &keys);
+    assert_eq!((response.status, response.element("Account").as_str()), (200, "530984127701"));
 }
 
 #[test]
-fn tokens_say_how_long_they_are_good_for() {
+fn tokens_have_their_expiry() {
     let simulator = start(Organisation::demo());
     let home = tempfile::tempdir().unwrap();
     let now = || {
-        let date = ask(&simulator, &Ask::get("/_sim/peaks")).header("date").unwrap().to_owned();
+        let date = fetch(&simulator, &Request::get("/_sim/peaks")).header("date").unwrap().to_owned();
         chrono::DateTime::parse_from_rfc2822(&date).unwrap().timestamp()
     };
     for (token, lifetime, refreshable) in [
@@ -103,7 +103,7 @@ fn tokens_say_how_long_they_are_good_for() {
 }
 
 #[test]
-fn a_token_that_is_ending_ends_with_the_portal_when_its_file_says_so() {
+fn an_ending_token_expires_when_its_file_says_so() {
     let simulator = start(Organisation::demo());
     let home = tempfile::tempdir().unwrap();
     simulator.home().token(Token::Ending).write(home.path()).unwrap();
@@ -115,7 +115,7 @@ fn a_token_that_is_ending_ends_with_the_portal_when_its_file_says_so() {
 }
 
 #[test]
-fn a_token_comes_with_the_registration_of_its_flow() {
+fn a_token_has_the_registration_of_its_flow() {
     let simulator = start(Organisation::demo());
     let home = tempfile::tempdir().unwrap();
     for (flow, device) in [(Flow::DeviceCode, 200), (Flow::AuthorizationCode, 400)] {
@@ -155,7 +155,7 @@ fn an_account_of_two_sessions_has_two_profiles() {
     assert!(config.contains("[profile a-R-two]\nsso_session = two\n"), "{config}");
 }
 
-/// Ends the program with the test.
+/// Kills the program when the test ends.
 struct Program(std::process::Child);
 
 impl Drop for Program {
@@ -166,7 +166,7 @@ impl Drop for Program {
 }
 
 #[test]
-fn the_program_prints_its_address_and_writes_a_home() {
+fn the_program_prints_its_url_and_writes_a_home() {
     let home = tempfile::tempdir().unwrap();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ssoinv-sim"));
     command.args(["--accounts", "3", "--seed", "7", "--home"]).arg(home.path());
@@ -178,13 +178,14 @@ fn the_program_prints_its_address_and_writes_a_home() {
     assert_eq!(config.matches(&format!("endpoint_url = {url}")).count(), 3);
     let port = url.trim().strip_prefix("http://127.0.0.1:").unwrap();
     std::net::TcpStream::connect(("127.0.0.1", port.parse().unwrap())).unwrap();
-    let same = Organisation::seeded(Seeded { seed: 7, accounts: 3, ..Seeded::default() });
+    let same =
+        Organisation::from_spec(OrganisationSpec { seed: 7, accounts: 3, ..OrganisationSpec::default() });
     assert!(config.contains(&same.account(2).id));
 }
 
 #[test]
-fn a_home_is_cut_to_measure() {
-    let simulator = start(Organisation::seeded(Seeded { sessions: 2, ..small() }));
+fn the_builder_limits_a_home() {
+    let simulator = start(Organisation::from_spec(OrganisationSpec { sessions: 2, ..small() }));
     let (first, second) = (simulator.organisation().account(0), simulator.organisation().account(1));
     let home = simulator.home();
     let config = home

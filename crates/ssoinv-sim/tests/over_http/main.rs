@@ -1,5 +1,5 @@
-//! The simulator over real sockets, with a client of its own (`client.rs`) that shares no code with it: first how one
-//! signs in, then what the services answer, then what goes wrong on demand, then the home that it writes.
+//! The simulator over real sockets, with a client (`client.rs`) that shares no code with it: sign-ins, services, faults
+//! and homes.
 
 #![expect(clippy::unwrap_used, reason = "what isn't there in a test is a failed test")]
 

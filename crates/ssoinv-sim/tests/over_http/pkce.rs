@@ -1,6 +1,6 @@
 //! The authorization code flow with PKCE, step by step, and each mistake in it.
 //!
-//! The browser's part is two requests: the page, and the address that it sends back to, which a test reads.
+//! The browser's part is a request for the page; a test reads the address of the redirect.
 
 use serde_json::{Value, json};
 use ssoinv_sim::{Approval, Control, Options, Organisation, SECRET_MARKER, Simulator};
@@ -12,20 +12,20 @@ const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const CALLBACK: &str = "http://127.0.0.1:4000/oauth/callback";
 
-/// A registered client and the page that it opens.
+/// A registered client and its page.
 struct Flow {
     simulator: Simulator,
     client: Value,
     page: Vec<(&'static str, String)>,
 }
 
-fn post(simulator: &Simulator, path: &str, body: &Value) -> Answer {
-    ask(simulator, &Ask::post(path, &body.to_string()))
+fn post(simulator: &Simulator, path: &str, body: &Value) -> Response {
+    fetch(simulator, &Request::post(path, &body.to_string()))
 }
 
-fn refused(answer: &Answer) -> (u16, String) {
-    let code = answer.header("x-amzn-errortype").unwrap_or_default().split(':').next().unwrap().to_owned();
-    (answer.status, code)
+fn error_of(response: &Response) -> (u16, String) {
+    let code = response.header("x-amzn-errortype").unwrap_or_default().split(':').next().unwrap().to_owned();
+    (response.status, code)
 }
 
 fn registration(start_url: &str) -> Value {
@@ -44,7 +44,7 @@ impl Flow {
         Self::of_client(options, |_| {})
     }
 
-    /// The flow of a client whose registration differs.
+    /// Starts the flow of a client with another registration.
     fn of_client(options: Options, change: impl Fn(&mut Value)) -> Self {
         let simulator = Simulator::start(Organisation::demo(), options).unwrap();
         let mut body = registration(&simulator.organisation().sessions()[0].start_url);
@@ -62,17 +62,17 @@ impl Flow {
         Self { simulator, client, page }
     }
 
-    /// Opens the page, one of its parameters being another or left out.
-    fn open(&self, change: Option<(&str, Option<&str>)>) -> Answer {
+    /// Opens the page, with one parameter changed or left out.
+    fn open(&self, change: Option<(&str, Option<&str>)>) -> Response {
         let pairs = self.page.iter().filter_map(|(name, value)| match change {
             Some((changed, value)) if changed == *name => Some(format!("{name}={}", encoded(value?))),
             _ => Some(format!("{name}={}", encoded(value))),
         });
         let query: Vec<String> = pairs.collect();
-        ask(&self.simulator, &Ask::get(&format!("/authorize?{}", query.join("&"))))
+        fetch(&self.simulator, &Request::get(&format!("/authorize?{}", query.join("&"))))
     }
 
-    /// The code that the browser brings.
+    /// Returns the code in the redirect.
     fn code(&self) -> String {
         let location = self.open(None).header("location").expect("sent back").to_owned();
         let query = location.strip_prefix(&format!("{CALLBACK}?code=")).expect("a code").to_owned();
@@ -90,7 +90,7 @@ impl Flow {
         portal(&self.simulator, token, "/assignment/accounts").status == 200
     }
 
-    fn exchange(&self, change: Option<(&str, &str)>, code: &str) -> Answer {
+    fn exchange(&self, change: Option<(&str, &str)>, code: &str) -> Response {
         let mut body = json!({
             "grantType": "authorization_code",
             "clientId": self.client["clientId"],
@@ -121,18 +121,18 @@ fn a_page_leads_to_a_code_and_the_code_to_tokens() {
 }
 
 #[test]
-fn a_code_that_comes_twice_takes_back_what_it_gave_and_what_came_of_it() {
+fn a_code_used_twice_revokes_all_its_tokens() {
     let flow = Flow::new(Options::default());
     let code = flow.code();
     let first = flow.exchange(None, &code).json();
     let next = refresh(&flow.simulator, &flow.registered(), &first["refreshToken"]).json();
     let other = flow.exchange(None, &flow.code()).json();
-    assert_eq!(refused(&flow.exchange(None, &code)), (400, "InvalidGrantException".into()));
+    assert_eq!(error_of(&flow.exchange(None, &code)), (400, "InvalidGrantException".into()));
     assert_eq!([&first, &next, &other].map(|tokens| flow.works(tokens)), [false, false, true]);
-    let answer = refresh(&flow.simulator, &flow.registered(), &next["refreshToken"]);
-    assert_eq!(refused(&answer), (400, "InvalidGrantException".into()));
+    let response = refresh(&flow.simulator, &flow.registered(), &next["refreshToken"]);
+    assert_eq!(error_of(&response), (400, "InvalidGrantException".into()));
     assert_eq!(flow.simulator.reuses(), 1);
-    assert_eq!(ask(&flow.simulator, &Ask::get("/_sim/reuses")).json(), json!(1));
+    assert_eq!(fetch(&flow.simulator, &Request::get("/_sim/reuses")).json(), json!(1));
     flow.simulator.control(Control::ResetCounters {}).unwrap();
     assert_eq!(flow.simulator.reuses(), 0);
 }
@@ -150,7 +150,7 @@ fn codes_and_verifiers_are_among_the_secrets() {
 }
 
 #[test]
-fn a_browser_is_not_sent_to_where_it_may_not_go() {
+fn a_browser_is_redirected_to_registered_uris_only() {
     let flow = Flow::new(Options::default());
     for change in [
         ("client_id", None),
@@ -161,9 +161,9 @@ fn a_browser_is_not_sent_to_where_it_may_not_go() {
         ("redirect_uri", Some("http://127.0.0.1:80@evil.example/oauth/callback")),
         ("redirect_uri", Some("https://evil.example/oauth/callback")),
     ] {
-        let answer = flow.open(Some(change));
-        assert_eq!((answer.status, answer.header("location")), (400, None), "{change:?}");
-        assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+        let response = flow.open(Some(change));
+        assert_eq!((response.status, response.header("location")), (400, None), "{change:?}");
+        assert_eq!(response.header("content-type"), Some("text/html; charset=utf-8"));
     }
     let mut twice = Flow::new(Options::default());
     twice.page.push(("state", "another".to_owned()));
@@ -173,7 +173,7 @@ fn a_browser_is_not_sent_to_where_it_may_not_go() {
 }
 
 #[test]
-fn other_mistakes_are_told_to_the_client() {
+fn other_mistakes_are_returned_to_the_client() {
     let flow = Flow::new(Options::default());
     let long = "a".repeat(129);
     for (change, error) in [
@@ -189,17 +189,17 @@ fn other_mistakes_are_told_to_the_client() {
         (("scopes", None), "invalid%5Frequest"),
         (("scopes", Some("sso:account:access openid")), "invalid%5Fscope"),
     ] {
-        let answer = flow.open(Some(change));
-        let location = answer.header("location").unwrap_or_else(|| panic!("not sent back: {change:?}"));
+        let response = flow.open(Some(change));
+        let location = response.header("location").unwrap_or_else(|| panic!("not sent back: {change:?}"));
         assert!(location.starts_with(&format!("{CALLBACK}?error={error}&")), "{change:?}: {location}");
         assert_eq!(location.ends_with("&state=a%20state"), change.0 != "state", "{change:?}: {location}");
-        assert_eq!(answer.status, 302);
+        assert_eq!(response.status, 302);
     }
-    assert_eq!(ask(&flow.simulator, &Ask::post("/authorize", "")).status, 405);
+    assert_eq!(fetch(&flow.simulator, &Request::post("/authorize", "")).status, 405);
 }
 
 #[test]
-fn the_port_is_the_browsers_but_the_same_to_the_end() {
+fn any_port_but_the_same_one_in_the_exchange() {
     let flow = Flow::new(Options::default());
     for port in ["", ":1", ":65535"] {
         let callback = format!("http://127.0.0.1{port}/oauth/callback");
@@ -208,7 +208,7 @@ fn the_port_is_the_browsers_but_the_same_to_the_end() {
         let code = location.strip_prefix(&format!("{callback}?code=")).expect("a code");
         let code = code.split('&').next().unwrap().replace("%2D", "-");
         assert_eq!(
-            refused(&flow.exchange(None, &code)),
+            error_of(&flow.exchange(None, &code)),
             (400, "InvalidGrantException".into()),
             "another port"
         );
@@ -217,7 +217,7 @@ fn the_port_is_the_browsers_but_the_same_to_the_end() {
 }
 
 #[test]
-fn each_mistake_with_a_code_is_refused_and_the_code_stays_good() {
+fn a_rejected_exchange_leaves_the_code_valid() {
     let flow = Flow::new(Options::default());
     let code = flow.code();
     let other_verifier = VERIFIER.replace('d', "e");
@@ -229,15 +229,15 @@ fn each_mistake_with_a_code_is_refused_and_the_code_stays_good() {
         ("redirectUri", "http://127.0.0.1/oauth/callback"),
         ("code", "other"),
     ] {
-        let answer = flow.exchange(Some(change), &code);
-        assert_eq!(refused(&answer), (400, "InvalidGrantException".into()), "{change:?}");
+        let response = flow.exchange(Some(change), &code);
+        assert_eq!(error_of(&response), (400, "InvalidGrantException".into()), "{change:?}");
     }
     for missing in ["codeVerifier", "redirectUri", "code"] {
-        let answer = flow.exchange(Some((missing, "")), &code);
-        assert_eq!(refused(&answer), (400, "InvalidRequestException".into()), "{missing}");
+        let response = flow.exchange(Some((missing, "")), &code);
+        assert_eq!(error_of(&response), (400, "InvalidRequestException".into()), "{missing}");
     }
     let secret = flow.exchange(Some(("clientSecret", "other")), &code);
-    assert_eq!(refused(&secret), (401, "InvalidClientException".into()));
+    assert_eq!(error_of(&secret), (401, "InvalidClientException".into()));
     // Another client's.
     let start_url = &flow.simulator.organisation().sessions()[0].start_url;
     let other = post(&flow.simulator, "/client/register", &registration(start_url)).json();
@@ -245,14 +245,14 @@ fn each_mistake_with_a_code_is_refused_and_the_code_stays_good() {
     body["redirectUri"] = json!(CALLBACK);
     body["clientId"] = other["clientId"].clone();
     body["clientSecret"] = other["clientSecret"].clone();
-    assert_eq!(refused(&post(&flow.simulator, "/token", &body)), (400, "InvalidGrantException".into()));
+    assert_eq!(error_of(&post(&flow.simulator, "/token", &body)), (400, "InvalidGrantException".into()));
 
     assert_eq!(flow.exchange(None, &code).status, 200);
     assert_eq!(flow.simulator.reuses(), 0);
 }
 
 #[test]
-fn a_code_ends_after_ten_minutes_or_what_is_said() {
+fn a_code_expires_after_its_lifetime() {
     for (options, lives) in
         [(Options::default(), 600), (Options { code_lifetime: 60, ..Options::default() }, 60)]
     {
@@ -261,7 +261,7 @@ fn a_code_ends_after_ten_minutes_or_what_is_said() {
         flow.simulator.control(Control::Skew { seconds: lives - 30 }).unwrap();
         assert_eq!(flow.exchange(None, &early).status, 200, "{lives}");
         flow.simulator.control(Control::Skew { seconds: lives }).unwrap();
-        assert_eq!(refused(&flow.exchange(None, &late)), (400, "InvalidGrantException".into()), "{lives}");
+        assert_eq!(error_of(&flow.exchange(None, &late)), (400, "InvalidGrantException".into()), "{lives}");
     }
 }
 
@@ -284,7 +284,7 @@ fn a_refresh_token_needs_its_scope_and_its_grant() {
 }
 
 #[test]
-fn persons_decide() {
+fn a_page_follows_the_decision() {
     let denied = Flow::new(Options { approval: Approval::Denied, ..Options::default() });
     let location = denied.open(None).header("location").unwrap().to_owned();
     assert!(
@@ -294,21 +294,21 @@ fn persons_decide() {
     );
 
     let late = Flow::new(Options { approval: Approval::Expires, ..Options::default() });
-    assert_eq!(refused(&late.exchange(None, &late.code())), (400, "InvalidGrantException".into()));
+    assert_eq!(error_of(&late.exchange(None, &late.code())), (400, "InvalidGrantException".into()));
 
     let polled = Flow::new(Options { approval: Approval::AtPoll(3), ..Options::default() });
     assert_eq!(polled.exchange(None, &polled.code()).status, 200);
 }
 
 #[test]
-fn a_page_waits_for_its_person_and_is_sent_back_once() {
+fn a_pending_page_redirects_once_after_the_decision() {
     let flow = Flow::new(Options { approval: Approval::Manual, ..Options::default() });
     let approve =
         |state: &str| flow.simulator.control(Control::Approve { user_code: Some(state.to_owned()) });
     assert!(approve("a state").is_err(), "nobody has opened it");
-    assert!(flow.open(None).text().contains("request a state waits"));
+    assert!(flow.open(None).text().contains("request a state is pending"));
     assert_eq!(flow.open(None).status, 200, "it waits");
-    assert!(flow.open(Some(("state", Some("<i>")))).text().contains("request &lt;i&gt; waits"));
+    assert!(flow.open(Some(("state", Some("<i>")))).text().contains("request &lt;i&gt; is pending"));
     assert_eq!(flow.simulator.pending(), ["a state", "<i>"]);
     assert!(approve("another").is_err());
     approve("a state").unwrap();
@@ -323,11 +323,11 @@ fn a_page_waits_for_its_person_and_is_sent_back_once() {
     assert!(flow.open(None).header("location").unwrap().contains("error=access%5Fdenied&"));
     assert_eq!(flow.open(None).status, 200);
     flow.simulator.control(Control::ExpireDevices {}).unwrap();
-    assert_eq!(refused(&flow.exchange(None, &flow.code())), (400, "InvalidGrantException".into()));
+    assert_eq!(error_of(&flow.exchange(None, &flow.code())), (400, "InvalidGrantException".into()));
 }
 
 #[test]
-fn registrations_are_for_this_machine_and_a_known_start_url() {
+fn registrations_need_loopback_and_a_known_start_url() {
     let flow = Flow::new(Options::default());
     let start_url = flow.simulator.organisation().sessions()[0].start_url.clone();
     let good = registration(&start_url);
@@ -350,27 +350,27 @@ fn registrations_are_for_this_machine_and_a_known_start_url() {
         ("issuerUrl", json!(null), "InvalidRequestException"),
         ("grantTypes", json!(["password"]), "UnsupportedGrantTypeException"),
     ] {
-        let answer = registered(name, value.clone());
-        assert_eq!(refused(&answer), (400, code.into()), "{name}: {value}");
+        let response = registered(name, value.clone());
+        assert_eq!(error_of(&response), (400, code.into()), "{name}: {value}");
     }
     // One for both flows.
     let both = json!(["authorization_code", "urn:ietf:params:oauth:grant-type:device_code", "refresh_token"]);
-    assert_eq!(refused(&registered("grantTypes", both)), (500, "InternalServerException".into()));
+    assert_eq!(error_of(&registered("grantTypes", both)), (500, "InternalServerException".into()));
     assert_eq!(registered("issuerUrl", json!(format!("{start_url}/#/"))).status, 200);
     assert_eq!(registered("redirectUris", json!(["http://[::1]/x", "http://localhost"])).status, 200);
 }
 
 #[test]
-fn a_client_keeps_to_the_flow_that_it_is_registered_for() {
+fn a_client_is_limited_to_its_flow() {
     let unauthorized = (400, "UnauthorizedClientException".to_owned());
     // One for device codes: even with a redirect URI it can't open the page, nor exchange a code.
     let device = Flow::of_client(Options::default(), |body| body["grantTypes"] = json!(null));
     let location = device.open(None).header("location").unwrap().to_owned();
     assert!(location.starts_with(&format!("{CALLBACK}?error=unauthorized%5Fclient&")), "{location}");
-    assert_eq!(refused(&device.exchange(None, "any")), unauthorized);
+    assert_eq!(error_of(&device.exchange(None, "any")), unauthorized);
     let start_url = device.simulator.organisation().sessions()[0].start_url.clone();
     assert_eq!(start_device(&device.simulator, &device.registered(), &start_url).status, 200);
     // And one for codes gets no device code.
     let page = Flow::new(Options::default());
-    assert_eq!(refused(&start_device(&page.simulator, &page.registered(), &start_url)), unauthorized);
+    assert_eq!(error_of(&start_device(&page.simulator, &page.registered(), &start_url)), unauthorized);
 }

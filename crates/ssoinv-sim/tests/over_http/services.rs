@@ -1,25 +1,25 @@
-//! STS, S3, EC2 and Lambda: wire formats, pages, and who is let in.
+//! STS, S3, EC2 and Lambda: wire formats, pages and authentication.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use ssoinv_sim::{Control, Limits, Options, Organisation, Rate, Seeded, Service, Simulator};
+use ssoinv_sim::{Control, Limits, Options, Organisation, OrganisationSpec, Rate, Service, Simulator};
 
 use crate::client::*;
 
-/// The services' error codes for one change to an otherwise good call, in the order of `SERVICES`.
-fn refusals(call_of: impl Fn(&str, &str, Ask) -> Answer) -> Vec<(u16, String)> {
-    let answers = [
-        call_of("sts", "us-east-1", Ask::form("Action=GetCallerIdentity&Version=2011-06-15")),
-        call_of("s3", "us-east-1", Ask::get("/?max-buckets=1000")),
-        call_of("ec2", "us-east-1", Ask::form("Action=DescribeInstances&Version=2016-11-15")),
-        call_of("lambda", "us-east-1", Ask::get("/2015-03-31/functions")),
+/// Returns the status and error code of STS, S3, EC2 and Lambda for a call.
+fn errors(call_of: impl Fn(&str, &str, Request) -> Response) -> Vec<(u16, String)> {
+    let responses = [
+        call_of("sts", "us-east-1", Request::form("Action=GetCallerIdentity&Version=2011-06-15")),
+        call_of("s3", "us-east-1", Request::get("/?max-buckets=1000")),
+        call_of("ec2", "us-east-1", Request::form("Action=DescribeInstances&Version=2016-11-15")),
+        call_of("lambda", "us-east-1", Request::get("/2015-03-31/functions")),
     ];
-    let code = |answer: &Answer| match answer.header("x-amzn-errortype") {
+    let code = |response: &Response| match response.header("x-amzn-errortype") {
         Some(code) => code.to_owned(),
-        None => answer.element("Code"),
+        None => response.element("Code"),
     };
-    answers.iter().map(|answer| (answer.status, code(answer))).collect()
+    responses.iter().map(|response| (response.status, code(response))).collect()
 }
 
 fn expect(wanted: [(u16, &str); 4]) -> Vec<(u16, String)> {
@@ -27,16 +27,16 @@ fn expect(wanted: [(u16, &str); 4]) -> Vec<(u16, String)> {
 }
 
 #[test]
-fn a_good_signature_is_let_in_everywhere() {
-    let simulator = start(Organisation::seeded(small()));
+fn a_good_signature_is_accepted_by_all_services() {
+    let simulator = start(Organisation::from_spec(small()));
     let keys = keys_of(&simulator, 0);
-    let good = refusals(|service, region, ask| call(&simulator, &keys, service, region, ask));
+    let good = errors(|service, region, request| call(&simulator, &keys, service, region, request));
     assert_eq!(good, expect([(200, ""), (200, ""), (200, ""), (200, "")]));
 }
 
 #[test]
-fn whatever_was_signed_must_not_change() {
-    let simulator = start(Organisation::seeded(small()));
+fn a_change_to_signed_parts_is_rejected() {
+    let simulator = start(Organisation::from_spec(small()));
     let keys = keys_of(&simulator, 0);
     let date = amz_date(&simulator);
     let mismatch = expect([
@@ -45,11 +45,11 @@ fn whatever_was_signed_must_not_change() {
         (401, "AuthFailure"),
         (403, "InvalidSignatureException"),
     ]);
-    let changed = |change: &dyn Fn(&mut Ask)| {
-        refusals(|service, region, request| {
+    let changed = |change: &dyn Fn(&mut Request)| {
+        errors(|service, region, request| {
             let mut request = sign(&simulator, request, &keys, service, region, &date);
             change(&mut request);
-            ask(&simulator, &request)
+            fetch(&simulator, &request)
         })
     };
     assert_eq!(
@@ -60,7 +60,7 @@ fn whatever_was_signed_must_not_change() {
         })),
         mismatch
     );
-    let other_signature = |request: &mut Ask| {
+    let other_signature = |request: &mut Request| {
         let (name, value) = request.headers.pop().unwrap();
         let last = if value.ends_with('0') { "1" } else { "0" };
         request.headers.push((name, format!("{}{last}", &value[..value.len() - 1])));
@@ -68,7 +68,7 @@ fn whatever_was_signed_must_not_change() {
     assert_eq!(changed(&other_signature), mismatch);
     let wrong_secret = Keys { secret: "x".repeat(40), ..keys.clone() };
     assert_eq!(
-        refusals(|service, region, ask| call(&simulator, &wrong_secret, service, region, ask)),
+        errors(|service, region, request| call(&simulator, &wrong_secret, service, region, request)),
         mismatch
     );
     // A body that was added after signing: S3 tells it apart from a wrong signature.
@@ -84,9 +84,10 @@ fn whatever_was_signed_must_not_change() {
 
 #[test]
 fn keys_tokens_and_scopes_must_be_known() {
-    let simulator = start(Organisation::seeded(small()));
+    let simulator = start(Organisation::from_spec(small()));
     let keys = keys_of(&simulator, 0);
-    let with = |keys: &Keys| refusals(|service, region, ask| call(&simulator, keys, service, region, ask));
+    let with =
+        |keys: &Keys| errors(|service, region, request| call(&simulator, keys, service, region, request));
     assert_eq!(
         with(&Keys { id: "ASIAQQQQQQQQQQQQQQQQ".into(), ..keys.clone() }),
         expect([
@@ -105,7 +106,7 @@ fn keys_tokens_and_scopes_must_be_known() {
     assert_eq!(with(&Keys { token: None, ..keys.clone() }), wrong_token);
     let other = keys_of(&simulator, 1);
     assert_eq!(with(&Keys { token: other.token, ..keys.clone() }), wrong_token);
-    let region = refusals(|service, _, ask| call(&simulator, &keys, service, "eu-nowhere-1", ask));
+    let region = errors(|service, _, request| call(&simulator, &keys, service, "eu-nowhere-1", request));
     assert_eq!(
         region,
         expect([
@@ -116,10 +117,15 @@ fn keys_tokens_and_scopes_must_be_known() {
         ])
     );
     // Signed for one service, sent to the address of another: there is one address, so the scope decides.
-    let answer =
-        call(&simulator, &keys, "sts", "us-east-1", Ask::form("Action=DescribeInstances&Version=2016-11-15"));
-    assert_eq!((answer.status, answer.element("Code").as_str()), (400, "InvalidAction"));
-    let unsigned = refusals(|_, _, request| ask(&simulator, &request));
+    let response = call(
+        &simulator,
+        &keys,
+        "sts",
+        "us-east-1",
+        Request::form("Action=DescribeInstances&Version=2016-11-15"),
+    );
+    assert_eq!((response.status, response.element("Code").as_str()), (400, "InvalidAction"));
+    let unsigned = errors(|_, _, request| fetch(&simulator, &request));
     assert_eq!(
         unsigned,
         expect([
@@ -132,7 +138,7 @@ fn keys_tokens_and_scopes_must_be_known() {
 }
 
 #[test]
-fn credentials_end_by_time_or_by_calls() {
+fn credentials_expire_by_time_or_by_calls() {
     let ended = expect([
         (403, "ExpiredToken"),
         (400, "ExpiredToken"),
@@ -140,9 +146,10 @@ fn credentials_end_by_time_or_by_calls() {
         (403, "ExpiredTokenException"),
     ]);
     let options = Options { role_lifetime: Some(0), ..Options::default() };
-    let simulator = Simulator::start(Organisation::seeded(small()), options).unwrap();
+    let simulator = Simulator::start(Organisation::from_spec(small()), options).unwrap();
     let keys = keys_of(&simulator, 0);
-    let with = |keys: &Keys| refusals(|service, region, ask| call(&simulator, keys, service, region, ask));
+    let with =
+        |keys: &Keys| errors(|service, region, request| call(&simulator, keys, service, region, request));
     assert_eq!(with(&keys), ended);
 
     simulator.control(Control::RoleLifetime { seconds: None }).unwrap();
@@ -164,13 +171,13 @@ fn credentials_end_by_time_or_by_calls() {
 }
 
 #[test]
-fn clocks_must_agree_and_the_date_header_tells_the_servers() {
-    let simulator = start(Organisation::seeded(small()));
+fn skewed_requests_are_rejected() {
+    let simulator = start(Organisation::from_spec(small()));
     let keys = keys_of(&simulator, 0);
     let true_date = amz_date(&simulator);
     let dated = |date: &str| {
-        refusals(|service, region, request| {
-            ask(&simulator, &sign(&simulator, request, &keys, service, region, date))
+        errors(|service, region, request| {
+            fetch(&simulator, &sign(&simulator, request, &keys, service, region, date))
         })
     };
     simulator.control(Control::Skew { seconds: 600 }).unwrap();
@@ -185,22 +192,22 @@ fn clocks_must_agree_and_the_date_header_tells_the_servers() {
     simulator.control(Control::Skew { seconds: -1200 }).unwrap();
     assert_eq!(dated(&true_date)[1], (403, "RequestTimeTooSkewed".to_owned()));
     assert!(dated(&amz_date(&simulator)).iter().all(|(status, _)| *status == 200));
-    let answer = ask(
+    let response = fetch(
         &simulator,
         &sign(
             &simulator,
-            Ask::form("Action=GetCallerIdentity&Version=2011-06-15"),
+            Request::form("Action=GetCallerIdentity&Version=2011-06-15"),
             &keys,
             "sts",
             "us-east-1",
             &true_date,
         ),
     );
-    assert!(answer.element("Message").starts_with("Signature not yet current: "), "{}", answer.text());
+    assert!(response.element("Message").starts_with("Signature not yet current: "), "{}", response.text());
 }
 
 #[test]
-fn buckets_come_as_s3_writes_them() {
+fn buckets_have_s3_s_format() {
     let organisation = r#"{
         "seed": 1, "regions": ["eu-west-1"], "roles": ["R"],
         "sessions": [{"name": "s", "start_url": "https://s.awsapps.com/start", "region": "eu-west-1"}],
@@ -210,7 +217,7 @@ fn buckets_come_as_s3_writes_them() {
     }"#;
     let simulator = start(Organisation::from_json(organisation).unwrap());
     let keys = keys_of(&simulator, 0);
-    let list = |target: &str| call(&simulator, &keys, "s3", "eu-west-1", Ask::get(target));
+    let list = |target: &str| call(&simulator, &keys, "s3", "eu-west-1", Request::get(target));
     let plain = list("/");
     let owner = plain.element("ID");
     assert_eq!(owner.len(), 64);
@@ -250,17 +257,17 @@ fn buckets_come_as_s3_writes_them() {
     }
 }
 
-/// All pages of DescribeInstances: for each the instance IDs of its reservations.
+/// Returns the pages of DescribeInstances: for each page the instance IDs of its reservations.
 fn instance_pages(simulator: &Simulator, keys: &Keys, size: usize) -> Vec<Vec<Vec<String>>> {
     let (mut pages, mut more) = (Vec::new(), format!("&MaxResults={size}"));
     loop {
-        let answer = describe_instances(simulator, keys, "eu-west-1", &more);
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        let text = answer.text();
+        let response = describe_instances(simulator, keys, "eu-west-1", &more);
+        assert_eq!(response.status, 200, "{}", response.text());
+        let text = response.text();
         let reservations = text.split("<reservationId>").skip(1);
         let ids = |xml: &str| xml.split("<instanceId>").skip(1).map(|rest| rest[..19].to_owned()).collect();
         pages.push(reservations.map(ids).collect());
-        let token = answer.element("nextToken");
+        let token = response.element("nextToken");
         if token.is_empty() {
             return pages;
         }
@@ -269,8 +276,8 @@ fn instance_pages(simulator: &Simulator, keys: &Keys, size: usize) -> Vec<Vec<Ve
 }
 
 #[test]
-fn instances_come_in_pages_of_whole_reservations() {
-    let simulator = start(Organisation::seeded(Seeded { instances: 40, ..small() }));
+fn pages_of_instances_have_whole_reservations() {
+    let simulator = start(Organisation::from_spec(OrganisationSpec { instances: 40, ..small() }));
     let keys = keys_of(&simulator, 1);
     let pages = instance_pages(&simulator, &keys, 5);
     assert!(pages.iter().all(|page| page.iter().map(Vec::len).sum::<usize>() <= 5));
@@ -286,8 +293,8 @@ fn instances_come_in_pages_of_whole_reservations() {
 }
 
 #[test]
-fn bad_parameters_of_describe_instances_are_refused() {
-    let simulator = start(Organisation::seeded(small()));
+fn bad_parameters_of_describe_instances_are_rejected() {
+    let simulator = start(Organisation::from_spec(small()));
     let keys = keys_of(&simulator, 0);
     let code = |more: &str| describe_instances(&simulator, &keys, "eu-west-1", more).element("Code");
     assert_eq!(code("&MaxResults=4"), "InvalidParameterValue");
@@ -302,9 +309,9 @@ fn bad_parameters_of_describe_instances_are_refused() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_bytes_and_another_other_ones() {
+fn the_same_seed_has_the_same_bytes() {
     let body = |seed| {
-        let simulator = start(Organisation::seeded(Seeded { seed, ..small() }));
+        let simulator = start(Organisation::from_spec(OrganisationSpec { seed, ..small() }));
         let keys = keys_of(&simulator, 2);
         let instances = describe_instances(&simulator, &keys, "us-west-2", "").text();
         let (_, instances) = instances.split_once("</requestId>").unwrap();
@@ -320,8 +327,8 @@ fn the_same_seed_gives_the_same_bytes_and_another_other_ones() {
 }
 
 #[test]
-fn functions_come_fifty_a_page_at_most() {
-    let simulator = start(Organisation::seeded(Seeded { functions: 120, ..small() }));
+fn a_page_has_at_most_fifty_functions() {
+    let simulator = start(Organisation::from_spec(OrganisationSpec { functions: 120, ..small() }));
     let keys = keys_of(&simulator, 0);
     let sizes = |first: &str| {
         let (mut sizes, mut names, mut query) = (Vec::new(), BTreeSet::new(), first.to_owned());
@@ -342,10 +349,10 @@ fn functions_come_fifty_a_page_at_most() {
     assert_eq!(sizes("?MaxItems=10000"), (vec![50, 50, 20], 120));
     assert_eq!(sizes("?MaxItems=40"), (vec![40, 40, 40], 120));
     for wrong in ["?MaxItems=0", "?MaxItems=10001", "?Marker=x"] {
-        let answer = list_functions(&simulator, &keys, "us-east-1", wrong);
-        assert_eq!(answer.header("x-amzn-errortype"), Some("InvalidParameterValueException"), "{wrong}");
+        let response = list_functions(&simulator, &keys, "us-east-1", wrong);
+        assert_eq!(response.header("x-amzn-errortype"), Some("InvalidParameterValueException"), "{wrong}");
     }
-    let slash = call(&simulator, &keys, "lambda", "us-east-1", Ask::get("/2015-03-31/functions/"));
+    let slash = call(&simulator, &keys, "lambda", "us-east-1", Request::get("/2015-03-31/functions/"));
     assert_eq!(slash.json()["Functions"].as_array().unwrap().len(), 50);
 }
 
@@ -397,24 +404,24 @@ fn hostile_texts_cross_the_wire_unharmed() {
 
 fn region_names(simulator: &Simulator, keys: &Keys, more: &str) -> Vec<(String, String)> {
     let form = format!("Action=DescribeRegions&Version=2016-11-15{more}");
-    let answer = call(simulator, keys, "ec2", "eu-west-1", Ask::form(&form));
-    answer.elements("regionName").into_iter().zip(answer.elements("optInStatus")).collect()
+    let response = call(simulator, keys, "ec2", "eu-west-1", Request::form(&form));
+    response.elements("regionName").into_iter().zip(response.elements("optInStatus")).collect()
 }
 
 #[test]
-fn a_region_that_is_off_knows_nobody_and_describe_regions_says_so() {
+fn a_disabled_region_rejects_keys() {
     let simulator = start(Organisation::demo());
     let sandbox = simulator.organisation().find("127735590846").unwrap();
     let (keys, other) = (keys_of(&simulator, sandbox), keys_of(&simulator, 0));
-    let answer = describe_instances(&simulator, &keys, "eu-south-2", "");
-    assert_eq!((answer.status, answer.element("Code").as_str()), (401, "AuthFailure"));
-    let answer = list_functions(&simulator, &keys, "eu-south-2", "");
+    let response = describe_instances(&simulator, &keys, "eu-south-2", "");
+    assert_eq!((response.status, response.element("Code").as_str()), (401, "AuthFailure"));
+    let response = list_functions(&simulator, &keys, "eu-south-2", "");
     assert_eq!(
-        (answer.status, answer.header("x-amzn-errortype")),
+        (response.status, response.header("x-amzn-errortype")),
         (403, Some("UnrecognizedClientException"))
     );
     assert_eq!(
-        call(&simulator, &keys, "s3", "eu-south-2", Ask::get("/")).status,
+        call(&simulator, &keys, "s3", "eu-south-2", Request::get("/")).status,
         200,
         "S3 is the same everywhere"
     );
@@ -442,24 +449,24 @@ fn a_region_that_is_off_knows_nobody_and_describe_regions_says_so() {
     assert!(simulator.control(nobody).is_err());
 }
 
-fn assume(simulator: &Simulator, keys: &Keys, arn: &str, more: &str) -> Answer {
+fn assume(simulator: &Simulator, keys: &Keys, arn: &str, more: &str) -> Response {
     let form = format!(
         "Action=AssumeRole&RoleArn={}&RoleSessionName=test.session&Version=2011-06-15{more}",
         encoded(arn)
     );
-    call(simulator, keys, "sts", "us-east-1", Ask::form(&form))
+    call(simulator, keys, "sts", "us-east-1", Request::form(&form))
 }
 
-fn keys_in(answer: &Answer) -> Keys {
+fn keys_in(response: &Response) -> Keys {
     Keys {
-        id: answer.element("AccessKeyId"),
-        secret: answer.element("SecretAccessKey"),
-        token: Some(answer.element("SessionToken")),
+        id: response.element("AccessKeyId"),
+        secret: response.element("SecretAccessKey"),
+        token: Some(response.element("SessionToken")),
     }
 }
 
 #[test]
-fn roles_are_assumed_by_those_whom_they_trust() {
+fn roles_are_assumed_by_trusted_principals() {
     let simulator = start(Organisation::hostile());
     let portal_keys = keys_of(&simulator, 0);
     let me = caller_identity(&simulator, &portal_keys);
@@ -500,14 +507,14 @@ fn roles_are_assumed_by_those_whom_they_trust() {
 }
 
 #[test]
-fn a_web_identity_needs_no_signature_but_a_known_token() {
+fn a_web_identity_needs_a_known_token() {
     let simulator = start(Organisation::hostile());
     let with = |token: &str, role: &str| {
         let form = format!(
             "Action=AssumeRoleWithWebIdentity&RoleArn=arn%3Aaws%3Aiam%3A%3A012345678901%3Arole%2F{role}\
              &RoleSessionName=ci&WebIdentityToken={token}&Version=2011-06-15"
         );
-        ask(&simulator, &Ask::form(&form))
+        fetch(&simulator, &Request::form(&form))
     };
     let token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJyZXBvIn0.SIMSECRETsignature";
     let made = with(token, "web");
@@ -518,13 +525,15 @@ fn a_web_identity_needs_no_signature_but_a_known_token() {
 }
 
 #[test]
-fn limits_throttle_each_service_in_its_own_words() {
-    let rate = Some(Rate { burst: 2.0, per_second: 0.0 });
-    let limits = Limits { portal: None, portal_lockout: None, sts: rate, s3: rate, ec2: rate, lambda: rate };
-    let simulator = start(Organisation::seeded(small()));
+fn each_service_throttles_with_its_own_error() {
+    let rate = Rate { burst: 2.0, per_second: 0.0 };
+    let limited = [Service::STS, Service::S3, Service::EC2, Service::LAMBDA];
+    let limits = limited.into_iter().fold(Limits::off(), |limits, service| limits.rate(service, rate));
+    let simulator = start(Organisation::from_spec(small()));
     let (keys, other) = (keys_of(&simulator, 0), keys_of(&simulator, 1));
     simulator.control(Control::Limits(limits)).unwrap();
-    let with = |keys: &Keys| refusals(|service, region, ask| call(&simulator, keys, service, region, ask));
+    let with =
+        |keys: &Keys| errors(|service, region, request| call(&simulator, keys, service, region, request));
     let good = expect([(200, ""), (200, ""), (200, ""), (200, "")]);
     assert_eq!((with(&keys), with(&keys)), (good.clone(), good.clone()));
     assert_eq!(
@@ -538,7 +547,7 @@ fn limits_throttle_each_service_in_its_own_words() {
     );
     assert_eq!(with(&other), good, "another account has buckets of its own");
     assert_eq!(describe_instances(&simulator, &keys, "eu-west-1", "").status, 200, "so has another region");
-    simulator.control(Control::Limits(Limits { portal: rate, ..Limits::off() })).unwrap();
+    simulator.control(Control::Limits(Limits::off().rate(Service::PORTAL, rate))).unwrap();
     assert_eq!(with(&keys), good);
     let token = sign_in(&simulator, 0);
     let statuses: Vec<u16> =
@@ -547,8 +556,8 @@ fn limits_throttle_each_service_in_its_own_words() {
 }
 
 #[test]
-fn calls_are_counted_by_service_operation_account_and_region() {
-    let simulator = start(Organisation::seeded(small()));
+fn calls_are_counted_by_operation_and_region() {
+    let simulator = start(Organisation::from_spec(small()));
     let (keys, account) = (keys_of(&simulator, 0), simulator.organisation().account(0));
     simulator.reset_counters();
     for region in ["eu-west-1", "eu-west-1", "us-east-1"] {
@@ -558,15 +567,15 @@ fn calls_are_counted_by_service_operation_account_and_region() {
     let counts: Vec<_> = simulator.counts().into_iter().map(|c| (c.region, c.calls, c.failed)).collect();
     assert_eq!(counts, [("eu-west-1".to_owned(), 2, 0), ("us-east-1".to_owned(), 2, 1)]);
     let last = simulator.calls().pop().unwrap();
-    assert_eq!((last.status, last.code.as_str(), last.service), (401, "AuthFailure", Service::Ec2));
+    assert_eq!((last.status, last.code.as_str(), last.service), (401, "AuthFailure", Service::EC2));
     assert_eq!((last.account, last.role), (account.id, "AdministratorAccess".to_owned()));
     assert_eq!((last.access_key_id, last.role_session.as_str()), (keys.id, "alex.example"));
-    assert_eq!(simulator.count(Service::Ec2, "DescribeInstances"), 4);
-    assert_eq!(simulator.peak(Service::Ec2, "us-east-1"), 1);
+    assert_eq!(simulator.count(Service::EC2, "DescribeInstances"), 4);
+    assert_eq!(simulator.peak(Service::EC2, "us-east-1"), 1);
 }
 
 #[test]
-fn whole_demo_inventory_is_as_large_as_the_fixture_says() {
+fn the_demo_has_as_many_resources_as_its_fixture() {
     let simulator = start(Organisation::demo());
     let organisation = simulator.organisation();
     assert_eq!(organisation.len(), 12);

@@ -1,17 +1,17 @@
 //! OIDC and the portal.
 
 use serde_json::{Value, json};
-use ssoinv_sim::{Approval, Control, Options, Organisation, Seeded, Service, Simulator};
+use ssoinv_sim::{Approval, Control, Options, Organisation, OrganisationSpec, Service, Simulator};
 
 use crate::client::*;
 
-fn code(answer: &Answer) -> String {
-    answer.header("x-amzn-errortype").unwrap_or_default().split(':').next().unwrap().to_owned()
+fn code(response: &Response) -> String {
+    response.header("x-amzn-errortype").unwrap_or_default().split(':').next().unwrap().to_owned()
 }
 
 #[test]
-fn a_device_sign_in_leads_to_all_accounts_page_by_page() {
-    let simulator = start(Organisation::seeded(Seeded { accounts: 250, ..small() }));
+fn a_device_sign_in_reaches_all_accounts() {
+    let simulator = start(Organisation::from_spec(OrganisationSpec { accounts: 250, ..small() }));
     let token = sign_in(&simulator, 0);
     let (mut ids, mut sizes, mut target) = (Vec::new(), Vec::new(), "/assignment/accounts".to_owned());
     loop {
@@ -28,12 +28,12 @@ fn a_device_sign_in_leads_to_all_accounts_page_by_page() {
 }
 
 #[test]
-fn the_portal_refuses_as_the_real_one_does() {
-    let simulator = start(Organisation::seeded(small()));
+fn the_portal_has_the_real_one_s_errors() {
+    let simulator = start(Organisation::from_spec(small()));
     let token = sign_in(&simulator, 0);
     let account = simulator.organisation().account(0).id;
-    let refused = |answer: Answer| {
-        (answer.status, answer.json()["message"].as_str().unwrap().to_owned(), code(&answer))
+    let refused = |response: Response| {
+        (response.status, response.json()["message"].as_str().unwrap().to_owned(), code(&response))
     };
     let unassigned = role_credentials(&simulator, &token, &account, "NoSuchRole");
     assert_eq!(unassigned.json()["__type"], "com.amazonaws.switchboard.portal#ForbiddenException");
@@ -44,16 +44,16 @@ fn the_portal_refuses_as_the_real_one_does() {
     let words = "Session token not found or invalid".to_owned();
     assert_eq!(refused(stranger), (401, words, "UnauthorizedException".into()));
     for size in ["0", "101", "x"] {
-        let answer = portal(&simulator, &token, &format!("/assignment/accounts?max_result={size}"));
-        assert_eq!((answer.status, code(&answer).as_str()), (400, "InvalidRequestException"), "{size}");
+        let response = portal(&simulator, &token, &format!("/assignment/accounts?max_result={size}"));
+        assert_eq!((response.status, code(&response).as_str()), (400, "InvalidRequestException"), "{size}");
     }
-    let answer = portal(&simulator, &token, "/assignment/roles?account_id=123");
-    assert_eq!(answer.status, 400);
-    assert_eq!(ask(&simulator, &Ask::get("/assignment/accounts")).status, 401, "no token at all");
+    let response = portal(&simulator, &token, "/assignment/roles?account_id=123");
+    assert_eq!(response.status, 400);
+    assert_eq!(fetch(&simulator, &Request::get("/assignment/accounts")).status, 401, "no token at all");
 }
 
 #[test]
-fn roles_come_in_pages_too() {
+fn roles_come_in_pages() {
     let simulator = start(Organisation::demo());
     let token = sign_in(&simulator, 0);
     let account = simulator.organisation().account(0);
@@ -70,7 +70,7 @@ fn roles_come_in_pages_too() {
 
 #[test]
 fn sessions_reach_their_own_accounts_only() {
-    let simulator = start(Organisation::seeded(Seeded { sessions: 2, ..small() }));
+    let simulator = start(Organisation::from_spec(OrganisationSpec { sessions: 2, ..small() }));
     let (one, two) = (sign_in(&simulator, 0), sign_in(&simulator, 1));
     let (first, second) = (simulator.organisation().account(0).id, simulator.organisation().account(1).id);
     assert_eq!(role_credentials(&simulator, &one, &first, "ReadOnlyAccess").status, 200);
@@ -83,9 +83,9 @@ fn sessions_reach_their_own_accounts_only() {
 }
 
 #[test]
-fn a_person_decides_on_the_page_that_the_sign_in_opens() {
+fn a_device_sign_in_is_decided_on_its_page() {
     let options = Options { approval: Approval::Manual, device_interval: 0, ..Options::default() };
-    let simulator = Simulator::start(Organisation::seeded(small()), options).unwrap();
+    let simulator = Simulator::start(Organisation::from_spec(small()), options).unwrap();
     let client = register(&simulator, &[]);
     let start_url = "https://acme0.awsapps.com/start/#/";
     let device = start_device(&simulator, &client, start_url).json();
@@ -96,13 +96,13 @@ fn a_person_decides_on_the_page_that_the_sign_in_opens() {
     let user_code = device["userCode"].as_str().unwrap();
     assert_eq!(simulator.pending(), [user_code]);
     let page = device["verificationUriComplete"].as_str().unwrap().strip_prefix(simulator.url()).unwrap();
-    assert!(ask(&simulator, &Ask::get(page)).text().contains(user_code));
+    assert!(fetch(&simulator, &Request::get(page)).text().contains(user_code));
     let decide = |decision: &str| {
-        let form = Ask {
+        let form = Request {
             target: "/device".into(),
-            ..Ask::form(&format!("user_code={user_code}&decision={decision}"))
+            ..Request::form(&format!("user_code={user_code}&decision={decision}"))
         };
-        ask(&simulator, &form).status
+        fetch(&simulator, &form).status
     };
     assert_eq!(decide("approve"), 200);
     assert_eq!(decide("deny"), 404, "decided already");
@@ -117,20 +117,20 @@ fn a_person_decides_on_the_page_that_the_sign_in_opens() {
 }
 
 #[test]
-fn every_end_of_a_device_code_has_its_own_error() {
+fn each_outcome_of_a_device_code_has_its_own_error() {
     for (approval, wanted) in
         [(Approval::Denied, "AccessDeniedException"), (Approval::Expires, "ExpiredTokenException")]
     {
         let simulator =
-            Simulator::start(Organisation::seeded(small()), Options { approval, ..Options::default() })
+            Simulator::start(Organisation::from_spec(small()), Options { approval, ..Options::default() })
                 .unwrap();
         let client = register(&simulator, &[]);
         let device = start_device(&simulator, &client, "https://acme0.awsapps.com/start").json();
-        let answer = poll(&simulator, &client, &device["deviceCode"]);
-        assert_eq!((answer.status, code(&answer).as_str()), (400, wanted));
+        let response = poll(&simulator, &client, &device["deviceCode"]);
+        assert_eq!((response.status, code(&response).as_str()), (400, wanted));
     }
     let options = Options { approval: Approval::Manual, device_interval: 3600, ..Options::default() };
-    let simulator = Simulator::start(Organisation::seeded(small()), options).unwrap();
+    let simulator = Simulator::start(Organisation::from_spec(small()), options).unwrap();
     let client = register(&simulator, &[]);
     let device = start_device(&simulator, &client, "https://acme0.awsapps.com/start").json();
     // Two at once, as the AWS CLI asks.
@@ -145,14 +145,14 @@ fn every_end_of_a_device_code_has_its_own_error() {
 }
 
 #[test]
-fn wrong_clients_scopes_grants_and_start_urls_are_refused() {
-    let simulator = start(Organisation::seeded(small()));
+fn wrong_clients_scopes_and_grants_are_rejected() {
+    let simulator = start(Organisation::from_spec(small()));
     let client = register(&simulator, &[]);
-    let answer = start_device(&simulator, &client, "https://nowhere.example/start");
-    assert_eq!((answer.status, code(&answer).as_str()), (400, "InvalidRequestException"));
+    let response = start_device(&simulator, &client, "https://nowhere.example/start");
+    assert_eq!((response.status, code(&response).as_str()), (400, "InvalidRequestException"));
     let wrong = Client { id: client.id.clone(), secret: json!("other") };
-    let answer = start_device(&simulator, &wrong, "https://acme0.awsapps.com/start");
-    assert_eq!((answer.status, code(&answer).as_str()), (401, "InvalidClientException"));
+    let response = start_device(&simulator, &wrong, "https://acme0.awsapps.com/start");
+    assert_eq!((response.status, code(&response).as_str()), (401, "InvalidClientException"));
     let registered = |body| code(&oidc(&simulator, "/client/register", &body));
     assert_eq!(
         registered(json!({"clientName": "x", "clientType": "confidential"})),
@@ -165,13 +165,13 @@ fn wrong_clients_scopes_grants_and_start_urls_are_refused() {
     let body = json!({"clientId": client.id, "clientSecret": client.secret, "grantType": "password"});
     assert_eq!(code(&oidc(&simulator, "/token", &body)), "UnsupportedGrantTypeException");
     simulator.control(Control::ExpireRegistrations {}).unwrap();
-    let answer = start_device(&simulator, &client, "https://acme0.awsapps.com/start");
-    assert_eq!(code(&answer), "InvalidClientException");
+    let response = start_device(&simulator, &client, "https://acme0.awsapps.com/start");
+    assert_eq!(code(&response), "InvalidClientException");
 }
 
 #[test]
-fn refreshing_rotates_and_can_be_refused() {
-    let simulator = start(Organisation::seeded(small()));
+fn refreshing_rotates_and_can_be_rejected() {
+    let simulator = start(Organisation::from_spec(small()));
     let client = register(&simulator, &["sso:account:access"]);
     let device = start_device(&simulator, &client, "https://acme0.awsapps.com/start").json();
     let first = poll(&simulator, &client, &device["deviceCode"]).json();
@@ -193,12 +193,12 @@ fn refreshing_rotates_and_can_be_refused() {
 }
 
 fn sign_out(simulator: &Simulator, token: &str) -> u16 {
-    ask(simulator, &Ask::post("/logout", "").with("x-amz-sso_bearer_token", token)).status
+    fetch(simulator, &Request::post("/logout", "").with("x-amz-sso_bearer_token", token)).status
 }
 
 #[test]
-fn signing_out_ends_the_whole_sign_in_and_neither_role_credentials_nor_other_sign_ins() {
-    let simulator = start(Organisation::seeded(small()));
+fn signing_out_revokes_one_sign_in_only() {
+    let simulator = start(Organisation::from_spec(small()));
     let client = register(&simulator, &["sso:account:access"]);
     let signed_in = || {
         let device = start_device(&simulator, &client, "https://acme0.awsapps.com/start").json();
@@ -220,8 +220,8 @@ fn signing_out_ends_the_whole_sign_in_and_neither_role_credentials_nor_other_sig
 }
 
 #[test]
-fn a_token_ends_now_with_a_later_call_or_by_signing_out() {
-    let simulator = start(Organisation::seeded(small()));
+fn a_token_expires_now_with_a_call_or_by_sign_out() {
+    let simulator = start(Organisation::from_spec(small()));
     let token = sign_in(&simulator, 0);
     simulator.control(Control::EndTokensAfter { session: None, calls: 3, times: 1 }).unwrap();
     let statuses: Vec<u16> =
@@ -234,11 +234,11 @@ fn a_token_ends_now_with_a_later_call_or_by_signing_out() {
     simulator.control(Control::TokenLifetime { seconds: Some(0) }).unwrap();
     let token = sign_in(&simulator, 0);
     assert_eq!(portal(&simulator, &token, "/assignment/accounts").status, 401);
-    assert_eq!(simulator.count(Service::Portal, "Logout"), 2);
+    assert_eq!(simulator.count(Service::PORTAL, "Logout"), 2);
 }
 
 #[test]
-fn every_secret_that_is_given_out_is_marked_and_remembered() {
+fn every_issued_secret_is_marked_and_recorded() {
     let simulator = start(Organisation::demo());
     let client = register(&simulator, &["sso:account:access"]);
     let device = start_device(&simulator, &client, "https://tidewater.awsapps.com/start").json();
@@ -264,6 +264,6 @@ fn every_secret_that_is_given_out_is_marked_and_remembered() {
     let id = made["roleCredentials"]["accessKeyId"].as_str().unwrap().to_owned();
     assert!(!secrets.contains(&id));
     let over_http: Vec<String> =
-        serde_json::from_value(ask(&simulator, &Ask::get("/_sim/secrets")).json()).unwrap();
+        serde_json::from_value(fetch(&simulator, &Request::get("/_sim/secrets")).json()).unwrap();
     assert_eq!(over_http, secrets);
 }

@@ -82,7 +82,7 @@ async fn sts_is_asked_in_a_region_of_the_roles_partition() {
     get(&world.store(), &world.profile("reader")).await.expect("the variable goes first");
     let calls = world.simulator.calls();
     let regions: Vec<_> =
-        calls.iter().filter(|call| call.service == Service::Sts).map(|call| &*call.region).collect();
+        calls.iter().filter(|call| call.service == Service::STS).map(|call| &*call.region).collect();
     assert_eq!(regions, ["eu-west-1", "us-east-1"]);
 }
 
@@ -371,7 +371,7 @@ async fn names_of_accounts_are_asked_once_and_their_lack_stops_nothing() {
     assert_eq!(world.portal("ListAccounts"), 1);
 
     let world = with("");
-    world.fault(Fault::new(Effect::ServerError(500)).service(Service::Portal));
+    world.fault(Fault::new(Effect::ServerError(500)).service(Service::PORTAL));
     assert!(world.store().account_names(&world.profile("hub-Audit"), |_| ()).await.is_empty());
     assert_eq!(world.said.words(), ["no-names"]);
 }

@@ -193,7 +193,7 @@ async fn limits_and_server_errors_are_no_reason_to_sign_in() {
 
     // A token that has to be refreshed, and a service that can't: the failure stands.
     let world = World::new(Options::default()).at_home(|home| home.token(Token::Expired));
-    world.fault(Fault::new(Effect::ServerError(500)).service(Service::Oidc));
+    world.fault(Fault::new(Effect::ServerError(500)).service(Service::OIDC));
     let store = world.store();
     let failure = get(&store, &world.profile("hub-Audit")).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Failed, "{failure:?}");
@@ -236,7 +236,7 @@ async fn whoever_declines_is_not_asked_again() {
 #[tokio::test]
 async fn a_portal_that_refuses_every_token_asks_a_person_once() {
     let world = World::new(Options::default()).at_home(|home| home.token(Token::Good));
-    world.fault(Fault::new(Effect::Unauthorized401).service(Service::Portal));
+    world.fault(Fault::new(Effect::Unauthorized401).service(Service::PORTAL));
     world.simulator.control(Control::RefuseRefresh { session: None, refuse: true }).unwrap();
     let store = world.store();
     let failure = get(&store, &world.profile("hub-Audit")).await.unwrap_err();
@@ -244,7 +244,7 @@ async fn a_portal_that_refuses_every_token_asks_a_person_once() {
     assert_eq!(world.said.words(), ["code", "done", "gave-up"]);
 
     let world = World::new(Options::default()).at_home(|home| home.token(Token::Good)).alone();
-    world.fault(Fault::new(Effect::Unauthorized401).service(Service::Portal));
+    world.fault(Fault::new(Effect::Unauthorized401).service(Service::PORTAL));
     let store = world.store();
     for got in get_all(&world, &store).await {
         got.expect_err("no token is taken");
@@ -441,7 +441,7 @@ async fn a_late_refusal_of_an_old_token_ends_nothing() {
 #[tokio::test]
 async fn whoever_stops_waiting_takes_nothing_from_the_others() {
     let world = World::new(Options::default()).at_home(|home| home.token(Token::Expired)).alone();
-    world.fault(Fault::new(Effect::Latency(200)).service(Service::Oidc));
+    world.fault(Fault::new(Effect::Latency(200)).service(Service::OIDC));
     let tokens = tokens(&world);
     let mut first = Box::pin(tokens.get(None));
     assert!(futures::poll!(first.as_mut()).is_pending(), "it has begun");

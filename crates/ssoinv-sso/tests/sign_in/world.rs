@@ -178,14 +178,14 @@ impl World {
     }
 
     pub(crate) fn oidc(&self, operation: &str) -> u64 {
-        self.simulator.count(Service::Oidc, operation)
+        self.simulator.count(Service::OIDC, operation)
     }
 
     pub(crate) fn portal(&self, operation: &str) -> u64 {
-        self.simulator.count(Service::Portal, operation)
+        self.simulator.count(Service::PORTAL, operation)
     }
 
     pub(crate) fn sts(&self, operation: &str) -> u64 {
-        self.simulator.count(Service::Sts, operation)
+        self.simulator.count(Service::STS, operation)
     }
 }

@@ -58,7 +58,7 @@ pub(crate) fn run(
     }
     let request = RunRequest::new(tables, args, app)?;
 
-    // An output that can't be written is reported before the first call.
+    // An output that can't be written ends the command before the first call.
     let schemas: Vec<Arc<TableSchema>> =
         request.tables.iter().map(|table| Arc::clone(table.schema())).collect();
     let writer = RowWriter::new(&schemas, &request.settings.output, app)?;

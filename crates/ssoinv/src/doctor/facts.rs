@@ -293,7 +293,7 @@ fn accounts(profiles: &[Arc<Profile>]) -> BTreeMap<AccountId, Enabled> {
 struct AccessProbe<'a> {
     sessions: &'a [SessionFacts],
     engine: &'a Arc<Engine>,
-    /// The region of profiles that have none.
+    /// The region of profiles without one.
     fallback: Option<&'a str>,
     enabled: BTreeMap<AccountId, Enabled>,
     now: SystemTime,

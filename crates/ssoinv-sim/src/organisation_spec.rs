@@ -1,17 +1,17 @@
-//! Organisations of any size out of a seed: each account, bucket, instance and function is computed when it is
-//! asked for. `organisation.rs` puts this beside organisations that are read from files.
+//! Organisations of any size from a seed: each account, bucket, instance and function is computed on demand.
+//! `organisation.rs` offers them beside organisations from files.
 
 use std::collections::BTreeMap;
 
-use crate::SECRET_MARKER;
 use crate::resources::{BucketSpec, FunctionSpec, InstanceSpec};
 use crate::rng::{self, Rng};
+use crate::secret_marker::SECRET_MARKER;
 
 /// Account IDs are twelve digits.
 const ID_SPACE: u128 = 1_000_000_000_000;
-/// Odd and no multiple of five, so that stepping by it visits each ID once.
+/// Odd and no multiple of five, so that steps of this size visit each ID once.
 const ID_STEP: u128 = 618_033_988_749;
-/// The same, backwards: `ID_STEP * ID_STEP_BACK % ID_SPACE == 1`.
+/// The inverse step: `ID_STEP * ID_STEP_BACK % ID_SPACE == 1`.
 const ID_STEP_BACK: u128 = inverse(ID_STEP, ID_SPACE);
 
 const TEAMS: &[&str] = &["payments", "search", "catalog", "identity", "billing", "mobile", "data", "fraud"];
@@ -40,18 +40,18 @@ const RUNTIMES: &[&str] = &[
     "ruby3.3",
 ];
 
-/// How large an organisation from a seed is. Sizes are exact, so that a test knows what must come back.
+/// The seed and sizes of an organisation. Sizes are exact, so that a test knows the number of rows.
 #[derive(Debug, Clone)]
-pub struct Seeded {
-    /// Everything follows from it.
+pub struct OrganisationSpec {
+    /// The seed of all names and values.
     pub seed: u64,
-    /// Number of accounts. About one in ten has an ID with a leading zero; the second one always.
+    /// Number of accounts. About one in ten has an ID with a leading zero, among them the second.
     pub accounts: usize,
-    /// Number of sso-sessions; the accounts are dealt out to them in turn.
+    /// Number of sso-sessions, which take turns in reaching the accounts.
     pub sessions: usize,
     /// Roles that each account offers.
     pub roles: Vec<String>,
-    /// Regions in which there are instances and functions.
+    /// Regions with instances and functions.
     pub regions: Vec<String>,
     /// Buckets of an account.
     pub buckets: usize,
@@ -61,7 +61,7 @@ pub struct Seeded {
     pub functions: usize,
 }
 
-impl Default for Seeded {
+impl Default for OrganisationSpec {
     fn default() -> Self {
         Self {
             seed: 1,
@@ -76,7 +76,7 @@ impl Default for Seeded {
     }
 }
 
-/// `value`'s multiplicative inverse modulo `modulus`, by Euler: the group of units of 10^12 has order 4·10^11.
+/// Returns the multiplicative inverse modulo `modulus`, by Euler: the group of units of 10^12 has order 4·10^11.
 const fn inverse(value: u128, modulus: u128) -> u128 {
     let (mut power, mut base, mut result) = (399_999_999_999_u128, value % modulus, 1_u128);
     while power > 0 {
@@ -89,8 +89,8 @@ const fn inverse(value: u128, modulus: u128) -> u128 {
     result
 }
 
-impl Seeded {
-    /// An eleven-digit number: the ID of the second account, which so gets a leading zero.
+impl OrganisationSpec {
+    /// Returns an eleven-digit number: the ID of the second account without its leading zero.
     fn base(&self) -> u128 {
         u128::from(10_000_000_000 + rng::of_parts(&[self.seed, 11]) % 90_000_000_000)
     }
@@ -113,7 +113,7 @@ impl Seeded {
 
     pub(crate) fn bucket(&self, account: usize, number: usize) -> BucketSpec {
         let mut rng = Rng::new(rng::of_parts(&[self.seed, 13, account as u64, number as u64]));
-        // S3 lists by name: the number comes first, so that no account has to be sorted.
+        // S3 lists by name: with the number first, no account has to be sorted.
         let name = format!("acme-{account:05}-{number:06}-{}", rng.pick(PURPOSES));
         let region = if self.regions.is_empty() { "us-east-1" } else { rng.pick(&self.regions) };
         BucketSpec { name, region: region.to_owned(), created: None }
@@ -180,8 +180,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_twelve_digits_unlike_each_other_and_lead_back_to_their_index() {
-        let organisation = Seeded { accounts: 10_000, ..Seeded::default() };
+    fn ids_are_unique_and_lead_back_to_their_index() {
+        let organisation = OrganisationSpec { accounts: 10_000, ..OrganisationSpec::default() };
         let ids: HashSet<String> = (0..10_000).map(|index| organisation.account_id(index)).collect();
         assert_eq!(ids.len(), 10_000);
         for index in [0, 1, 2, 777, 9_999] {
@@ -196,19 +196,19 @@ mod tests {
     }
 
     #[test]
-    fn the_millionth_instance_needs_no_other() {
-        let organisation = Seeded { instances: 1_000_000, ..Seeded::default() };
+    fn the_millionth_instance_is_computed_alone() {
+        let organisation = OrganisationSpec { instances: 1_000_000, ..OrganisationSpec::default() };
         let (one, two) =
             (organisation.instance(5, "eu-west-1", 999_999), organisation.instance(5, "eu-west-1", 999_999));
         assert_eq!(one.name, two.name);
         assert_eq!(one.tags, two.tags);
-        let other = Seeded { seed: 2, ..organisation };
-        assert_ne!(other.account_id(5), Seeded::default().account_id(5));
+        let other = OrganisationSpec { seed: 2, ..organisation };
+        assert_ne!(other.account_id(5), OrganisationSpec::default().account_id(5));
     }
 
     #[test]
-    fn buckets_come_in_the_order_of_their_names() {
-        let organisation = Seeded { buckets: 300, ..Seeded::default() };
+    fn buckets_are_in_the_order_of_their_names() {
+        let organisation = OrganisationSpec { buckets: 300, ..OrganisationSpec::default() };
         let names: Vec<String> = (0..300).map(|n| organisation.bucket(3, n).name).collect();
         assert!(names.is_sorted());
     }

@@ -1,42 +1,42 @@
-//! What was called: counts, a log of the latest calls, and how many ran at once.
+//! The calls that were made: counts, a log of the latest calls, and how many ran at once. `dispatch.rs` records them;
+//! [`Simulator`](crate::Simulator) and the control endpoint return them.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Mutex;
 
 use serde::Serialize;
 
-use crate::lock;
-use crate::refusal;
 use crate::service::Service;
+use crate::sync::lock;
 
-/// One call, as it was answered.
+/// One call and its response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Call {
     /// Milliseconds since 1970, by the simulator's clock.
     pub at_ms: i64,
     /// The service.
     pub service: Service,
-    /// The operation; `Unknown` for what isn't simulated.
+    /// The operation; `Unknown` if it isn't simulated.
     pub operation: String,
-    /// The name of AWS's that was called through the proxy; empty without it.
+    /// The host name that was called through the proxy; empty without it.
     pub host: String,
-    /// The account that the call acted in or asked about; empty where there is none.
+    /// The account that the call acted in or was about; empty if there is none.
     pub account: String,
     /// The region of the signature's scope; empty for unsigned calls.
     pub region: String,
     /// The role, or the user's name.
     pub role: String,
-    /// The access key, where there is one.
+    /// The access key; empty if there is none.
     pub access_key_id: String,
     /// The role session's name.
     pub role_session: String,
-    /// HTTP status; 0 where no answer was given (reset, stalled).
+    /// HTTP status; 0 if there was no response (reset, stalled).
     pub status: u16,
-    /// The error's code; empty for good answers.
+    /// The error's code; empty for good responses.
     pub code: String,
 }
 
-/// How many calls of one kind were answered.
+/// The calls of one operation in one account and region.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Count {
     /// The service.
@@ -49,11 +49,11 @@ pub struct Count {
     pub region: String,
     /// Calls, whatever their status.
     pub calls: u64,
-    /// Those with an error status or without an answer.
+    /// Calls with an error status or without a response.
     pub failed: u64,
 }
 
-/// All calls of an operation, whatever the account and region.
+/// The calls of one operation in all accounts and regions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Total {
     /// The service.
@@ -62,55 +62,56 @@ pub struct Total {
     pub operation: String,
     /// Calls, whatever their status.
     pub calls: u64,
-    /// Those with an error status or without an answer.
+    /// Calls with an error status or without a response.
     pub failed: u64,
-    /// Those that were refused for coming too fast.
+    /// Calls that were throttled.
     pub throttled: u64,
-    /// Length of the answers' bodies in bytes.
+    /// Length of the response bodies in bytes.
     pub bytes: u64,
 }
 
 type Kind = (Service, String, String, String);
 
 #[derive(Debug, Default)]
-struct Books {
-    log: VecDeque<Call>,
+struct Records {
+    latest: VecDeque<Call>,
     counts: HashMap<Kind, (u64, u64)>,
     totals: BTreeMap<(Service, String), Total>,
     running: HashMap<(Service, String), (usize, usize)>,
 }
 
-/// The books.
+/// All records of calls.
 #[derive(Debug)]
-pub(crate) struct Calls {
-    books: Mutex<Books>,
-    log_limit: usize,
+pub(crate) struct CallLog {
+    records: Mutex<Records>,
+    /// The most calls that are kept in full; counts are kept for all.
+    limit: usize,
 }
 
-impl Calls {
-    pub(crate) fn new(log_limit: usize) -> Self {
-        Self { books: Mutex::default(), log_limit }
+impl CallLog {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { records: Mutex::default(), limit }
     }
 
-    /// Notes that a call has begun; it runs until the guard goes, be it that the client hangs up.
-    pub(crate) fn begin(&self, service: Service, region: &str) -> Running<'_> {
+    /// Records that a call has begun. It runs until the guard is dropped, also if the client hangs up.
+    pub(crate) fn begin(&self, service: Service, region: &str) -> RunningCall<'_> {
         let key = (service, region.to_owned());
-        let mut books = lock(&self.books);
-        let (now, peak) = books.running.entry(key.clone()).or_default();
+        let mut records = lock(&self.records);
+        let (now, peak) = records.running.entry(key.clone()).or_default();
         *now += 1;
         *peak = (*peak).max(*now);
-        Running { calls: self, key }
+        RunningCall { log: self, key }
     }
 
-    /// Notes a call that has ended, and the length of its answer's body.
-    pub(crate) fn note(&self, call: Call, bytes: usize) {
+    /// Records a call that has ended, whether it was throttled, and the length of its response body.
+    pub(crate) fn record(&self, call: Call, throttled: bool, bytes: usize) {
         let failed = u64::from(call.status == 0 || call.status >= 400);
         let kind = (call.service, call.operation.clone(), call.account.clone(), call.region.clone());
-        let mut books = lock(&self.books);
-        let (calls, failures) = books.counts.entry(kind).or_default();
+        let mut records = lock(&self.records);
+        let (calls, failures) = records.counts.entry(kind).or_default();
         *calls += 1;
         *failures += failed;
-        let whole = books.totals.entry((call.service, call.operation.clone())).or_insert_with(|| Total {
+        let whole = records.totals.entry((call.service, call.operation.clone())).or_insert_with(|| Total {
             service: call.service,
             operation: call.operation.clone(),
             calls: 0,
@@ -120,22 +121,23 @@ impl Calls {
         });
         whole.calls += 1;
         whole.failed += failed;
-        whole.throttled += u64::from(call.status == 429 || refusal::is_throttling(&call.code));
+        whole.throttled += u64::from(throttled);
         whole.bytes += bytes as u64;
-        if self.log_limit > 0 {
-            if books.log.len() >= self.log_limit {
-                books.log.pop_front();
+        if self.limit > 0 {
+            if records.latest.len() >= self.limit {
+                records.latest.pop_front();
             }
-            books.log.push_back(call);
+            records.latest.push_back(call);
         }
     }
 
-    pub(crate) fn log(&self) -> Vec<Call> {
-        lock(&self.books).log.iter().cloned().collect()
+    /// Returns the latest calls, the oldest first.
+    pub(crate) fn latest(&self) -> Vec<Call> {
+        lock(&self.records).latest.iter().cloned().collect()
     }
 
     pub(crate) fn counts(&self) -> Vec<Count> {
-        let mut counts: Vec<Count> = lock(&self.books)
+        let mut counts: Vec<Count> = lock(&self.records)
             .counts
             .iter()
             .map(|((service, operation, account, region), (calls, failed))| Count {
@@ -158,44 +160,44 @@ impl Calls {
         counts
     }
 
-    /// All calls by operation, sorted.
+    /// Returns all calls by operation, sorted.
     pub(crate) fn totals(&self) -> Vec<Total> {
-        lock(&self.books).totals.values().cloned().collect()
+        lock(&self.records).totals.values().cloned().collect()
     }
 
-    /// The most calls that ran at once, by `service/region`.
+    /// Returns the most calls that ran at once, by `service/region`.
     pub(crate) fn peaks(&self) -> BTreeMap<String, usize> {
-        let books = lock(&self.books);
-        books
+        let records = lock(&self.records);
+        records
             .running
             .iter()
             .map(|((s, region), (_, peak))| (format!("{}/{region}", s.name()), *peak))
             .collect()
     }
 
-    /// Starts all books anew; calls that run now still count as running.
+    /// Clears all records; calls that run now still count as running.
     pub(crate) fn reset(&self) {
-        let mut books = lock(&self.books);
-        books.log.clear();
-        books.counts.clear();
-        books.totals.clear();
-        books.running.retain(|_, (now, peak)| {
+        let mut records = lock(&self.records);
+        records.latest.clear();
+        records.counts.clear();
+        records.totals.clear();
+        records.running.retain(|_, (now, peak)| {
             *peak = *now;
             *now > 0
         });
     }
 }
 
-/// A call that runs.
+/// A guard for a call that runs.
 #[derive(Debug)]
-pub(crate) struct Running<'a> {
-    calls: &'a Calls,
+pub(crate) struct RunningCall<'a> {
+    log: &'a CallLog,
     key: (Service, String),
 }
 
-impl Drop for Running<'_> {
+impl Drop for RunningCall<'_> {
     fn drop(&mut self) {
-        if let Some((now, _)) = lock(&self.calls.books).running.get_mut(&self.key) {
+        if let Some((now, _)) = lock(&self.log.records).running.get_mut(&self.key) {
             *now = now.saturating_sub(1);
         }
     }
@@ -222,40 +224,40 @@ mod tests {
     }
 
     #[test]
-    fn the_log_keeps_the_latest_and_the_counts_all() {
-        let calls = Calls::new(2);
+    fn the_log_is_limited_and_the_counts_are_not() {
+        let log = CallLog::new(2);
         for status in [200, 503, 0] {
-            calls.note(call("ListBuckets", status), 0);
+            log.record(call("ListBuckets", status), false, 0);
         }
-        calls.note(call("Other", 200), 0);
-        let log: Vec<String> = calls.log().into_iter().map(|call| call.operation).collect();
-        assert_eq!(log, ["ListBuckets", "Other"]);
-        let counts = calls.counts();
+        log.record(call("Other", 200), false, 0);
+        let latest: Vec<String> = log.latest().into_iter().map(|call| call.operation).collect();
+        assert_eq!(latest, ["ListBuckets", "Other"]);
+        let counts = log.counts();
         assert_eq!((counts[0].calls, counts[0].failed, counts[1].calls), (3, 2, 1));
-        calls.reset();
-        assert!(calls.log().is_empty() && calls.counts().is_empty());
+        log.reset();
+        assert!(log.latest().is_empty() && log.counts().is_empty());
     }
 
     #[test]
-    fn totals_tell_what_was_too_fast_and_how_much_was_said() {
-        let calls = Calls::new(0);
-        for (status, code) in [(200, ""), (503, "SlowDown"), (503, "ServiceUnavailable"), (429, "")] {
-            calls.note(Call { code: code.to_owned(), ..call("ListBuckets", status) }, 10);
+    fn totals_count_throttled_calls_and_bytes() {
+        let log = CallLog::new(0);
+        for (status, throttled) in [(200, false), (503, true), (503, false), (429, true)] {
+            log.record(call("ListBuckets", status), throttled, 10);
         }
-        let [total] = &calls.totals()[..] else { panic!("one operation was called") };
+        let [total] = &log.totals()[..] else { panic!("one operation was called") };
         assert_eq!((total.calls, total.failed, total.throttled, total.bytes), (4, 3, 2, 40));
-        calls.reset();
-        assert!(calls.totals().is_empty());
+        log.reset();
+        assert!(log.totals().is_empty());
     }
 
     #[test]
     fn the_peak_is_of_calls_at_once() {
-        let calls = Calls::new(0);
-        let one = calls.begin(Service::Ec2, "eu-west-1");
-        let two = calls.begin(Service::Ec2, "eu-west-1");
+        let calls = CallLog::new(0);
+        let one = calls.begin(Service::EC2, "eu-west-1");
+        let two = calls.begin(Service::EC2, "eu-west-1");
         drop(one);
-        drop(calls.begin(Service::Ec2, "eu-west-1"));
-        drop(calls.begin(Service::Ec2, "us-east-1"));
+        drop(calls.begin(Service::EC2, "eu-west-1"));
+        drop(calls.begin(Service::EC2, "us-east-1"));
         assert_eq!(calls.peaks()["ec2/eu-west-1"], 2);
         assert_eq!(calls.peaks()["ec2/us-east-1"], 1);
         calls.reset();

@@ -1,22 +1,22 @@
-//! One reservation of DescribeInstances as EC2 writes it, with the element names of the EC2 API reference
-//! (`Instance` and the types in it). What the organisation doesn't say is made up from the instance's seed: the
-//! same VPCs and groups for all instances of an account and region, its own interfaces and volumes for each.
+//! The XML of a reservation in DescribeInstances, with the element names of the EC2 API reference (`Instance` and the
+//! types in it). Values that the organisation doesn't have are made up from the instance's seed: VPCs and groups are
+//! the same for all instances of an account and region, interfaces and volumes are each instance's own.
 
 use crate::clock;
-use crate::http::{push_element, push_value};
+use crate::encoding::{push_element, push_value};
 use crate::resources::Instance;
 use crate::rng::{self, Rng};
 
-/// Where the instances are.
+/// The account and region of instances.
 #[derive(Debug)]
-pub(crate) struct Home<'a> {
+pub(crate) struct Placement<'a> {
     pub(crate) partition: &'a str,
     pub(crate) account: &'a str,
     pub(crate) region: &'a str,
 }
 
-impl Home<'_> {
-    /// An ID that all instances of the account and region share.
+impl Placement<'_> {
+    /// Returns an ID that all instances of the account and region share.
     fn shared(&self, kind: &str, which: u64) -> String {
         let parts = [rng::of_text(self.account), rng::of_text(self.region), rng::of_text(kind), which];
         format!("{kind}-0{}", Rng::new(rng::of_parts(&parts)).hex(16))
@@ -72,15 +72,18 @@ struct Net {
     group_two: (String, &'static str),
 }
 
-fn net(home: &Home<'_>, instance: &Instance, rng: &mut Rng) -> Net {
+fn net(placement: &Placement<'_>, instance: &Instance, rng: &mut Rng) -> Net {
     let which = rng.below(2);
     let octets = [16 + which * 16, rng.below(250), 4 + rng.below(250)];
     let joined = |octets: &[u64], by: &str| octets.iter().map(u64::to_string).collect::<Vec<_>>().join(by);
-    let suffix =
-        if home.region == "us-east-1" { "ec2".to_owned() } else { format!("{}.compute", home.region) };
+    let suffix = if placement.region == "us-east-1" {
+        "ec2".to_owned()
+    } else {
+        format!("{}.compute", placement.region)
+    };
     let public = (instance.public && instance.state == "running").then(|| {
         let octets = [54, rng.below(250), rng.below(250), 1 + rng.below(250)];
-        let host = if home.region == "us-east-1" { "compute-1" } else { &suffix };
+        let host = if placement.region == "us-east-1" { "compute-1" } else { &suffix };
         (joined(&octets, "."), format!("ec2-{}.{host}.amazonaws.com", joined(&octets, "-")))
     });
     let [low, middle, high] = octets;
@@ -91,13 +94,13 @@ fn net(home: &Home<'_>, instance: &Instance, rng: &mut Rng) -> Net {
         ipv6: instance
             .ipv6
             .then(|| format!("2600:1f18:{:x}:{:x}::{:x}", 0x1000 + low, 0x2000 + middle, 1 + high)),
-        subnet: home.shared(
+        subnet: placement.shared(
             "subnet",
             which * 4 + u64::from(instance.zone.as_bytes().last().copied().unwrap_or(0)) % 4,
         ),
-        vpc: home.shared("vpc", which),
-        group: (home.shared("sg", which), "default-workload"),
-        group_two: (home.shared("sg", 10 + which), "ssm-endpoints"),
+        vpc: placement.shared("vpc", which),
+        group: (placement.shared("sg", which), "default-workload"),
+        group_two: (placement.shared("sg", 10 + which), "ssm-endpoints"),
     }
 }
 
@@ -122,13 +125,13 @@ fn association(xml: &mut String, net: &Net) {
     }
 }
 
-fn interface(xml: &mut String, home: &Home<'_>, launched: &str, net: &Net, rng: &mut Rng) {
+fn interface(xml: &mut String, placement: &Placement<'_>, launched: &str, net: &Net, rng: &mut Rng) {
     around(xml, "item", |xml| {
         push_element(xml, "networkInterfaceId", &format!("eni-0{}", rng.hex(16)));
         push_element(xml, "subnetId", &net.subnet);
         push_element(xml, "vpcId", &net.vpc);
         xml.push_str("<description/>");
-        push_element(xml, "ownerId", home.account);
+        push_element(xml, "ownerId", placement.account);
         push_element(xml, "status", "in-use");
         let mac = rng.hex(10);
         let mac: Vec<&str> = (0..5).map(|pair| &mac[pair * 2..pair * 2 + 2]).collect();
@@ -201,11 +204,11 @@ fn tags(xml: &mut String, instance: &Instance) {
 }
 
 /// Appends a reservation with its instances.
-pub(crate) fn push_reservation(xml: &mut String, home: &Home<'_>, instances: &[Instance]) {
+pub(crate) fn push_reservation(xml: &mut String, placement: &Placement<'_>, instances: &[Instance]) {
     let mut rng = Rng::new(instances.first().map_or(0, |instance| instance.seed ^ 1));
     around(xml, "item", |xml| {
         push_element(xml, "reservationId", &format!("r-0{}", rng.hex(16)));
-        push_element(xml, "ownerId", home.account);
+        push_element(xml, "ownerId", placement.account);
         if instances.iter().any(|i| i.tags.iter().any(|(key, _)| key == "aws:autoscaling:groupName")) {
             push_element(
                 xml,
@@ -216,24 +219,24 @@ pub(crate) fn push_reservation(xml: &mut String, home: &Home<'_>, instances: &[I
         xml.push_str("<groupSet/>");
         around(xml, "instancesSet", |xml| {
             for (number, instance) in instances.iter().enumerate() {
-                around(xml, "item", |xml| push_instance(xml, home, instance, number));
+                around(xml, "item", |xml| push_instance(xml, placement, instance, number));
             }
         });
     });
 }
 
-fn push_instance(xml: &mut String, home: &Home<'_>, instance: &Instance, launch_index: usize) {
+fn push_instance(xml: &mut String, placement: &Placement<'_>, instance: &Instance, launch_index: usize) {
     let mut rng = Rng::new(instance.seed);
     let launched = clock::iso_millis(instance.launched);
     let gone = matches!(instance.state.as_str(), "terminated" | "shutting-down");
-    let net = net(home, instance, &mut rng);
+    let net = net(placement, instance, &mut rng);
     let root = if instance.windows { "/dev/sda1" } else { "/dev/xvda" };
     identity(xml, instance, &net, gone, launch_index, &mut rng);
     push_element(xml, "instanceType", &instance.instance_type);
     push_element(xml, "launchTime", &launched);
     around(xml, "placement", |xml| {
         push_element(xml, "availabilityZone", &instance.zone);
-        push_element(xml, "availabilityZoneId", &zone_id(home.region, &instance.zone));
+        push_element(xml, "availabilityZoneId", &zone_id(placement.region, &instance.zone));
         xml.push_str("<groupName/>");
         push_element(xml, "tenancy", "default");
     });
@@ -277,16 +280,17 @@ fn push_instance(xml: &mut String, home: &Home<'_>, instance: &Instance, launch_
     if gone {
         xml.push_str("<networkInterfaceSet/>");
     } else {
-        around(xml, "networkInterfaceSet", |xml| interface(xml, home, &launched, &net, &mut rng));
+        around(xml, "networkInterfaceSet", |xml| interface(xml, placement, &launched, &net, &mut rng));
     }
     if let Some(profile) = &instance.profile {
         around(xml, "iamInstanceProfile", |xml| {
-            let arn = format!("arn:{}:iam::{}:instance-profile/{profile}", home.partition, home.account);
+            let arn =
+                format!("arn:{}:iam::{}:instance-profile/{profile}", placement.partition, placement.account);
             push_element(xml, "arn", &arn);
             push_element(xml, "id", &format!("AIPA{}", rng.base32(17)));
         });
     }
-    settings(xml, home, instance, &launched, &mut rng);
+    settings(xml, placement, instance, &launched, &mut rng);
 }
 
 /// What comes first: IDs, state, names.
@@ -329,7 +333,7 @@ fn identity(
 }
 
 /// What comes last: options and how the instance is paid for.
-fn settings(xml: &mut String, home: &Home<'_>, instance: &Instance, launched: &str, rng: &mut Rng) {
+fn settings(xml: &mut String, placement: &Placement<'_>, instance: &Instance, launched: &str, rng: &mut Rng) {
     push_value(xml, "ebsOptimized", !instance.instance_type.starts_with("t2"));
     push_value(xml, "enaSupport", true);
     if instance.spot {
@@ -350,9 +354,9 @@ fn settings(xml: &mut String, home: &Home<'_>, instance: &Instance, launched: &s
             around(xml, "item", |xml| {
                 let arn = format!(
                     "arn:{}:license-manager:{}:{}:license-configuration:lic-{}",
-                    home.partition,
-                    home.region,
-                    home.account,
+                    placement.partition,
+                    placement.region,
+                    placement.account,
                     rng.hex(32)
                 );
                 push_element(xml, "licenseConfigurationArn", &arn);
@@ -411,10 +415,10 @@ mod tests {
     use crate::resources::{InstanceSpec, Place};
 
     fn made(spec: InstanceSpec) -> String {
-        let home = Home { partition: "aws", account: "012345678901", region: "eu-west-1" };
+        let placement = Placement { partition: "aws", account: "012345678901", region: "eu-west-1" };
         let place = Place { account: "012345678901", region: "eu-west-1", seed: 1 };
         let mut xml = String::new();
-        push_reservation(&mut xml, &home, &[Instance::make(&place, 0, spec)]);
+        push_reservation(&mut xml, &placement, &[Instance::make(&place, 0, spec)]);
         xml
     }
 

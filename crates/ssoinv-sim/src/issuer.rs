@@ -1,27 +1,26 @@
-//! Makes tokens, keys and request IDs, and remembers which of them are secret. Each secret carries
-//! [`crate::SECRET_MARKER`] inside an otherwise plausible form, so that a search of outputs and files can't miss
-//! one that leaks.
+//! Issues tokens, keys and request IDs, and records the secret ones. Each secret contains
+//! [`SECRET_MARKER`] inside an otherwise plausible form, so that a search of outputs and files finds any that leaks.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::SECRET_MARKER;
-use crate::lock;
+use crate::encoding::hex;
 use crate::rng::{Rng, of_parts};
-use crate::sigv4::hex;
+use crate::secret_marker::SECRET_MARKER;
+use crate::sync::lock;
 
-/// Where tokens and keys come from. Two simulators never give the same ones.
+/// The source of tokens and keys. Two simulators never issue the same ones.
 #[derive(Debug)]
-pub(crate) struct Mint {
+pub(crate) struct Issuer {
     start: u64,
     count: AtomicU64,
     issued: Mutex<Vec<String>>,
 }
 
-impl Mint {
+impl Issuer {
     pub(crate) fn new() -> Self {
-        // The standard library's hash keys are the one source of chance at hand without a crate.
+        // The standard library's hash keys are random, and need no crate.
         let start = RandomState::new().hash_one("ssoinv-sim");
         Self { start, count: AtomicU64::new(0), issued: Mutex::new(Vec::new()) }
     }
@@ -35,23 +34,18 @@ impl Mint {
         text
     }
 
-    /// All secrets made so far.
+    /// Returns all secrets so far.
     pub(crate) fn issued(&self) -> Vec<String> {
         lock(&self.issued).clone()
     }
 
-    /// Takes in a secret that was made elsewhere.
-    pub(crate) fn note(&self, secret: &str) {
+    /// Records a secret that was made elsewhere.
+    pub(crate) fn record(&self, secret: &str) {
         lock(&self.issued).push(secret.to_owned());
     }
 
     pub(crate) fn request_id(&self) -> String {
         self.rng().uuid()
-    }
-
-    /// S3's second request ID.
-    pub(crate) fn host_id(&self) -> String {
-        self.rng().base64(56) + "="
     }
 
     pub(crate) fn access_token(&self) -> String {
@@ -88,13 +82,13 @@ impl Mint {
         self.secret(format!("{head}{SECRET_MARKER}{}", rng.hex(24)))
     }
 
-    /// What a person reads off the screen; no secret.
+    /// Issues a code that a person reads off the screen; not a secret.
     pub(crate) fn user_code(&self) -> String {
         let mut rng = self.rng();
         format!("{}-{}", rng.upper(4), rng.upper(4))
     }
 
-    /// An access key ID of temporary credentials; no secret.
+    /// Issues an access key ID of temporary credentials; not a secret.
     pub(crate) fn access_key_id(&self) -> String {
         format!("ASIA{}", self.rng().base32(16))
     }
@@ -118,32 +112,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_secret_is_marked_remembered_and_unlike_the_others() {
-        let mint = Mint::new();
+    fn each_secret_is_marked_recorded_and_unique() {
+        let issuer = Issuer::new();
         let made = [
-            mint.access_token(),
-            mint.refresh_token(),
-            mint.client_secret(),
-            mint.device_code(),
-            mint.authorization_code(),
-            mint.secret_access_key(),
-            mint.session_token(),
-            mint.secret_access_key(),
+            issuer.access_token(),
+            issuer.refresh_token(),
+            issuer.client_secret(),
+            issuer.device_code(),
+            issuer.authorization_code(),
+            issuer.secret_access_key(),
+            issuer.session_token(),
+            issuer.secret_access_key(),
         ];
         assert!(made.iter().all(|secret| secret.contains(SECRET_MARKER)));
-        assert_eq!(mint.issued(), made);
+        assert_eq!(issuer.issued(), made);
         assert_eq!(made[5].len(), 40);
         assert_ne!(made[5], made[7]);
-        assert_ne!(Mint::new().session_token(), Mint::new().session_token());
+        assert_ne!(Issuer::new().session_token(), Issuer::new().session_token());
     }
 
     #[test]
-    fn ids_are_not_secret() {
-        let mint = Mint::new();
-        let id = mint.access_key_id();
+    fn ids_are_no_secrets() {
+        let issuer = Issuer::new();
+        let id = issuer.access_key_id();
         assert!(id.len() == 20 && id.starts_with("ASIA"));
-        mint.user_code();
-        mint.client_id("eu-west-1");
-        assert!(mint.issued().is_empty());
+        issuer.user_code();
+        issuer.client_id("eu-west-1");
+        assert!(issuer.issued().is_empty());
     }
 }

@@ -1,24 +1,68 @@
-//! Lambda: ListFunctions. Pages hold 50 functions at most, whatever `MaxItems` says; members are those of
-//! `FunctionConfiguration` in the API reference, absent ones null as the service gives them.
+//! Lambda: ListFunctions. A page has at most 50 functions, also for a larger `MaxItems`. Members are those of
+//! `FunctionConfiguration` in the API reference; absent ones are null, as in the service's responses.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::clock;
-use crate::http::{Params, Reply, page_start, page_token};
+use crate::errors::ServiceError;
+use crate::http::Response;
 use crate::keys::Key;
-use crate::refusal::Refusal;
+use crate::limits::Rate;
+use crate::paging::{page_start, page_token};
+use crate::protocol::{Protocol, json};
 use crate::resources::Function;
 use crate::rng::{self, Rng};
-use crate::state::State;
+use crate::service::Service;
+use crate::service_definition::{
+    Access, Handler, HandlerResult, Invocation, Operation, RateScope, Route, ServiceDefinition,
+};
+
+impl Service {
+    /// Lambda.
+    pub const LAMBDA: Self = Self::new("lambda");
+}
+
+pub(crate) const SERVICE: ServiceDefinition = ServiceDefinition {
+    service: Service::LAMBDA,
+    host_prefixes: &["lambda", "lambda-fips"],
+    global_hosts: &[],
+    access: Access::Signed,
+    protocol: Protocol { write_error, ..json::REST_JSON },
+    query_version: None,
+    // "Lambda quotas": control plane API requests.
+    documented_rate: Some(Rate { burst: 15.0, per_second: 15.0 }),
+    rate_scope: RateScope::AccountAndRegion,
+    operations: &[Operation::new(
+        "ListFunctions",
+        Route::Path("GET", "/2015-03-31/functions"),
+        Handler::Signed(list_functions),
+    )],
+};
 
 /// The largest page.
 const PAGE: usize = 50;
 /// The largest `MaxItems`.
 const MAX_ITEMS: usize = 10_000;
 
-fn invalid(message: String) -> Refusal {
-    Refusal::new(400, "InvalidParameterValueException", message)
+fn write_error(error: &ServiceError, _request_id: &str) -> Response {
+    let message = &error.message;
+    let body = match error.code {
+        "TooManyRequestsException" => {
+            json!({"Reason": "CallerRateLimitExceeded", "Type": "User", "message": message})
+        }
+        "ServiceException" => json!({"Type": "Service", "Message": message}),
+        // Lambda's own errors have a capital letter, those of the gateway a small one.
+        "AccessDeniedException" | "InvalidParameterValueException" => {
+            json!({"Type": "User", "Message": message})
+        }
+        _ => json!({"message": message}),
+    };
+    Response::json(error.status, &body).with("x-amzn-errortype", error.code)
+}
+
+fn invalid(message: String) -> ServiceError {
+    ServiceError::new(400, "InvalidParameterValueException", message)
 }
 
 #[derive(Serialize)]
@@ -28,13 +72,8 @@ struct Page<'a> {
     next_marker: Option<String>,
 }
 
-/// Answers ListFunctions.
-pub(crate) fn list_functions(
-    state: &State,
-    caller: &Key,
-    region: &str,
-    params: &Params,
-) -> Result<Reply, Refusal> {
+fn list_functions(invocation: &Invocation<'_>, caller: &Key) -> HandlerResult {
+    let Invocation { state, params, region, .. } = *invocation;
     let list = rng::of_parts(&[4, caller.account as u64, rng::of_text(region)]);
     let size = match params.get("MaxItems") {
         None => PAGE,
@@ -61,7 +100,7 @@ pub(crate) fn list_functions(
         .map(|function| configuration(state.partition(), &caller.account_id, region, function))
         .collect();
     let page = Page { functions, next_marker: (end < count).then(|| page_token(list, end)) };
-    Ok(Reply::json(200, &page))
+    Ok(Response::json(200, &page))
 }
 
 fn environment(function: &Function) -> Value {
@@ -79,7 +118,7 @@ fn environment(function: &Function) -> Value {
     json!({"Variables": variables})
 }
 
-/// `FunctionConfiguration`. Nested types are made as JSON values.
+/// `FunctionConfiguration`. Nested types are JSON values.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Configuration<'a> {
