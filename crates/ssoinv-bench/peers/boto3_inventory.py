@@ -1,14 +1,14 @@
-"""Buckets once an account, instances and functions in each region, with boto3: what ssoinv is measured beside.
+"""Lists buckets of each account, and instances and functions of each region, with boto3, for the benchmarks.
 
     python boto3_inventory.py URL HOME WAY REGION,... ACCOUNTS
 
-URL is the simulator's, HOME the folder whose `.aws` it wrote. WAY is
+URL is the simulator's, HOME the folder of its `.aws`. WAY is
 
 - `loop`: one profile after another, each with a session of its own, as in most people's scripts;
 - `threads`: 32 threads, in which the sessions share one botocore loader, so that each service's model is read once.
-  Keys and the endpoint are handed in: a session with a profile would parse the whole config first.
+  Keys and the endpoint are passed in: a session with a profile would parse the whole config first.
 
-ACCOUNTS is how many are asked; 0 is all. Role credentials come from `~/.aws/cli/cache`, as with the AWS CLI.
+ACCOUNTS is the number of accounts; 0 means all. Role credentials come from `~/.aws/cli/cache`, as with the AWS CLI.
 Prints the number of rows.
 """
 

@@ -1,10 +1,10 @@
-"""The instances of each account and region with c7n-org: what ssoinv is measured beside.
+"""Lists the instances of each account and region with c7n-org, for the benchmarks.
 
     python c7n_org_instances.py URL HOME REGION,... ACCOUNTS FOLDER
 
-As `boto3_inventory.py`; c7n-org's policies and results go into FOLDER. Its policies for buckets and functions ask for
-details of each of them that the simulator doesn't have. It keeps no role credentials: each account and region asks the
-portal once. Prints the number of rows.
+The arguments are those of `boto3_inventory.py`; c7n-org's policies and results go into FOLDER. Its policies for buckets
+and functions need detail calls that the simulator doesn't have. It doesn't cache role credentials: each account and
+region calls the portal once. Prints the number of rows.
 """
 
 import configparser

@@ -1,4 +1,4 @@
-//! What all cases share: the programs, the sizes, and a run of ssoinv whose rows are checked.
+//! The common parts of all cases: the programs, the sizes, and a run of ssoinv whose rows are checked.
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How device authorizations and authorization pages are decided on.
+/// The decision on device authorizations and authorization pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Approval {

@@ -16,7 +16,7 @@ pub struct Options {
     pub threads: usize,
     /// Rate limits; off by default.
     pub limits: Limits,
-    /// How sign-ins are decided on; approved at the first poll by default.
+    /// The decision on sign-ins; approved at the first poll by default.
     pub approval: Approval,
     /// Seconds between two polls.
     pub device_interval: u32,

@@ -341,13 +341,13 @@ impl Organisation {
         Place { account, region, seed: self.seed }
     }
 
-    /// How many buckets an account has.
+    /// Returns the number of an account's buckets.
     #[must_use]
     pub fn bucket_count(&self, account: usize) -> usize {
         self.spec.as_ref().map_or_else(|| self.accounts[account].buckets.len(), |spec| spec.buckets)
     }
 
-    /// A bucket of an account, in the order of their names.
+    /// Returns a bucket by its number in the order of names.
     #[must_use]
     pub fn bucket(&self, account: usize, number: usize) -> Bucket {
         let id = self.account(account).id;
@@ -358,7 +358,7 @@ impl Organisation {
         }
     }
 
-    /// How many instances an account has in a region.
+    /// Returns the number of an account's instances in a region.
     #[must_use]
     pub fn instance_count(&self, account: usize, region: &str) -> usize {
         match &self.spec {
@@ -373,7 +373,7 @@ impl Organisation {
         }
     }
 
-    /// An instance, by its number within account and region.
+    /// Returns an instance by its number within account and region.
     #[must_use]
     pub fn instance(&self, account: usize, region: &str, number: usize) -> Instance {
         let (id, spec) = if let Some(spec) = &self.spec {
@@ -385,7 +385,7 @@ impl Organisation {
         Instance::make(&self.place(&id, region), number, spec)
     }
 
-    /// How many functions an account has in a region.
+    /// Returns the number of an account's functions in a region.
     #[must_use]
     pub fn function_count(&self, account: usize, region: &str) -> usize {
         match &self.spec {
@@ -400,7 +400,7 @@ impl Organisation {
         }
     }
 
-    /// A function, by its number within account and region.
+    /// Returns a function by its number within account and region.
     #[must_use]
     pub fn function(&self, account: usize, region: &str, number: usize) -> Function {
         let (id, spec) = if let Some(spec) = &self.spec {
@@ -416,13 +416,14 @@ impl Organisation {
         self.regions.iter().any(|name| name == region)
     }
 
-    /// A number that belongs to this organisation and a text, for made-up identifiers.
+    /// Returns a number that follows from the seed and a text, for made-up identifiers.
     pub(crate) fn number_of(&self, text: &str) -> u64 {
         rng::of_parts(&[self.seed, rng::of_text(text)])
     }
 
-    /// All secrets that lie in the organisation itself: environment variables with the mark, users' keys, web
-    /// identity tokens. It looks at each function, so it takes a while for a very large organisation.
+    /// Returns the secrets of the organisation: marked environment variables, users' keys, web identity tokens.
+    ///
+    /// The time grows with the number of functions.
     #[must_use]
     pub fn planted(&self) -> Vec<String> {
         let mut found: Vec<String> = self.users.iter().map(|user| user.secret_access_key.clone()).collect();
@@ -455,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_in_a_file_are_told() {
+    fn mistakes_in_a_file_are_named() {
         let problem = |accounts: &str, sessions: &str| file(accounts, sessions).unwrap_err().to_string();
         let good = account("012345678901", "");
         assert!(file(&good, "").is_ok());
@@ -471,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn accounts_are_reached_through_the_sessions_that_name_them() {
+    fn sessions_reach_the_accounts_that_they_name() {
         let accounts =
             format!("{},{}", account("012345678901", r#", "roles": ["Q"]"#), account("112345678901", ""));
         let organisation = file(&accounts, r#", "accounts": ["112345678901"]"#).unwrap();
@@ -482,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn a_region_is_on_unless_it_needs_an_opt_in_or_is_switched_off() {
+    fn opt_in_and_disabled_regions_are_off() {
         let more = r#", "disabled_regions": ["eu-west-1"]"#;
         let accounts = format!("{},{}", account("012345678901", more), account("112345678901", ""));
         let organisation = file(&accounts, "").unwrap();
@@ -496,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fixtures_in_the_program_are_well_formed() {
+    fn the_built_in_fixtures_are_well_formed() {
         for organisation in [Organisation::demo(), Organisation::hostile()] {
             assert!(!organisation.is_empty() && !organisation.planted().is_empty());
             assert!((0..organisation.len()).any(|index| organisation.account(index).id.starts_with('0')));

@@ -1,4 +1,4 @@
-//! How a service reports failures and request IDs on the wire. The protocols that several services share are below
+//! Protocols: the formats of failures and request IDs on the wire. The protocols that several services share are below
 //! `protocol/`; a service with a protocol of its own (S3, EC2, the portal) defines it in its own file.
 //!
 //! Sources: the services' API references ("Common errors", "Error responses"), and responses quoted in public issues.
@@ -10,7 +10,7 @@ use crate::http::Response;
 pub(crate) mod json;
 pub(crate) mod query;
 
-/// How a service reports failures, and the headers of its responses.
+/// The codes and formats of a service's failures, and the headers of its responses.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Protocol {
     /// Status, code and message for too many calls.

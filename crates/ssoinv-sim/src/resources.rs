@@ -76,7 +76,7 @@ fn moment<'de, D: Deserializer<'de>>(input: D) -> Result<Option<i64>, D::Error> 
     seconds.map(Some).ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not an RFC 3339 time")))
 }
 
-/// Where something lies, and the seed of all that is made up about it.
+/// The account and region of a resource, and the seed of its made-up values.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
     pub(crate) account: &'a str,
@@ -98,9 +98,9 @@ fn made_at(rng: &mut Rng) -> i64 {
 /// A bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
-    /// Its name, one of a kind in the partition.
+    /// The name, unique in the partition.
     pub name: String,
-    /// Where it lies.
+    /// The bucket's region.
     pub region: String,
     /// Seconds since 1970.
     pub created: i64,
@@ -128,7 +128,7 @@ pub struct Instance {
     pub launched: i64,
     /// The zone's name.
     pub zone: String,
-    /// In the order in which they are answered; `Name` first, where there is one.
+    /// In the order of the response; `Name` first, if there is one.
     pub tags: Vec<(String, String)>,
     pub(crate) public: bool,
     pub(crate) windows: bool,
@@ -172,7 +172,7 @@ impl Instance {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "AWS's responses have the same booleans")]
 pub struct Function {
-    /// Its name, one of a kind in its account and region.
+    /// The name, unique in account and region.
     pub name: String,
     /// `None` for a container image.
     pub runtime: Option<String>,
@@ -220,14 +220,15 @@ impl Function {
         }
     }
 
-    /// The values of environment variables that carry the mark of a planted secret.
+    /// Returns the values of environment variables with the mark of a planted secret.
     pub(crate) fn planted(&self) -> impl Iterator<Item = &str> {
         self.environment.iter().map(|(_, value)| value.as_str()).filter(|value| value.contains(SECRET_MARKER))
     }
 }
 
-/// The first instance of the reservation that an instance belongs to: of each eight
-/// instances in a row three stand alone, two and three share one, so that pages have to respect reservations.
+/// Returns the first instance of an instance's reservation.
+///
+/// Of eight instances in a row, three are alone, two share a reservation, and three share another.
 pub(crate) fn reservation(number: usize) -> usize {
     const SHARES: [usize; 8] = [0, 1, 2, 3, 3, 5, 5, 5];
     number / 8 * 8 + SHARES[number % 8]
@@ -240,7 +241,7 @@ mod tests {
     const PLACE: Place<'_> = Place { account: "012345678901", region: "eu-west-1", seed: 3 };
 
     #[test]
-    fn made_up_fields_are_the_same_each_time_and_differ_between_places() {
+    fn made_up_fields_depend_on_account_and_region() {
         let one = Instance::make(&PLACE, 4, InstanceSpec::default());
         assert_eq!(one, Instance::make(&PLACE, 4, InstanceSpec::default()));
         assert_ne!(one.id, Instance::make(&PLACE, 5, InstanceSpec::default()).id);
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_wins_over_what_is_made_up() {
+    fn a_spec_overrides_made_up_values() {
         let spec: InstanceSpec = serde_json::from_str(
             r#"{"name": "web", "state": "stopped", "launched": "2026-01-02T03:04:05Z", "tags": {"A": "1"}}"#,
         )
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn reservations_hold_one_to_three_neighbours() {
+    fn reservations_have_one_to_three_neighbors() {
         let firsts: Vec<usize> = (8..16).map(reservation).collect();
         assert_eq!(firsts, [8, 9, 10, 11, 11, 13, 13, 13]);
     }

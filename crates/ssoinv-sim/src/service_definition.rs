@@ -19,7 +19,7 @@ pub(crate) struct ServiceDefinition {
     pub(crate) host_prefixes: &'static [&'static str],
     /// Host names that stand for the whole partition `aws`.
     pub(crate) global_hosts: &'static [&'static str],
-    /// How its callers authenticate, by default.
+    /// The authentication of its callers, unless an operation is anonymous.
     pub(crate) access: Access,
     pub(crate) protocol: Protocol,
     /// `Version` of the query protocol.
@@ -30,7 +30,7 @@ pub(crate) struct ServiceDefinition {
     pub(crate) operations: &'static [Operation],
 }
 
-/// How callers of a service authenticate.
+/// The authentication of a service's callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     /// Not at all.

@@ -46,7 +46,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(|error| format!("`{}`: {error}", path.display()))
 }
 
-/// The sections of a program that are loaded, and their sizes.
+/// Returns the sizes of a program's loaded sections.
 fn sections(program: &[u8]) -> Result<BTreeMap<String, u64>, String> {
     let file = object::File::parse(program).map_err(|error| error.to_string())?;
     let mut sizes = BTreeMap::new();
@@ -56,11 +56,11 @@ fn sections(program: &[u8]) -> Result<BTreeMap<String, u64>, String> {
     Ok(sizes)
 }
 
-/// What each crate takes, the largest first.
+/// Returns the sizes of the crates, the largest first.
 fn crates(program: &[u8]) -> Result<Vec<(String, u64)>, String> {
     let file = object::File::parse(program).map_err(|error| error.to_string())?;
     let mut sizes = BTreeMap::<String, u64>::new();
-    // What begins as zeros takes no room in the file.
+    // Zero-initialized data takes no room in the file.
     let in_file = |symbol: &object::Symbol<'_, '_>| {
         let section = symbol.section_index().and_then(|index| file.section_by_index(index).ok());
         section.is_some_and(|section| section.kind() != SectionKind::UninitializedData)
@@ -76,7 +76,7 @@ fn crates(program: &[u8]) -> Result<Vec<(String, u64)>, String> {
             "the program has no symbols; build it with `--config profile.dist.strip=false`".to_owned()
         );
     }
-    // Functions that came out the same share one address: it counts once.
+    // Identical functions share one address, which counts once.
     ranges.sort_unstable();
     ranges.dedup_by_key(|(address, ..)| *address);
     for (_, size, name) in ranges {
@@ -87,7 +87,7 @@ fn crates(program: &[u8]) -> Result<Vec<(String, u64)>, String> {
     Ok(sizes)
 }
 
-/// The crate that a symbol belongs to.
+/// Returns the crate of a symbol.
 fn crate_of(symbol: &str) -> String {
     if symbol.starts_with("aws_lc_") {
         return "aws-lc (C and assembly)".to_owned();
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_symbol_tells_its_crate() {
+    fn a_symbol_has_a_crate() {
         for (symbol, expected) in [
             ("_ZN11aws_sdk_ec26client6Client3new17h0123456789abcdefE", "aws_sdk_ec2"),
             ("_ZN44_$LT$$RF$T$u20$as$u20$core..fmt..Display$GT$3fmt17h0123456789abcdefE", "core"),
@@ -123,9 +123,9 @@ mod tests {
         }
     }
 
-    /// This test's own program is one, with its symbols.
+    /// The test's own program has symbols.
     #[test]
-    fn a_program_is_made_of_crates_and_sections() {
+    fn a_program_has_crates_and_sections() {
         let program = read(&std::env::current_exe().unwrap()).unwrap();
         let crates = crates(&program).unwrap();
         assert!(crates.iter().any(|(name, size)| name == "ssoinv_bench" && *size > 0));

@@ -60,7 +60,7 @@ fn state_code(state: &str) -> u16 {
     }
 }
 
-/// The addresses of an instance, and the numbers that the rest is made from.
+/// The addresses, subnet and groups of an instance.
 struct Net {
     private: String,
     private_name: String,
@@ -293,7 +293,7 @@ fn push_instance(xml: &mut String, placement: &Placement<'_>, instance: &Instanc
     settings(xml, placement, instance, &launched, &mut rng);
 }
 
-/// What comes first: IDs, state, names.
+/// Appends the first members: IDs, state, names.
 fn identity(
     xml: &mut String,
     instance: &Instance,
@@ -332,7 +332,7 @@ fn identity(
     }
 }
 
-/// What comes last: options and how the instance is paid for.
+/// Appends the last members: options and billing.
 fn settings(xml: &mut String, placement: &Placement<'_>, instance: &Instance, launched: &str, rng: &mut Rng) {
     push_value(xml, "ebsOptimized", !instance.instance_type.starts_with("t2"));
     push_value(xml, "enaSupport", true);
@@ -391,7 +391,7 @@ fn settings(xml: &mut String, placement: &Placement<'_>, instance: &Instance, la
     around(xml, "operator", |xml| push_value(xml, "managed", false));
 }
 
-/// `use1-az4` for a zone of us-east-1.
+/// Returns the ID of a zone, such as `use1-az4`.
 fn zone_id(region: &str, zone: &str) -> String {
     let mut short = String::new();
     for (number, part) in region.split('-').enumerate() {
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_is_written_the_same_each_time_and_is_lifelike_in_size() {
+    fn an_instance_is_the_same_each_time_and_of_real_size() {
         let spec =
             || InstanceSpec { name: Some("web".into()), public: true, ipv6: true, ..InstanceSpec::default() };
         let xml = made(spec());
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminated_instance_has_lost_its_network_and_volumes() {
+    fn a_terminated_instance_has_no_network_or_volumes() {
         let xml =
             made(InstanceSpec { state: Some("terminated".into()), public: true, ..InstanceSpec::default() });
         assert!(xml.contains("<code>48</code>") && xml.contains("<blockDeviceMapping/>"));
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn types_tell_architecture_and_cores() {
+    fn types_imply_architecture_and_cores() {
         assert_eq!((arm("m7g.large"), cores("m7g.large")), (true, (2, 1)));
         assert_eq!((arm("g5.xlarge"), cores("g5.xlarge")), (false, (2, 2)));
         assert_eq!((arm("r6gd.2xlarge"), cores("r6gd.2xlarge")), (true, (8, 1)));

@@ -305,7 +305,7 @@ fn a_pending_page_redirects_once_after_the_decision() {
     let flow = Flow::new(Options { approval: Approval::Manual, ..Options::default() });
     let approve =
         |state: &str| flow.simulator.control(Control::Approve { user_code: Some(state.to_owned()) });
-    assert!(approve("a state").is_err(), "nobody has opened it");
+    assert!(approve("a state").is_err(), "it was not opened");
     assert!(flow.open(None).text().contains("request a state is pending"));
     assert_eq!(flow.open(None).status, 200, "it waits");
     assert!(flow.open(Some(("state", Some("<i>")))).text().contains("request &lt;i&gt; is pending"));

@@ -445,8 +445,8 @@ fn a_disabled_region_rejects_keys() {
     simulator.control(order("us-east-1", false)).unwrap();
     assert_eq!(describe_instances(&simulator, &keys, "eu-south-2", "").status, 200);
     assert_eq!(describe_instances(&simulator, &keys, "us-east-1", "").status, 401);
-    let nobody = Control::Region { account: "1".into(), region: "x".into(), enabled: true };
-    assert!(simulator.control(nobody).is_err());
+    let unknown = Control::Region { account: "1".into(), region: "x".into(), enabled: true };
+    assert!(simulator.control(unknown).is_err());
 }
 
 fn assume(simulator: &Simulator, keys: &Keys, arn: &str, more: &str) -> Response {

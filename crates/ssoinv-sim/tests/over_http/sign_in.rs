@@ -79,7 +79,7 @@ fn sessions_reach_their_own_accounts_only() {
     simulator.control(Control::EndTokens { session: Some("acme-2".into()) }).unwrap();
     assert_eq!(portal(&simulator, &two, "/assignment/accounts").status, 401);
     assert_eq!(portal(&simulator, &one, "/assignment/accounts").status, 200);
-    assert!(simulator.control(Control::EndTokens { session: Some("nobody".into()) }).is_err());
+    assert!(simulator.control(Control::EndTokens { session: Some("unknown".into()) }).is_err());
 }
 
 #[test]
