@@ -16,8 +16,8 @@ use arrow_schema::Schema;
 
 use crate::cell::Column;
 use crate::error::OutputError;
-use crate::output::{Options, Sink};
 use crate::sanitize::sanitize;
+use crate::sink::{Options, Sink};
 
 /// Numbers with more digits are shown as powers of ten by Excel.
 const DIGITS_SHOWN: usize = 11;

@@ -11,8 +11,8 @@ use ssoinv_core::json::rfc3339;
 
 use crate::cell::{Cell, Column};
 use crate::error::OutputError;
-use crate::output::{Options, Sink};
 use crate::sanitize::is_unsafe;
+use crate::sink::{Options, Sink};
 
 pub(crate) struct JsonSink {
     terminal: bool,

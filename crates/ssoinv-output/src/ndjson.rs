@@ -5,7 +5,7 @@ use arrow_schema::Schema;
 
 use crate::error::OutputError;
 use crate::json::Objects;
-use crate::output::{Options, Sink};
+use crate::sink::{Options, Sink};
 
 pub(crate) struct NdjsonSink {
     terminal: bool,

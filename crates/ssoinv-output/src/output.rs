@@ -1,112 +1,19 @@
-//! Puts columns, format and destination together: what the thread that writes holds.
+//! The output of one command: columns, format and destination put together.
+//!
+//! The thread that writes rows owns an [`Output`]. It guarantees that the bytes that have left parse once
+//! [`Output::finish`] was called. Files and their places belong to [`crate::target`].
 
 use std::fmt;
 use std::io::Write;
 
 use arrow_array::RecordBatch;
-use arrow_schema::Schema;
 
 use crate::columns::Selection;
 use crate::error::OutputError;
-use crate::{csv, json, ndjson, table};
+use crate::format::Format;
+use crate::sink::{Options, Sink};
 
-/// How rows are written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Format {
-    /// For people: aligned columns.
-    Table,
-    /// Comma-separated values, RFC 4180 with LF.
-    Csv,
-    /// One array of objects; of several tables an object of arrays.
-    Json,
-    /// One object a line.
-    Ndjson,
-}
-
-impl Format {
-    /// All formats, in the order in which they are told.
-    pub const ALL: [Self; 4] = [Self::Table, Self::Csv, Self::Json, Self::Ndjson];
-
-    /// The name, as `-o` takes it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Table => "table",
-            Self::Csv => "csv",
-            Self::Json => "json",
-            Self::Ndjson => "ndjson",
-        }
-    }
-
-    /// The format with this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|format| format.name() == name)
-    }
-
-    /// The format that a file's ending (without the dot, in any case) stands for.
-    #[must_use]
-    pub fn from_extension(extension: &str) -> Option<Self> {
-        match extension.to_ascii_lowercase().as_str() {
-            "csv" => Some(Self::Csv),
-            "json" => Some(Self::Json),
-            "ndjson" | "jsonl" => Some(Self::Ndjson),
-            _ => None,
-        }
-    }
-
-    /// The sink that writes it.
-    #[must_use]
-    pub fn sink(self, options: Options) -> Box<dyn Sink> {
-        match self {
-            Self::Table => Box::new(table::TableSink::new(options)),
-            Self::Csv => Box::new(csv::CsvSink::new(options)),
-            Self::Json => Box::new(json::JsonSink::new(options)),
-            Self::Ndjson => Box::new(ndjson::NdjsonSink::new(options)),
-        }
-    }
-}
-
-/// What the formats may be told. Each takes what concerns it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Options {
-    /// Whether tables and CSV have a header.
-    pub header: bool,
-    /// Whether it goes to a terminal: then nothing that a terminal acts on is written raw, in any format.
-    pub terminal: bool,
-    /// The terminal's width in columns, where it is known.
-    pub width: Option<usize>,
-    /// CSV as Excel and its like read it: a byte order mark, CRLF, no formulas, account IDs kept as text.
-    pub spreadsheet: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { header: true, terminal: false, width: None, spreadsheet: false }
-    }
-}
-
-/// A format. It appends to a buffer, and knows nothing of where that goes.
-///
-/// The calls come in this order: `begin`, then for each table `begin_table`, `rows` as often as there are batches,
-/// `end_table`; then `end`.
-pub trait Sink: Send {
-    /// Before everything. `several` tables may follow.
-    fn begin(&mut self, out: &mut Vec<u8>, several: bool);
-    /// Before a table's rows, also where there are none.
-    fn begin_table(&mut self, out: &mut Vec<u8>, name: &str, schema: &Schema);
-    /// Rows of the table that has begun.
-    ///
-    /// # Errors
-    /// When a column has a type that no table of ours has.
-    fn rows(&mut self, out: &mut Vec<u8>, batch: &RecordBatch) -> Result<(), OutputError>;
-    /// After a table's rows.
-    fn end_table(&mut self, out: &mut Vec<u8>);
-    /// After everything.
-    fn end(&mut self, out: &mut Vec<u8>);
-}
-
-/// Where bytes go.
+/// The place that bytes go to.
 pub enum Destination {
     /// All tables to one place.
     One(Box<dyn Write + Send>),
@@ -125,11 +32,11 @@ impl fmt::Debug for Destination {
 
 /// Writes the rows of some tables in one format to one destination.
 ///
-/// Rows come table by table: once a later table has begun, no rows of an earlier one may come. A plan orders its tasks
-/// so; that is what lets JSON keyed by table be written as it comes.
+/// Rows come table by table: once a later table has begun, no rows of an earlier table may come. Plans order tasks this
+/// way, so JSON keyed by table is written as rows come.
 ///
-/// Nothing is written before the first rows or [`Output::finish`], and each batch has left when [`Output::write`]
-/// returns. What has left parses once `finish` was called, after whichever batch that is.
+/// Nothing is written before the first rows or [`Output::finish`], and each batch is written when [`Output::write`]
+/// returns.
 pub struct Output {
     sink: Box<dyn Sink>,
     tables: Vec<Selection>,
@@ -140,7 +47,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// An output of `tables`, which [`Output::write`] calls by their number here.
+    /// Begins an output of `tables`; [`Output::write`] names them by their index.
     ///
     /// # Errors
     /// When the format can't have several tables in one place: [`OutputError::NeedsFolder`].
@@ -160,7 +67,7 @@ impl Output {
         }
     }
 
-    /// Writes rows of the table with number `table`, with all the columns that it has.
+    /// Writes rows of the table with index `table`, with all its columns.
     pub fn write(&mut self, table: usize, batch: &RecordBatch) -> Result<(), OutputError> {
         if table + 1 < self.begun || table >= self.tables.len() {
             return Err(OutputError::OutOfOrder { table, after: self.begun.saturating_sub(1) });
@@ -168,10 +75,10 @@ impl Output {
         self.begin_up_to(table + 1)?;
         let batch = self.tables[table].apply(batch)?;
         self.sink.rows(&mut self.buffer, &batch)?;
-        self.leave(table)
+        self.flush(table)
     }
 
-    /// Writes what is still missing: tables without rows, closing brackets.
+    /// Writes the rest: tables without rows, closing brackets.
     pub fn finish(mut self) -> Result<(), OutputError> {
         self.begin_up_to(self.tables.len())?;
         if let Some(last) = self.begun.checked_sub(1) {
@@ -180,7 +87,7 @@ impl Output {
         // No table at all.
         self.sink.begin(&mut self.buffer, false);
         self.sink.end(&mut self.buffer);
-        self.leave(0)
+        self.flush(0)
     }
 
     fn several(&self) -> bool {
@@ -209,11 +116,11 @@ impl Output {
         if table + 1 == self.tables.len() || !self.several() {
             self.sink.end(&mut self.buffer);
         }
-        self.leave(table)
+        self.flush(table)
     }
 
-    /// Hands the buffer on.
-    fn leave(&mut self, table: usize) -> Result<(), OutputError> {
+    /// Writes the buffer to the destination.
+    fn flush(&mut self, table: usize) -> Result<(), OutputError> {
         let writer = match &mut self.destination {
             Destination::One(writer) => Some(writer),
             Destination::PerTable(writers) => writers.get_mut(table),
@@ -249,17 +156,6 @@ mod tests {
 
     fn thing(name: &str) -> RecordBatch {
         batch(&[Thing { name: Some(name), ..Thing::default() }])
-    }
-
-    #[test]
-    fn formats_are_known_by_name_and_by_ending() {
-        for format in Format::ALL {
-            assert_eq!(Format::from_name(format.name()), Some(format));
-        }
-        assert_eq!(Format::from_name("CSV"), None);
-        assert_eq!(Format::from_extension("JSONL"), Some(Format::Ndjson));
-        assert_eq!(Format::from_extension("Csv"), Some(Format::Csv));
-        assert_eq!(Format::from_extension("table"), None);
     }
 
     #[test]

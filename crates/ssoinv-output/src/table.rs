@@ -21,8 +21,8 @@ use unicode_width::UnicodeWidthStr;
 use self::fit::{Width, cut, fit};
 use crate::cell::Column;
 use crate::error::OutputError;
-use crate::output::{Options, Sink};
 use crate::sanitize::sanitize;
+use crate::sink::{Options, Sink};
 
 /// How many rows are looked at before the first one leaves.
 const MEASURED: usize = 1000;
@@ -43,15 +43,15 @@ pub(crate) struct TableSink {
     options: Options,
     several: bool,
     later_table: bool,
-    columns: Vec<Shown>,
+    columns: Vec<TableColumn>,
     /// Rows that are to be measured yet.
     pending: Vec<Vec<String>>,
     layout: Option<Layout>,
     rows: u64,
 }
 
-/// A column that is shown.
-struct Shown {
+/// A column of the terminal's table.
+struct TableColumn {
     header: String,
     right: bool,
     width: Width,
@@ -114,7 +114,7 @@ impl TableSink {
         }
         match &self.layout {
             None if !self.options.terminal => {
-                let width = |column: &Shown| column.width.natural().min(MOST_PADDED);
+                let width = |column: &TableColumn| column.width.natural().min(MOST_PADDED);
                 self.layout = Some(Layout::Plain(self.columns.iter().map(width).collect()));
             }
             None => self.layout = Some(self.grid().map_or(Layout::Records, Layout::Grid)),
@@ -122,7 +122,7 @@ impl TableSink {
             // sticks out.
             Some(Layout::Grid(widths)) => {
                 let widths = self.grid().unwrap_or_else(|| {
-                    let wider = |(column, &width): (&Shown, &usize)| {
+                    let wider = |(column, &width): (&TableColumn, &usize)| {
                         if column.width.is_never_cut() { column.width.natural().max(width) } else { width }
                     };
                     self.columns.iter().zip(widths).map(wider).collect()
@@ -221,7 +221,7 @@ impl Sink for TableSink {
             let header = sanitize(field.name()).into_owned();
             let width = Width::new(field.name(), column_type, &header);
             let right = matches!(column_type, ColumnType::Integer | ColumnType::Float);
-            Shown { header, right, width }
+            TableColumn { header, right, width }
         };
         self.columns = schema.fields().iter().map(shown).collect();
         self.layout = None;

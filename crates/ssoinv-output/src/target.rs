@@ -38,7 +38,7 @@ impl TargetError {
 /// before does.
 #[derive(Debug)]
 pub struct Target {
-    files: Vec<Opened>,
+    files: Vec<OpenFile>,
     /// A folder of several files, or one file.
     is_folder: bool,
     /// A folder that wasn't there before.
@@ -46,7 +46,7 @@ pub struct Target {
 }
 
 #[derive(Debug)]
-enum Opened {
+enum OpenFile {
     /// Written straight.
     Straight { file: File, path: PathBuf },
     /// Written beside `path`, whose place it takes.
@@ -74,7 +74,7 @@ impl Target {
     }
 
     fn one(path: &Path, mode: FileMode) -> Result<Self, TargetError> {
-        Ok(Self { files: vec![Opened::new(path, mode)?], is_folder: false, made: None })
+        Ok(Self { files: vec![OpenFile::new(path, mode)?], is_folder: false, made: None })
     }
 
     /// Opens one file for each name in a folder, which is made where it isn't there.
@@ -89,17 +89,17 @@ impl Target {
         };
         let mut target = Self { files: Vec::new(), is_folder: true, made };
         for name in names {
-            target.files.push(Opened::new(&folder.join(name), FileMode::Usual)?);
+            target.files.push(OpenFile::new(&folder.join(name), FileMode::Usual)?);
         }
         Ok(target)
     }
 
     /// What [`Output`](crate::Output) writes to. To be asked once; finish the output before the commit.
     pub fn destination(&self) -> Result<Destination, TargetError> {
-        let writer = |opened: &Opened| -> Result<Box<dyn Write + Send>, TargetError> {
+        let writer = |opened: &OpenFile| -> Result<Box<dyn Write + Send>, TargetError> {
             let (file, path) = match opened {
-                Opened::Straight { file, path } => (file, path),
-                Opened::Beside { temporary, path } => (temporary.as_file(), path),
+                OpenFile::Straight { file, path } => (file, path),
+                OpenFile::Beside { temporary, path } => (temporary.as_file(), path),
             };
             Ok(Box::new(file.try_clone().map_err(TargetError::of("write", path))?))
         };
@@ -112,13 +112,13 @@ impl Target {
     /// Whether all files replace what was there. Devices and pipes are written at once instead.
     #[must_use]
     pub fn replaces_file(&self) -> bool {
-        self.files.iter().all(|opened| matches!(opened, Opened::Beside { .. }))
+        self.files.iter().all(|opened| matches!(opened, OpenFile::Beside { .. }))
     }
 
     /// Puts the files in their places.
     pub fn commit(mut self) -> Result<(), TargetError> {
         for opened in self.files.drain(..) {
-            if let Opened::Beside { temporary, path } = opened {
+            if let OpenFile::Beside { temporary, path } = opened {
                 temporary.persist(&path).map_err(|error| TargetError::of("replace", &path)(error.error))?;
                 self.made = None;
             }
@@ -138,7 +138,7 @@ impl Drop for Target {
     }
 }
 
-impl Opened {
+impl OpenFile {
     fn new(path: &Path, mode: FileMode) -> Result<Self, TargetError> {
         let Some(path) = follow(path)? else { return Self::straight(path) };
         match fs::metadata(&path) {
@@ -329,7 +329,7 @@ mod tests {
     fn devices_and_open_files_are_written_straight() {
         use std::os::fd::AsRawFd;
         let target = Target::file(Path::new("/dev/null")).unwrap();
-        assert!(matches!(target.files[0], Opened::Straight { .. }));
+        assert!(matches!(target.files[0], OpenFile::Straight { .. }));
         write(&target, "gone");
         target.commit().unwrap();
 
