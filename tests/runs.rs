@@ -167,7 +167,7 @@ fn another_version_is_refused() {
         error: run `r` was begun by ssoinv 0.0.9, and this is VERSION
 
         hint: to begin it anew: `ssoinv runs prune r`, then `ssoinv instances --all-profiles --region=us-east-1 --columns=account_id --columns=tags.Cost/Centre --run r`
-        error: run `r` was kept by another version
+        error: run `r` was saved by another version
 
         hint: `ssoinv runs prune r` removes it
     "#]].assert_eq(&all.replace(env!("CARGO_PKG_VERSION"), "VERSION"));

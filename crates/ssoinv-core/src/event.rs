@@ -169,7 +169,7 @@ impl Events {
     }
 
     /// Says it.
-    pub fn say(&self, event: Event) {
+    pub fn emit(&self, event: Event) {
         (self.0)(event);
     }
 }

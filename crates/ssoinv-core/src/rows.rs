@@ -1,14 +1,14 @@
-//! How the runner hands rows on without knowing where they wait for their turn. `ssoinv-store` keeps them.
+//! The interface between the runner, which collects rows, and the row store, where they wait for their turn.
 
 use std::error::Error;
 use std::fmt;
 
 use arrow_array::RecordBatch;
 
-/// Names a task: its place in the plan's order, which is the order in which rows leave.
+/// The ID of a task: its place in the plan's order, which is the order in which rows leave.
 ///
-/// A *slot* is one table in one account; all slots are known from the start. How many *parts* it has, a task for each
-/// region, may be found out only while the run goes on.
+/// A *slot* is one table in one account; all slots are known from the start. A slot has a *part* for each region, and
+/// their number may become known only during the run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct TaskId {
     /// The slot.
@@ -23,42 +23,42 @@ impl fmt::Display for TaskId {
     }
 }
 
-/// Takes the rows of tasks, in any order, from any thread.
+/// A store of the rows of tasks. Tasks come in any order, from any thread.
 pub trait RowStore: Send + Sync + fmt::Debug {
-    /// Tells how many parts a slot has, once for each slot.
+    /// Sets the number of parts of a slot, once for each slot.
     fn open(&self, slot: usize, parts: usize);
 
-    /// Begins the rows of a task. A task that begins anew drops what it began first.
+    /// Begins the rows of a task. A task that begins anew drops the rows that it began first.
     fn begin(&self, task: TaskId) -> Box<dyn TaskRows>;
 
-    /// The task has ended without rows.
+    /// Ends a task without rows.
     fn skip(&self, task: TaskId);
 }
 
-/// Whether there is room for more rows.
+/// The answer of the row store to a page of rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
-pub enum Room {
-    /// There is.
-    Enough,
-    /// Before more are collected, [`TaskRows::make_room`] is to be called.
-    Wanted,
+pub enum Backpressure {
+    /// There is memory for more rows.
+    Ready,
+    /// [`TaskRows::make_room`] must be called before more rows are collected.
+    Full,
 }
 
-/// The rows of one task: a unit. Dropped instead of finished, they never were.
+/// The rows of one task, which are one unit. Dropping it without [`TaskRows::finish`] discards the rows.
 pub trait TaskRows: Send {
     /// Adds a page. Never blocks.
     ///
     /// # Errors
-    /// When rows can't be kept any more; whoever reads them gets the reason.
-    fn push(&mut self, page: RecordBatch) -> Result<Room, Box<dyn Error + Send + Sync>>;
+    /// When rows can't be stored any more; the reader gets the same error.
+    fn push(&mut self, page: RecordBatch) -> Result<Backpressure, Box<dyn Error + Send + Sync>>;
 
-    /// Writes rows to disk, of this task or of others, and blocks for that time.
+    /// Writes rows to disk, of this task or of others. Blocks for that time.
     ///
     /// # Errors
     /// As [`TaskRows::push`].
     fn make_room(&mut self) -> Result<(), Box<dyn Error + Send + Sync>>;
 
-    /// The task has ended well: its rows may leave. Never blocks.
+    /// Ends the task well: its rows may leave. Never blocks.
     fn finish(self: Box<Self>);
 }

@@ -140,7 +140,7 @@ impl Engine {
     pub(crate) fn report_unknown_regions(&self, access: &AccountAccess, failure: Failure) {
         let account = access.account_id.map(|id| id.to_string()).unwrap_or_default();
         let (name, failure) = (access.account_name.clone(), Arc::new(failure));
-        self.events().say(Event::Notice(Notice::EnabledRegionsUnknown { account, name, failure }));
+        self.events().emit(Event::Notice(Notice::EnabledRegionsUnknown { account, name, failure }));
     }
 
     /// Lists the accounts of the organization that a profile's account belongs to.

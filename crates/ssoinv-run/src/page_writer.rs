@@ -9,7 +9,7 @@ use std::panic;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use ssoinv_core::rows::{Room, TaskRows};
+use ssoinv_core::rows::{Backpressure, TaskRows};
 use tokio::sync::RwLock;
 use tokio::task::{self, JoinError};
 
@@ -30,7 +30,7 @@ impl PageWriter {
         mut rows: Box<dyn TaskRows>,
         page: RecordBatch,
     ) -> Result<Box<dyn TaskRows>, Box<dyn Error + Send + Sync>> {
-        if rows.push(page)? == Room::Enough {
+        if rows.push(page)? == Backpressure::Ready {
             return Ok(rows);
         }
         let writing = Arc::clone(&self.writing).read_owned().await;
@@ -67,8 +67,8 @@ mod tests {
     }
 
     impl TaskRows for Slow {
-        fn push(&mut self, _: RecordBatch) -> Result<Room, Box<dyn Error + Send + Sync>> {
-            Ok(Room::Wanted)
+        fn push(&mut self, _: RecordBatch) -> Result<Backpressure, Box<dyn Error + Send + Sync>> {
+            Ok(Backpressure::Full)
         }
 
         fn make_room(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {

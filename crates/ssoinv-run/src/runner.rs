@@ -93,7 +93,7 @@ impl Runner {
                     Entry::Task(task) => task,
                 };
                 if let Some(cells) = self.recall(id, task) {
-                    self.engine.events().say(Event::Finished { task: id, cells });
+                    self.engine.events().emit(Event::Finished { task: id, cells });
                     continue;
                 }
                 let mut permit = pin!(Arc::clone(&self.begun).acquire_owned());
@@ -150,7 +150,7 @@ impl Runner {
         let regional = self.plan.tables.iter().any(|table| !table.account_wide);
         let task = TaskId { slot: self.plan.slot(0, account), part: 0 };
         let on_park = |parked: bool| {
-            self.engine.events().say(if parked { Event::Parked { task } } else { Event::Unparked { task } });
+            self.engine.events().emit(if parked { Event::Parked { task } } else { Event::Unparked { task } });
         };
         let journal = self.options.journal.as_ref().map(|journal| (journal, planned.key()));
         let known = journal.as_ref().and_then(|(journal, key)| journal.recall_survey(key));
@@ -172,7 +172,7 @@ impl Runner {
             journal.note_survey(&key, layout.tasks(), found);
         }
         let tasks = layout.entries.iter().map(Vec::len).sum();
-        self.engine.events().say(Event::Surveyed { visit: account, tasks });
+        self.engine.events().emit(Event::Surveyed { visit: account, tasks });
         layout
     }
 
@@ -197,7 +197,7 @@ impl Runner {
             Some(rows) => rows.finish(),
             None => self.store.skip(task),
         }
-        self.engine.events().say(Event::Finished { task, cells: outcome.cells });
+        self.engine.events().emit(Event::Finished { task, cells: outcome.cells });
     }
 }
 

@@ -320,7 +320,7 @@ impl Pages for TaskPages<'_> {
             let page = self.scan.in_selected_regions(page)?;
             self.collected += page.num_rows() as u64;
             let (task, rows) = (self.scan.id, page.num_rows());
-            self.scan.engine.events().say(Event::Collected { task, rows });
+            self.scan.engine.events().emit(Event::Collected { task, rows });
             let Some(rows) = self.rows.take() else { return Err(StopReason::OutputFailed.failure().into()) };
             let pushed = self.scan.writer.push(rows, page).await;
             self.rows = Some(pushed.map_err(|_| StopReason::OutputFailed.failure())?);
@@ -348,17 +348,17 @@ struct TaskObserver {
 
 impl CallObserver for TaskObserver {
     fn started(&self) {
-        self.events.say(Event::Started { task: self.task });
+        self.events.emit(Event::Started { task: self.task });
     }
 
     fn retrying(&self, failure: &Failure, delay: Duration) {
         let failure = Arc::new(failure.clone());
-        self.events.say(Event::Retrying { task: Some(self.task), failure, delay });
+        self.events.emit(Event::Retrying { task: Some(self.task), failure, delay });
     }
 
     fn parked(&self, parked: bool) {
         let task = self.task;
-        self.events.say(if parked { Event::Parked { task } } else { Event::Unparked { task } });
+        self.events.emit(if parked { Event::Parked { task } } else { Event::Unparked { task } });
     }
 }
 

@@ -74,7 +74,7 @@ impl SsoContext {
     /// For [`ssoinv_http::retry_loop::call`]: says that a call of the sign-in is tried again.
     pub(crate) fn retrying(&self) -> impl Fn(&Failure, Duration) {
         |failure, delay| {
-            self.events.say(Event::Retrying { task: None, failure: Arc::new(failure.clone()), delay });
+            self.events.emit(Event::Retrying { task: None, failure: Arc::new(failure.clone()), delay });
         }
     }
 

@@ -194,7 +194,7 @@ impl CredentialChain {
             && !self.cache_failure_reported.swap(true, Ordering::Relaxed)
         {
             let notice = Notice::CredentialsNotStored { reason: error.to_string() };
-            self.context.events.say(Event::Notice(notice));
+            self.context.events.emit(Event::Notice(notice));
         }
     }
 

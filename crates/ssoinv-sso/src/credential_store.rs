@@ -129,7 +129,7 @@ impl CredentialStore {
                 accounts.iter().filter_map(|account| Some((account.id, account.name.clone()?))).collect()
             }
             Err(failure) => {
-                self.context.events.say(Event::Notice(Notice::AccountNamesUnavailable {
+                self.context.events.emit(Event::Notice(Notice::AccountNamesUnavailable {
                     session: handle.session.label.clone(),
                     failure: Arc::new(failure),
                 }));

@@ -313,7 +313,7 @@ impl Inner {
     }
 
     fn say(&self, said: SignIn) {
-        self.context.events.say(Event::SignIn(said));
+        self.context.events.emit(Event::SignIn(said));
     }
 
     /// Starts a renewal. Called with the state locked, so that its end finds it there.
@@ -442,7 +442,7 @@ impl Inner {
                 let first = !std::mem::replace(&mut self.state().told.foreign, true);
                 if first {
                     let session = self.session.label.clone();
-                    self.context.events.say(Event::Notice(Notice::ForeignToken { session, reason }));
+                    self.context.events.emit(Event::Notice(Notice::ForeignToken { session, reason }));
                 }
                 None
             }
@@ -592,7 +592,7 @@ impl Inner {
             if first {
                 let notice =
                     Notice::TokenNotStored { session: self.session.label.clone(), reason: error.to_string() };
-                self.context.events.say(Event::Notice(notice));
+                self.context.events.emit(Event::Notice(notice));
             }
         }
     }

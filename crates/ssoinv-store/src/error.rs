@@ -1,4 +1,4 @@
-//! What can go wrong with rows on disk.
+//! Errors of rows on disk and of saved runs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,41 +6,39 @@ use std::sync::Arc;
 
 use arrow_schema::ArrowError;
 
-/// Rows could not be kept. The run can't promise its rows any more and ends with exit code 74.
-///
-/// It can be cloned, since the reader and everybody who pushes hear of the same failure.
+/// An error of the store. It can be cloned, since the reader and every task get the same error.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The disk said no: full, read-only, no permission, not a folder.
+    /// A file operation failed: disk full, read-only, no permission, not a folder.
     #[error("cannot {action} `{}`", path.display())]
     Disk {
-        /// What was tried, as a verb: `write`.
+        /// The operation, as a verb: `write`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: Arc<io::Error>,
     },
-    /// Arrow refused rows, or what was read back isn't what was written.
-    #[error("rows cannot be sorted or kept")]
+    /// Arrow refused rows, or rows were read back damaged.
+    #[error("cannot sort or store rows")]
     Rows(#[source] Arc<ArrowError>),
-    /// What a run has done can't be written down.
-    #[error("a record cannot be written: {0}")]
+    /// A record of a saved run can't be made.
+    #[error("cannot write a record: {0}")]
     Record(String),
-    /// A run of this name is kept already.
+    /// There is a saved run with this name.
     #[error("there is a run `{0}` already")]
     Taken(String),
-    /// No run of this name is kept.
+    /// There is no saved run with this name.
     #[error("there is no run `{0}`")]
     NoRun(String),
-    /// The run's process lives.
+    /// The run's process is running.
     #[error("run `{0}` is under way")]
     UnderWay(String),
-    /// The run is another version's, which keeps it in another form.
-    #[error("run `{0}` was kept by another version")]
+    /// The run is in another version's form.
+    #[error("run `{0}` was saved by another version")]
     Foreign(String),
-    /// A thread ended in the middle of writing rows to disk; they are lost with it.
+    /// A thread panicked while it wrote rows to disk; the rows are lost.
     #[error("a thread ended while it wrote rows to disk")]
     Abandoned,
 }
@@ -51,7 +49,7 @@ impl StoreError {
         move |source| Self::Disk { action, path, source: Arc::new(source) }
     }
 
-    /// An error of Arrow's reader or writer, which wraps the disk's.
+    /// Takes the file error out of an error of Arrow's reader or writer.
     pub(crate) fn arrow_disk(action: &'static str, path: &Path) -> impl FnOnce(ArrowError) -> Self {
         let path = path.to_owned();
         move |error| match error {

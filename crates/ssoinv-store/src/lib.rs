@@ -1,28 +1,34 @@
-//! Station 6: rows on disk. What a run needs to keep rows until it is their turn.
+//! Rows on disk: the queue between the runner and its outputs, and saved runs.
 //!
-//! Rows come in from the runner, task by task and page by page, in whatever order AWS answers; they leave in the plan's
-//! order, those of a task sorted by their key. [`queue`] is that hand-over and the place to start; `merge` sorts;
-//! `segment` is the form on disk; [`run`] the folder that it lies in, and what is done with those of dead runs.
+//! The runner pushes rows task by task and page by page, as AWS returns them. They leave a [`RowQueue`] sorted by their
+//! keys, one task after another: [`row_queue`] is the place to start. `merge` sorts, `segment` is the form on disk,
+//! [`run_folder`] the folder of a run and the removal of folders that dead runs left.
 //!
-//! A run that is [`kept`] can be gone on with: `journal` is what it has done, `keeper` writes and recalls it.
+//! A saved run ([`run_store`]) can be resumed: `journal` is the form of its records, `recorder` writes and recalls them,
+//! [`replay`] reads a complete run once more.
 //!
-//! Nothing here knows AWS or a format. Time, names and places are handed in.
+//! Nothing here knows AWS or a format. Time, names and folders are passed in.
 
-pub mod cell;
 pub mod error;
 mod journal;
-mod keeper;
-pub mod kept;
 mod merge;
-pub mod queue;
-pub mod run;
+mod queue_state;
+mod recorder;
+pub mod replay;
+pub mod row_queue;
+pub mod row_reader;
+pub mod run_folder;
+pub mod run_store;
 mod segment;
+pub mod stored_cell;
 #[cfg(test)]
 mod testing;
 
-pub use cell::StoredCell;
 pub use error::StoreError;
-pub use keeper::{Kind, Replay};
-pub use kept::{KeptRun, KeptRuns, Manifest, RunState, RunSummary};
-pub use queue::{RowQueue, Rows, TaskBuffer};
-pub use run::{RunFolder, sweep};
+pub use queue_state::RowOrder;
+pub use replay::Replay;
+pub use row_queue::{EntryKind, RowQueue, TaskBuffer};
+pub use row_reader::RowReader;
+pub use run_folder::{RunFolder, sweep};
+pub use run_store::{Manifest, RunState, RunStore, RunSummary, StoredRun};
+pub use stored_cell::StoredCell;

@@ -10,32 +10,32 @@ use arrow_select::interleave::interleave_record_batch;
 use ssoinv_core::table::RowKeys;
 
 use crate::error::StoreError;
-use crate::segment::{BLOCK_BYTES, Run, RunReader};
+use crate::segment::{BLOCK_BYTES, RunReader, SortedRun};
 
-/// The most rows that a batch has when it leaves.
+/// The most rows of a batch that leaves.
 const MOST_ROWS: usize = 8192;
 
-/// About the most bytes that a batch has when it leaves.
+/// The approximate length of a batch that leaves, in bytes.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// How many rows of this size make `bytes`.
+/// Returns the number of rows that take `bytes`, if `rows` rows take `size`.
 fn rows_in(bytes: usize, size: usize, rows: usize) -> usize {
     (bytes / (size / rows.max(1)).max(1)).clamp(1, MOST_ROWS)
 }
 
-/// Rows in memory, sorted.
+/// Rows in memory, sorted by index.
 #[derive(Debug)]
-pub(crate) struct Sorted {
+pub(crate) struct SortedBatches {
     batches: Vec<RecordBatch>,
     /// Batch and row, in order.
     order: Vec<(usize, usize)>,
     at: usize,
-    /// Rows left out, since their key had come before.
+    /// Rows that were left out since their key had come before.
     pub(crate) duplicates: u64,
     bytes: usize,
 }
 
-impl Sorted {
+impl SortedBatches {
     pub(crate) fn new(batches: Vec<RecordBatch>) -> Self {
         let keys: Vec<RowKeys> = batches.iter().map(RowKeys::of).collect();
         let mut order: Vec<(usize, usize)> =
@@ -54,19 +54,19 @@ impl Sorted {
         Self { batches, order, at: 0, duplicates, bytes }
     }
 
-    /// The next rows, about `bytes` of them.
+    /// Returns the next rows, about `bytes` of them.
     fn next(&mut self, bytes: usize) -> Result<Option<RecordBatch>, StoreError> {
         self.take(rows_in(bytes, self.bytes, self.order.len()))
     }
 
-    /// The next `rows` rows, or those that are left.
+    /// Returns the next `rows` rows, or the rest.
     fn take(&mut self, rows: usize) -> Result<Option<RecordBatch>, StoreError> {
         let rest = &self.order[self.at..];
         let rows = rows.min(rest.len());
         let Some(&(first_batch, first_row)) = rest.first() else { return Ok(None) };
         let picked = &rest[..rows];
         self.at += rows;
-        // Rows that stand together already need no copy. Most tasks are one page that AWS gave in order.
+        // Adjacent rows need no copy. Most tasks are one page, which is sorted already.
         let together =
             picked.iter().zip(first_row..).all(|(&(batch, row), next)| (batch, row) == (first_batch, next));
         if together {
@@ -76,19 +76,20 @@ impl Sorted {
         Ok(Some(interleave_record_batch(&batches, picked)?))
     }
 
-    /// All rows at once.
-    pub(crate) fn whole(mut self) -> Result<Option<RecordBatch>, StoreError> {
+    /// Returns all rows at once.
+    pub(crate) fn all(mut self) -> Result<Option<RecordBatch>, StoreError> {
         self.take(self.order.len())
     }
 
-    /// All rows in blocks as they lie on disk.
+    /// Returns all rows in blocks of the size on disk.
     pub(crate) fn blocks(mut self) -> impl Iterator<Item = Result<RecordBatch, StoreError>> {
         std::iter::from_fn(move || self.next(BLOCK_BYTES).transpose())
     }
 }
 
+/// A sorted source of rows.
 enum Source {
-    Memory(Sorted),
+    Memory(SortedBatches),
     Disk(RunReader),
 }
 
@@ -101,7 +102,7 @@ impl Source {
     }
 }
 
-/// The next row of a source. Ordered by key, then by age of the source.
+/// The next row of a source. Ordered by key, then by the age of the source.
 struct Head {
     keys: RowKeys,
     row: usize,
@@ -128,29 +129,29 @@ impl PartialEq for Head {
 
 impl Eq for Head {}
 
-/// Merges sorted runs, older ones first, and what is in memory, into one sorted stream of batches.
+/// Merges sorted runs, oldest first, and rows in memory into one sorted stream of batches.
 pub(crate) struct Merge {
     sources: Vec<Source>,
-    /// The block of each source that is being read.
+    /// The current block of each source.
     current: Vec<RecordBatch>,
     heads: BinaryHeap<Reverse<Head>>,
-    /// The key that left last.
+    /// The batch and index of the row that left last.
     last: Option<(RowKeys, usize)>,
-    /// Rows that a batch has about.
+    /// The approximate number of rows of a batch.
     rows: usize,
-    /// Rows left out, since their key had come before.
+    /// Rows that were left out since their key had come before.
     pub(crate) duplicates: u64,
 }
 
 impl Merge {
-    /// Merges `runs`, and `memory`, which is younger than they are.
-    pub(crate) fn new(runs: Vec<Run>, memory: Option<Sorted>) -> Result<Self, StoreError> {
+    /// Prepares a merge of `runs` and of `memory`, which is younger.
+    pub(crate) fn new(runs: Vec<SortedRun>, memory: Option<SortedBatches>) -> Result<Self, StoreError> {
         let duplicates = memory.as_ref().map_or(0, |memory| memory.duplicates);
         let mut sources: Vec<_> = runs.into_iter().map(|run| Source::Disk(RunReader::new(run))).collect();
         sources.extend(memory.map(Source::Memory));
         let mut merge =
             Self { sources, current: Vec::new(), heads: BinaryHeap::new(), last: None, rows: 1, duplicates };
-        // One source alone passes through, see `next`.
+        // A single source passes through, see `next`.
         if merge.sources.len() > 1 {
             merge.begin()?;
         }
@@ -170,12 +171,12 @@ impl Merge {
             self.heads.push(Reverse(Head { keys: RowKeys::of(block), row: 0, source }));
         }
         let sizes = self.current.iter().map(RecordBatch::num_rows);
-        // A block has about `BLOCK_BYTES`, if it isn't the only one of its run.
+        // A block has about `BLOCK_BYTES`, if it isn't the only block of its run.
         self.rows = (sizes.max().unwrap_or(1) * (BATCH_BYTES / BLOCK_BYTES)).clamp(1, MOST_ROWS);
         Ok(())
     }
 
-    /// The next rows.
+    /// Returns the next rows.
     pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>, StoreError> {
         if let [only] = self.sources.as_mut_slice()
             && self.current.is_empty()
@@ -185,7 +186,7 @@ impl Merge {
                 Source::Disk(reader) => reader.next(),
             };
         }
-        // The blocks that the picked rows lie in; `place` says where a source's current block stands among them.
+        // The blocks of the picked rows. `place` is the index in `blocks` of each source's current block.
         let mut blocks: Vec<RecordBatch> = Vec::new();
         let mut place: Vec<Option<usize>> = vec![None; self.sources.len()];
         let mut picked: Vec<(usize, usize)> = Vec::with_capacity(self.rows);
@@ -218,7 +219,7 @@ impl Merge {
         Ok(Some(interleave_record_batch(&blocks, &picked)?))
     }
 
-    /// All rows in blocks as they lie on disk, from one merge to the next run.
+    /// Returns all rows in blocks of the size on disk, for the run that the merge becomes.
     pub(crate) fn blocks(&mut self) -> impl Iterator<Item = Result<RecordBatch, StoreError>> {
         self.rows = (self.rows / (BATCH_BYTES / BLOCK_BYTES)).max(1);
         std::iter::from_fn(move || self.next().transpose())

@@ -1,157 +1,120 @@
-//! The hand-over of rows from the runner to whoever writes them: each task's rows are one unit and leave, sorted, when
-//! the task has ended well and it is its turn in the plan's order.
+//! The way of rows from the runner to the thread that writes them.
 //!
-//! The runner's side never waits for the reader's. Rows that wait are kept in memory up to a budget; beyond it the
-//! largest of them go to disk, sorted, then those that leave last, many small tasks' in one block. Half of the budget is
-//! for rows that wait, the other half for the task that is being read. Whoever pushes the rows that are too many writes
-//! to disk itself, one thread at a time: no thread of our own is needed, errors come back to where a task can be ended,
-//! and a full memory slows down only those that fill it.
+//! Each task's rows are one unit: they leave, sorted, when the task has ended well and, in the plan's order, when it is
+//! the task's turn. The runner's side never waits for the reader's side. Rows that wait are kept in memory up to a
+//! budget, and on disk beyond it. Threads that push too many rows write to disk themselves, one at a time: this needs no
+//! thread of its own, errors reach a place where a task can be ended, and a full memory slows down only the tasks that
+//! fill it. All rows of a saved run go to disk when their task has ended ([`crate::recorder`]).
 //!
-//! The rows of a run that is kept all go to disk, when their task has ended: `keeper.rs`.
-//!
-//! Memory is what Arrow says that its arrays take. It may be exceeded by a page for each thread that pushes.
+//! Memory is counted as Arrow reports it for arrays. The budget may be exceeded by one page for each thread that pushes.
 
-use std::cell::Cell;
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::error::Error;
 use std::fmt;
-use std::sync::mpsc::Sender;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
-use ssoinv_core::rows::{Room, RowStore, TaskId, TaskRows};
+use ssoinv_core::clock::Clock;
+use ssoinv_core::coverage::Cell;
+use ssoinv_core::journal::Journal;
+use ssoinv_core::rows::{Backpressure, RowStore, TaskId, TaskRows};
+use ssoinv_core::status::Status;
+use ssoinv_core::table::TableSchema;
 
 use crate::error::StoreError;
-use crate::journal::{Place, Writer};
-use crate::keeper::{Kept, Note, Order};
-use crate::merge::{Merge, Sorted};
-use crate::run::RunFolder;
-use crate::segment::{BLOCK_BYTES, Run, Segments};
+use crate::journal::{EntryRecord, JournalWriter, Record};
+use crate::queue_state::{RecorderMessage, RowBuffer, RowOrder, SharedQueue, TaskEnd};
+use crate::recorder::Recorder;
+use crate::row_reader::RowReader;
+use crate::run_folder::RunFolder;
+use crate::run_store::StoredRun;
+use crate::segment::Segments;
+use crate::stored_cell::StoredCell;
 
-/// How many runs of a task are merged into one. When a task is read, each run has a block in memory.
-const FAN_IN: usize = 32;
-
-/// The rows of one task that wait.
-#[derive(Debug, Default)]
-pub(crate) struct Held {
-    pub(crate) task: TaskId,
-    /// In memory, as they came.
-    batches: Vec<RecordBatch>,
-    /// What they take.
-    bytes: usize,
-    /// On disk, oldest first.
-    pub(crate) runs: Vec<Run>,
-    /// Rows that were left out already.
-    pub(crate) duplicates: u64,
-    /// Whether somebody writes some of them to disk just now.
-    busy: bool,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct State {
-    /// Tasks that have ended and haven't been read: with rows, or without.
-    ended: HashMap<TaskId, Option<u64>>,
-    /// How many parts the slots have that haven't been passed, as far as that is known.
-    parts: HashMap<usize, usize>,
-    /// The buffers, by a number of their own: a task may begin anew.
-    pub(crate) held: HashMap<u64, Held>,
-    /// Those with rows in memory, in the order in which they leave.
-    in_memory: BTreeSet<(TaskId, u64)>,
-    pub(crate) next_buffer: u64,
-    /// Memory of all rows that wait, in bytes.
-    waiting: usize,
-    /// No task will end any more.
-    closed: bool,
-    /// Nobody will read any more.
-    pub(crate) unread: bool,
-    /// Why rows can't be kept any more.
-    failed: Option<StoreError>,
-    /// What to write down of tasks that are about to end, in a run that is kept.
-    pub(crate) notes: HashMap<TaskId, Note>,
-    /// Where their records are, once they have been written.
-    pub(crate) places: HashMap<TaskId, Place>,
-    /// Who writes; until the queue is closed.
-    pub(crate) keeper: Option<Sender<Order>>,
-    /// What the keeper leaves.
-    pub(crate) writer: Option<Writer>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Shared {
-    state: Mutex<State>,
-    /// A task has ended, or isn't busy any more, or none will end.
-    pub(crate) changed: Condvar,
-    /// Taken before `state`, where both are.
-    pub(crate) disk: Mutex<Segments>,
-    /// The most bytes that may wait in memory.
-    limit: usize,
-    slots: usize,
-}
-
-/// The runner's side: takes the rows of tasks, in any order, from any thread.
+/// The runner's side of a row queue: takes the rows of tasks, in any order, from any thread.
 ///
 /// Dropping it closes the queue.
 pub struct RowQueue {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) kept: Option<Kept>,
+    pub(crate) shared: Arc<SharedQueue>,
+    /// The recorder, if the run is saved.
+    pub(crate) recorder: Option<Recorder>,
 }
 
-/// Rows of one task that hasn't ended. Dropped instead of [finished](TaskBuffer::finish), its rows never were.
+/// The rows of one task that hasn't ended. Dropping it without [`TaskBuffer::finish`] discards the rows.
 pub struct TaskBuffer {
-    shared: Arc<Shared>,
+    shared: Arc<SharedQueue>,
     task: TaskId,
     id: u64,
     finished: bool,
 }
 
-/// The reader's side: the rows of all tasks in the plan's order, those of a task sorted by their
-/// [keys](ssoinv_core::table::RowKeys), each with its task. It blocks until a task has ended, so it is for a thread of
-/// its own.
-///
-/// It ends after the last task, or after an error. Dropped early, the rows that are left are let go.
-pub struct Rows {
-    current: Option<(TaskId, Merge)>,
-    next: TaskId,
-    duplicates: BTreeMap<TaskId, u64>,
-    shared: Arc<Shared>,
+/// The kind of an entry of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A task, which made calls.
+    Task,
+    /// An entry that was settled without a call.
+    Settled,
 }
 
 impl RowQueue {
-    /// A queue for the tasks of `slots` slots, whose rows take about `budget` bytes of memory at most, and beyond it are kept in
-    /// `folder`, which is made when that happens first.
+    /// Makes a queue for the tasks of `slots` slots, which leave in `order`.
+    ///
+    /// Rows take about `budget` bytes of memory at most. Beyond it they go to `folder`, which is created at that time.
     #[must_use]
-    pub fn new(slots: usize, budget: usize, folder: RunFolder) -> (Self, Rows) {
-        Self::with_segments(slots, budget, Segments::new(folder, 0))
+    pub fn new(slots: usize, order: RowOrder, budget: usize, folder: RunFolder) -> (Self, RowReader) {
+        Self::with_segments(slots, order, budget, Segments::new(folder, 0))
     }
 
-    pub(crate) fn with_segments(slots: usize, budget: usize, segments: Segments) -> (Self, Rows) {
-        let shared = Arc::new(Shared {
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            disk: Mutex::new(segments),
-            limit: budget / 2,
-            slots,
-        });
-        let rows = Rows {
-            current: None,
-            next: TaskId::default(),
-            duplicates: BTreeMap::new(),
-            shared: Arc::clone(&shared),
-        };
-        (Self { shared, kept: None }, rows)
+    pub(crate) fn with_segments(
+        slots: usize,
+        order: RowOrder,
+        budget: usize,
+        segments: Segments,
+    ) -> (Self, RowReader) {
+        let shared = Arc::new(SharedQueue::new(slots, order, budget, segments));
+        let reader = RowReader::new(Arc::clone(&shared));
+        (Self { shared, recorder: None }, reader)
     }
 
-    /// A slot has so many parts. Called once for each slot; until then its tasks may end, and none of them is read.
+    /// Makes a queue for a saved run, in the plan's order: all rows go to disk, and ended tasks are recorded.
+    ///
+    /// Of what the run did before, tasks that ended at `oldest` or earlier don't count. `tasks` is the number of tasks
+    /// that are planned so far.
+    ///
+    /// # Errors
+    /// When the journal or the folder can't be read or written.
+    pub fn saved(
+        slots: usize,
+        budget: usize,
+        run: StoredRun,
+        oldest: Option<SystemTime>,
+        clock: Clock,
+        tasks: usize,
+    ) -> Result<(Self, RowReader), StoreError> {
+        let mut writer = JournalWriter::open(&run.journal(), run.index.valid)?;
+        let segments = Segments::new(run.folder(), Segments::last_in(run.path())?);
+        writer.append(&[Record::Begin { tasks }])?;
+        let (mut queue, rows) = Self::with_segments(slots, RowOrder::Plan, budget, segments);
+        queue.recorder = Some(Recorder::start(&queue.shared, run, oldest, clock, writer));
+        Ok((queue, rows))
+    }
+
+    /// Sets the number of parts of a slot. Called once for each slot.
+    ///
+    /// Tasks may end before that, but none of the slot leaves in the plan's order.
     pub fn open(&self, slot: usize, parts: usize) {
         debug_assert!(slot < self.shared.slots, "slot {slot} of {}", self.shared.slots);
-        let before = self.shared.state().parts.insert(slot, parts);
+        let mut state = self.shared.state();
+        state.opened += 1;
+        state.planned_tasks += parts;
+        let before = state.parts.insert(slot, parts);
         debug_assert!(before.is_none(), "slot {slot} is opened twice");
+        drop(state);
         self.shared.changed.notify_all();
     }
 
-    /// An empty buffer for a task's rows. A task that begins anew takes another and drops the first.
+    /// Begins an empty buffer for a task's rows. A task that begins anew drops the first buffer and takes another.
     #[must_use]
     pub fn task_buffer(&self, task: TaskId) -> TaskBuffer {
         debug_assert!(task.slot < self.shared.slots, "task {task} of {} slots", self.shared.slots);
@@ -159,22 +122,22 @@ impl RowQueue {
         let id = state.next_buffer;
         state.next_buffer += 1;
         if !state.unread {
-            state.held.insert(id, Held { task, ..Held::default() });
+            state.buffers.insert(id, RowBuffer { task, ..RowBuffer::default() });
         }
         TaskBuffer { shared: Arc::clone(&self.shared), task, id, finished: false }
     }
 
-    /// The task has ended without rows: denied, skipped, not tried.
+    /// Ends a task without rows: denied, skipped, not tried.
     pub fn skip(&self, task: TaskId) {
         self.shared.end(task, None);
     }
 
-    /// No task will end any more. Those that have are still read, the others are passed over.
+    /// Closes the queue: tasks that have ended are still read, tasks that haven't are passed over.
     ///
-    /// Not needed where every task is finished or skipped, as the runner does also when it is interrupted.
-    /// Of a run that is kept, all that has ended is written down first.
+    /// A runner that finishes or skips each of its tasks, also when it is interrupted, need not call it. In a saved run
+    /// it blocks until all ended tasks are recorded.
     pub fn close(&self) {
-        let writer = self.settle();
+        let writer = self.stop_recorder();
         let mut state = self.shared.state();
         state.closed = true;
         if writer.is_some() {
@@ -182,6 +145,57 @@ impl RowQueue {
         }
         drop(state);
         self.shared.changed.notify_all();
+    }
+
+    /// Returns the number of tasks that were done before.
+    #[must_use]
+    pub fn recalled(&self) -> usize {
+        self.recorder.as_ref().map_or(0, Recorder::recalled)
+    }
+
+    /// Returns the cells of tasks that the saved run had and that aren't planned any more.
+    #[must_use]
+    pub fn unplanned(&self) -> Vec<StoredCell> {
+        let run = self.recorder.as_ref().map(|recorder| &recorder.run);
+        run.map(|run| run.index.cells(true)).unwrap_or_default().into_iter().flatten().collect()
+    }
+
+    /// Stops the recorder and waits for it. Returns the journal, unless it was returned before or writing failed.
+    pub(crate) fn stop_recorder(&self) -> Option<JournalWriter> {
+        let sender = self.shared.state().recorder.take();
+        // The thread ends when the last sender is dropped.
+        drop(sender);
+        self.recorder.as_ref()?.join()
+    }
+
+    /// Records that a saved run is complete, if it is, and returns true if so. Called after the queue was closed.
+    ///
+    /// `entries` are the plan's, with their cells. The run is complete if each cell is, and each task is recorded.
+    ///
+    /// # Errors
+    /// When the record can't be written. The rows are on disk all the same.
+    pub fn complete<'a>(
+        &self,
+        entries: impl IntoIterator<Item = (TaskId, &'a [Cell], EntryKind)>,
+    ) -> Result<bool, StoreError> {
+        let writer = self.stop_recorder().or_else(|| self.shared.state().writer.take());
+        let Some(mut writer) = writer else { return Ok(false) };
+        let state = self.shared.state();
+        let mut records = Vec::new();
+        for (task, cells, kind) in entries {
+            if !cells.iter().all(|cell| cell.status.is_complete()) {
+                return Ok(false);
+            }
+            records.push(match (kind, state.positions.get(&task)) {
+                (EntryKind::Task, Some(&position)) => EntryRecord::Task(position),
+                (EntryKind::Task, None) => return Ok(false),
+                (EntryKind::Settled, _) => EntryRecord::Settled(cells.iter().map(StoredCell::from).collect()),
+            });
+        }
+        drop(state);
+        writer.append(&[Record::Complete { entries: records }])?;
+        writer.sync()?;
+        Ok(true)
     }
 }
 
@@ -199,6 +213,40 @@ impl RowStore for RowQueue {
     }
 }
 
+impl Journal for RowQueue {
+    fn recall_survey(&self, visit: &str) -> Option<String> {
+        let recorder = self.recorder.as_ref()?;
+        recorder.run.index.survey(visit, recorder.oldest).map(str::to_owned)
+    }
+
+    fn note_survey(&self, visit: &str, tasks: usize, found: Option<String>) {
+        let Some(recorder) = &self.recorder else { return };
+        let at = recorder.clock.now();
+        let record = Record::Survey { visit: visit.to_owned(), at, tasks, found };
+        self.shared.state().send(RecorderMessage::Record(record));
+    }
+
+    fn recall(&self, task: TaskId, key: &str, table: &TableSchema) -> Option<Vec<Cell>> {
+        let (position, cells, buffer) = self.recorder.as_ref()?.recall(key, table)?;
+        self.shared.state().positions.insert(task, position);
+        self.shared.end_restored(task, buffer);
+        Some(cells)
+    }
+
+    fn note(&self, task: TaskId, key: &str, cells: &[Cell]) {
+        let Some(recorder) = &self.recorder else { return };
+        // A task that wasn't tried keeps the record of an earlier process.
+        if cells.first().is_none_or(|cell| cell.status == Status::NotTried) {
+            return;
+        }
+        // A task with any gap is repeated as a whole: its rows are one unit.
+        let done = cells.iter().all(|cell| cell.status.is_complete());
+        let cells = cells.iter().map(StoredCell::from).collect();
+        let end = TaskEnd { key: key.to_owned(), at: recorder.clock.now(), cells, done };
+        self.shared.state().ends.insert(task, end);
+    }
+}
+
 impl Drop for RowQueue {
     fn drop(&mut self) {
         self.close();
@@ -212,7 +260,7 @@ impl fmt::Debug for RowQueue {
 }
 
 impl TaskBuffer {
-    /// The task.
+    /// Returns the task.
     #[must_use]
     pub fn task(&self) -> TaskId {
         self.task
@@ -222,27 +270,17 @@ impl TaskBuffer {
     ///
     /// # Errors
     /// When rows couldn't be written. No rows leave the queue from then on, and the reader gets the same error.
-    pub fn push(&mut self, batch: RecordBatch) -> Result<Room, StoreError> {
-        let bytes = batch.get_array_memory_size();
-        let mut guard = self.shared.state();
-        let state = &mut *guard;
+    pub fn push(&mut self, batch: RecordBatch) -> Result<Backpressure, StoreError> {
+        let mut state = self.shared.state();
         if let Some(error) = &state.failed {
             return Err(error.clone());
         }
-        // Nobody reads any more: the rows are let go.
-        let Some(held) = state.held.get_mut(&self.id) else { return Ok(Room::Enough) };
-        if batch.num_rows() == 0 {
-            return Ok(Room::Enough);
-        }
-        held.batches.push(batch);
-        held.bytes += bytes;
-        state.waiting += bytes;
-        state.in_memory.insert((self.task, self.id));
-        Ok(if state.waiting <= self.shared.limit { Room::Enough } else { Room::Wanted })
+        let is_stored = state.push(self.id, batch);
+        let is_full = is_stored && state.waiting > self.shared.limit;
+        Ok(if is_full { Backpressure::Full } else { Backpressure::Ready })
     }
 
-    /// Where more rows wait than the memory may hold, brings some to disk, and blocks for that time: async callers leave it
-    /// to `spawn_blocking`.
+    /// Spills rows to disk while more rows wait than the memory may hold. Blocks for that time.
     ///
     /// # Errors
     /// As [`TaskBuffer::push`].
@@ -250,16 +288,16 @@ impl TaskBuffer {
         self.shared.make_room()
     }
 
-    /// The task has ended well: its rows may leave. Never waits for the disk or the reader.
+    /// Ends the task well: its rows may leave. Never waits for the disk or the reader.
     pub fn finish(mut self) {
-        // Dropping it afterwards lets go of nothing: the rows are the reader's.
+        // The rows are the reader's from now on: dropping the buffer must not discard them.
         self.finished = true;
         self.shared.end(self.task, Some(self.id));
     }
 }
 
 impl TaskRows for TaskBuffer {
-    fn push(&mut self, page: RecordBatch) -> Result<Room, Box<dyn Error + Send + Sync>> {
+    fn push(&mut self, page: RecordBatch) -> Result<Backpressure, Box<dyn Error + Send + Sync>> {
         Ok(self.push(page)?)
     }
 
@@ -278,10 +316,10 @@ impl Drop for TaskBuffer {
             return;
         }
         let mut state = self.shared.state();
-        if let Some(held) = state.take(self.id) {
-            // Files are removed without holding up others.
+        if let Some(buffer) = state.take(self.id) {
+            // Files are removed without holding the lock.
             drop(state);
-            drop(held);
+            drop(buffer);
         }
     }
 }
@@ -289,318 +327,6 @@ impl Drop for TaskBuffer {
 impl fmt::Debug for TaskBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskBuffer").field("task", &self.task).finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn end(&self, task: TaskId, buffer: Option<u64>) {
-        let mut state = self.state();
-        match state.notes.remove(&task) {
-            // It has ended when that is written down.
-            Some(note) if state.keeper.is_some() => state.order(Order::Task { task, buffer, note }),
-            _ => state.end(task, buffer),
-        }
-        drop(state);
-        self.changed.notify_all();
-    }
-
-    /// Brings rows to disk until well below the limit, so that this isn't for every page.
-    fn make_room(&self) -> Result<(), StoreError> {
-        let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
-        let victims = {
-            let state = self.state();
-            if let Some(error) = &state.failed {
-                return Err(error.clone());
-            }
-            // Others may have made room while this one waited for the disk.
-            if state.waiting <= self.limit { Vec::new() } else { state.victims(self.limit / 4) }
-        };
-        victims.into_iter().try_for_each(|ids| self.spill(&ids, &mut disk))
-    }
-
-    /// Brings what buffers of one table have in memory to disk.
-    pub(crate) fn spill(&self, ids: &[u64], disk: &mut Segments) -> Result<(), StoreError> {
-        let mut borrowed = self.borrow(ids);
-        // Where this thread dies on the way, the reader must not wait for it.
-        let guard = Unwritten { shared: self };
-        let spilled = spill(&mut borrowed, disk);
-        std::mem::forget(guard);
-        match spilled {
-            Ok(()) => self.give_back(borrowed),
-            Err(error) => {
-                self.fail(error.clone());
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes what buffers hold out of them for a while; its bytes still count as waiting.
-    fn borrow(&self, ids: &[u64]) -> Vec<(u64, Held)> {
-        let mut guard = self.state();
-        let state = &mut *guard;
-        let borrow = |&id: &u64| {
-            let held = state.held.get_mut(&id).filter(|held| !held.batches.is_empty())?;
-            state.in_memory.remove(&(held.task, id));
-            let left = Held { task: held.task, busy: true, ..Held::default() };
-            Some((id, std::mem::replace(held, left)))
-        };
-        ids.iter().filter_map(borrow).collect()
-    }
-
-    /// Puts back what is on disk now, unless nobody wants it any more.
-    fn give_back(&self, spilled: Vec<(u64, Held)>) {
-        let mut guard = self.state();
-        let state = &mut *guard;
-        for (id, spilled) in spilled {
-            state.waiting -= spilled.bytes;
-            let Some(held) = state.held.get_mut(&id) else { continue };
-            // Meanwhile the task may have pushed more.
-            held.runs = spilled.runs;
-            held.duplicates = spilled.duplicates;
-            held.busy = false;
-        }
-        drop(guard);
-        self.changed.notify_all();
-    }
-
-    pub(crate) fn fail(&self, error: StoreError) {
-        self.state().failed.get_or_insert(error);
-        self.changed.notify_all();
-    }
-}
-
-/// Tells the reader of a thread that died while it wrote.
-pub(crate) struct Unwritten<'a> {
-    pub(crate) shared: &'a Shared,
-}
-
-impl Drop for Unwritten<'_> {
-    fn drop(&mut self) {
-        self.shared.fail(StoreError::Abandoned);
-    }
-}
-
-impl State {
-    pub(crate) fn end(&mut self, task: TaskId, buffer: Option<u64>) {
-        if !self.unread {
-            let before = self.ended.insert(task, buffer);
-            debug_assert!(before.is_none(), "task {task} has ended twice");
-        }
-    }
-
-    /// Leaves something to the keeper. Where it is gone, it has said why.
-    pub(crate) fn order(&self, order: Order) {
-        if let Some(keeper) = &self.keeper {
-            let _it_is_gone = keeper.send(order);
-        }
-    }
-
-    /// Takes a buffer out, with what it has in memory.
-    fn take(&mut self, id: u64) -> Option<Held> {
-        let held = self.held.remove(&id)?;
-        self.in_memory.remove(&(held.task, id));
-        self.waiting -= held.bytes;
-        Some(held)
-    }
-
-    /// The buffers to bring to disk so that at most `rest` bytes are left in memory, in groups that one block holds.
-    ///
-    /// Large ones first, each alone: a run on disk should be long. Then those that leave last.
-    fn victims(&self, rest: usize) -> Vec<Vec<u64>> {
-        let too_much = Cell::new(self.waiting.saturating_sub(rest));
-        let wanted = |held: &Held| {
-            let wanted = too_much.get() > 0;
-            too_much.set(too_much.get().saturating_sub(held.bytes));
-            wanted
-        };
-        let waiting = || self.in_memory.iter().rev().filter_map(|&(_, id)| Some((id, self.held.get(&id)?)));
-        let (mut large, small): (Vec<_>, Vec<_>) = waiting().partition(|(_, held)| held.bytes >= BLOCK_BYTES);
-        large.sort_by_key(|(_, held)| Reverse(held.bytes));
-        let large = large.into_iter().take_while(|(_, held)| wanted(held));
-        let mut groups: Vec<Vec<u64>> = large.map(|(id, _)| vec![id]).collect();
-        let (mut bytes, mut schema) = (BLOCK_BYTES, None);
-        for (id, held) in small.into_iter().take_while(|(_, held)| wanted(held)) {
-            let same = held.schema().is_some_and(|own| schema.replace(own).is_some_and(|last| last == own));
-            bytes += held.bytes;
-            match groups.last_mut() {
-                Some(group) if same && bytes < BLOCK_BYTES => group.push(id),
-                _ => {
-                    groups.push(vec![id]);
-                    bytes = held.bytes;
-                }
-            }
-        }
-        groups
-    }
-}
-
-impl Held {
-    /// Rows that lie on disk already.
-    pub(crate) fn on_disk(runs: Vec<Run>, duplicates: u64) -> Self {
-        Self { runs, duplicates, ..Self::default() }
-    }
-
-    fn schema(&self) -> Option<&SchemaRef> {
-        self.batches.first().map(RecordBatch::schema_ref)
-    }
-
-    /// Takes what is in memory. `bytes` stays, for the account.
-    fn sorted(&mut self) -> Sorted {
-        let sorted = Sorted::new(std::mem::take(&mut self.batches));
-        self.duplicates += sorted.duplicates;
-        sorted
-    }
-
-    /// Many runs of one level become one of the next, so that no task has more than some dozens of them.
-    fn merge_levels(&mut self, segments: &mut Segments, schema: &SchemaRef) -> Result<(), StoreError> {
-        loop {
-            let level = self.runs.last().map_or(0, |run| run.level);
-            let same = self.runs.iter().rev().take_while(|run| run.level == level).count();
-            if same < FAN_IN {
-                return Ok(());
-            }
-            let mut merge = Merge::new(self.runs.split_off(self.runs.len() - same), None)?;
-            self.runs.extend(segments.write(schema, level + 1, merge.blocks())?);
-            self.duplicates += merge.duplicates;
-        }
-    }
-}
-
-/// Writes what buffers of one table have in memory, as one run each.
-fn spill(buffers: &mut [(u64, Held)], segments: &mut Segments) -> Result<(), StoreError> {
-    let Some(schema) = buffers.iter().find_map(|(_, held)| held.schema()).cloned() else { return Ok(()) };
-    if let [(_, held)] = buffers {
-        let sorted = held.sorted();
-        held.runs.extend(segments.write(&schema, 0, sorted.blocks())?);
-    } else {
-        let all = |(_, held): &mut (u64, Held)| {
-            let all = held.sorted().whole()?;
-            Ok(all.unwrap_or_else(|| RecordBatch::new_empty(Arc::clone(&schema))))
-        };
-        let tasks: Vec<RecordBatch> = buffers.iter_mut().map(all).collect::<Result<_, StoreError>>()?;
-        for ((_, held), run) in buffers.iter_mut().zip(segments.write_together(&schema, &tasks)?) {
-            held.runs.push(run);
-        }
-    }
-    buffers.iter_mut().try_for_each(|(_, held)| held.merge_levels(segments, &schema))
-}
-
-impl Rows {
-    /// How many rows of each task were left out since AWS gave them twice, for the tasks that have been read.
-    #[must_use]
-    pub fn duplicates(&self) -> &BTreeMap<TaskId, u64> {
-        &self.duplicates
-    }
-
-    /// Waits for the next task with rows.
-    fn next_task(&mut self) -> Result<Option<(TaskId, Merge)>, StoreError> {
-        let mut state = self.shared.state();
-        let (task, held) = loop {
-            if self.next.slot >= self.shared.slots {
-                return Ok(None);
-            }
-            if let Some(error) = &state.failed {
-                return Err(error.clone());
-            }
-            let parts = state.parts.get(&self.next.slot).copied();
-            if parts.is_some_and(|parts| self.next.part >= parts) || parts.is_none() && state.closed {
-                state.parts.remove(&self.next.slot);
-                self.next = TaskId { slot: self.next.slot + 1, part: 0 };
-                continue;
-            }
-            match state.ended.get(&self.next).copied().filter(|_| parts.is_some()) {
-                Some(Some(id)) if !state.held.get(&id).is_some_and(|held| held.busy) => {
-                    state.ended.remove(&self.next);
-                    let held = state.take(id).unwrap_or_default();
-                    let task = self.next;
-                    self.next.part += 1;
-                    break (task, held);
-                }
-                Some(None) => {
-                    state.ended.remove(&self.next);
-                    self.next.part += 1;
-                    continue;
-                }
-                None if state.closed => {
-                    self.next.part += 1;
-                    continue;
-                }
-                _ => {}
-            }
-            state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        };
-        drop(state);
-        let memory = (!held.batches.is_empty()).then(|| Sorted::new(held.batches));
-        let mut merge = Merge::new(held.runs, memory)?;
-        merge.duplicates += held.duplicates;
-        Ok(Some((task, merge)))
-    }
-
-    fn next_batch(&mut self) -> Result<Option<(TaskId, RecordBatch)>, StoreError> {
-        loop {
-            if let Some((task, merge)) = &mut self.current {
-                if let Some(batch) = merge.next()? {
-                    return Ok(Some((*task, batch)));
-                }
-                if merge.duplicates > 0 {
-                    self.duplicates.insert(*task, merge.duplicates);
-                }
-                self.current = None;
-            }
-            match self.next_task()? {
-                Some(task) => self.current = Some(task),
-                None => return Ok(None),
-            }
-        }
-    }
-}
-
-impl Iterator for Rows {
-    type Item = Result<(TaskId, RecordBatch), StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let item = self.next_batch().transpose();
-        if let Some(Err(error)) = &item {
-            self.shared.fail(error.clone());
-        }
-        if !matches!(item, Some(Ok(_))) {
-            self.current = None;
-            self.next.slot = self.shared.slots;
-            self.shared.let_go();
-        }
-        item
-    }
-}
-
-impl Shared {
-    /// Nobody reads any more. What comes in from now on is let go at once.
-    fn let_go(&self) {
-        let mut state = self.state();
-        state.unread = true;
-        let rows = std::mem::take(&mut state.held);
-        // What is being written just now counts until it is.
-        state.waiting -= rows.values().map(|held| held.bytes).sum::<usize>();
-        state.in_memory.clear();
-        state.ended.clear();
-        drop(state);
-        drop(rows);
-    }
-}
-
-impl Drop for Rows {
-    fn drop(&mut self) {
-        self.shared.let_go();
-    }
-}
-
-impl fmt::Debug for Rows {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rows").field("next", &self.next).finish_non_exhaustive()
     }
 }
 

@@ -1,9 +1,9 @@
-//! Runs with a name: their folders, `kept/<name>/` in the state folder, stay when the run ends, however it ends.
+//! Saved runs: runs with a name, whose folders `kept/<name>/` in the state folder stay however the run ends.
 //!
-//! A folder has a manifest, which says what was asked for and is written once, a journal (`journal.rs`) of what has
-//! been done, and the segments with the rows. Whoever works in it holds the lock on its `lock` file; `kept/.lock` is held
-//! while folders are made, opened or removed. So two processes never have one run, and a living one is never removed.
-//! Nothing but [`KeptRuns::remove`] removes a folder that has a manifest.
+//! A folder has a manifest, which is written once and holds the command and its selection, a journal
+//! ([`crate::journal`]), and segments with the rows. A process that uses the folder holds the lock on its `lock` file;
+//! `kept/.lock` is held while folders are created, opened or removed. So no run belongs to two processes, and a live run
+//! is never removed. Only [`RunStore::remove`] removes a folder that has a manifest.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -15,36 +15,36 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cell::StoredCell;
 use crate::error::StoreError;
-use crate::journal::{JOURNAL, Memory};
-use crate::run::{LOCK, RunFolder, lock_runs, make_folders, make_private, new_file};
+use crate::journal::{JOURNAL, JournalIndex};
+use crate::run_folder::{LOCK, RunFolder, create_folders, create_private, lock_runs, new_file};
+use crate::stored_cell::StoredCell;
 
-const KEPT: &str = "kept";
+const FOLDER: &str = "kept";
 const MANIFEST: &str = "manifest.json";
 
 /// The form of a saved run. A run in another form can't be resumed.
 const FORM: u32 = 2;
 
-/// What a run was asked for. It holds no credential.
+/// The command of a saved run. It holds no credential.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The form of the journal and of the rows.
     form: u32,
     /// The version of the program.
     pub version: String,
-    /// Names the run in every row of the ledger.
+    /// The ID of the run in the ledger.
     pub run_id: String,
-    /// When it was begun.
+    /// The time of its begin.
     pub created: SystemTime,
-    /// The command's name, and its arguments, one word each.
+    /// The command's name and arguments.
     pub command: Vec<String>,
-    /// What decides which rows there are, as it was resolved from arguments, variables and settings.
+    /// The resolved settings that decide which rows there are.
     pub selection: BTreeMap<String, String>,
 }
 
 impl Manifest {
-    /// The manifest of a run that begins.
+    /// Makes the manifest of a new run.
     #[must_use]
     pub fn new(
         version: &str,
@@ -63,7 +63,7 @@ impl Manifest {
         }
     }
 
-    /// What stands in a folder; none where nothing has begun there.
+    /// Reads the manifest of a folder; none if no run has begun there.
     fn read(folder: &Path, name: &str) -> Result<Option<Self>, StoreError> {
         let path = folder.join(MANIFEST);
         let bytes = match fs::read(&path) {
@@ -73,70 +73,72 @@ impl Manifest {
         };
         match (serde_json::from_slice::<Self>(&bytes), serde_json::from_slice::<Value>(&bytes)) {
             (Ok(manifest), _) if manifest.form == FORM => Ok(Some(manifest)),
-            // Killed while it was written, before anything else was.
+            // The process was killed while it wrote the manifest, before anything else.
             (_, Err(_)) => Ok(None),
             (_, Ok(_)) => Err(StoreError::Foreign(name.to_owned())),
         }
     }
 }
 
-/// All kept runs.
+/// All saved runs.
 #[derive(Clone, Debug)]
-pub struct KeptRuns {
+pub struct RunStore {
     folder: PathBuf,
 }
 
-/// A kept run that is ours: nobody else has it until this, and whoever it was handed to, is dropped.
+/// A saved run that this process has locked, until this and the queue that it was passed to are dropped.
 #[derive(Debug)]
-pub struct KeptRun {
+pub struct StoredRun {
     name: String,
     path: PathBuf,
     lock: Arc<File>,
-    /// What it was asked for.
+    /// Its command.
     pub manifest: Manifest,
-    pub(crate) memory: Memory,
+    pub(crate) index: JournalIndex,
 }
 
-/// How a kept run stands.
+/// The state of a saved run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunState {
-    /// Its process lives.
+    /// Its process is running.
     Alive,
-    /// All that was planned has been collected.
+    /// Everything planned was collected.
     Complete,
-    /// It has ended, and something is missing.
+    /// It has ended with something missing.
     Stopped,
 }
 
-/// What is to be said about a kept run.
+/// The state of a saved run in numbers.
 #[derive(Debug)]
 pub struct RunSummary {
     /// Its name.
     pub name: String,
-    /// How it stands.
+    /// Its state.
     pub state: RunState,
-    /// What it was asked for; none where another version keeps it in another form.
+    /// Its command; none if the run is in another version's form.
     pub manifest: Option<Manifest>,
-    /// When it did something last.
+    /// The time of its last record.
     pub active: SystemTime,
-    /// Tasks that are planned, as far as that is known.
+    /// Tasks that are planned so far.
     pub planned: usize,
-    /// Tasks that have been done.
+    /// Tasks that are done.
     pub done: usize,
-    /// Tasks that have ended without an answer.
+    /// Tasks that have ended with a gap.
     pub failed: usize,
-    /// What it takes of the disk, in bytes.
+    /// Its size on disk, in bytes.
     pub bytes: u64,
 }
 
-impl KeptRuns {
-    /// The runs that are kept in a state folder. Touches nothing.
+impl RunStore {
+    /// Names the saved runs of a state folder, without creating anything.
     #[must_use]
     pub fn new(state_folder: &Path) -> Self {
-        Self { folder: state_folder.join(KEPT) }
+        Self { folder: state_folder.join(FOLDER) }
     }
 
-    /// Whether a text is a name for a run: letters, digits, `.`, `_` and `-` of ASCII, no dot in front, 100 at most.
+    /// Returns true if a run can have this name.
+    ///
+    /// A name has 1 to 100 ASCII letters, digits, `.`, `_` and `-`, and begins with neither `.` nor `-`.
     #[must_use]
     pub fn is_name(name: &str) -> bool {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
@@ -147,7 +149,7 @@ impl KeptRuns {
         if Self::is_name(name) { Ok(self.folder.join(name)) } else { Err(StoreError::NoRun(name.to_owned())) }
     }
 
-    /// Whether there is a run of this name.
+    /// Returns true if there is a run with this name.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.path(name).is_ok_and(|path| !matches!(Manifest::read(&path, name), Ok(None)))
@@ -156,19 +158,19 @@ impl KeptRuns {
     /// Begins a run.
     ///
     /// # Errors
-    /// Where there is one of this name, or the disk says no.
-    pub fn create(&self, name: &str, manifest: Manifest) -> Result<KeptRun, StoreError> {
+    /// [`StoreError::Taken`] if there is a run with this name; when the folder can't be written.
+    pub fn create(&self, name: &str, manifest: Manifest) -> Result<StoredRun, StoreError> {
         let path = self.path(name)?;
-        make_folders(&self.folder)?;
-        let _nobody_else = lock_runs(&self.folder)?;
+        create_folders(&self.folder)?;
+        let _no_other = lock_runs(&self.folder)?;
         if path.exists() {
             match Manifest::read(&path, name) {
-                // What was killed before it had begun.
+                // Left over from a process that was killed before its run had begun.
                 Ok(None) => fs::remove_dir_all(&path).map_err(StoreError::disk("remove", &path))?,
                 _ => return Err(StoreError::Taken(name.to_owned())),
             }
         }
-        make_private(&path)?;
+        create_private(&path)?;
         new_file(&path.join(LOCK))?;
         let lock = lock(&path, name)?;
         let journal = path.join(JOURNAL);
@@ -182,32 +184,32 @@ impl KeptRuns {
             .map_err(StoreError::disk("write", &manifest_path))?;
         sync_folder(&path);
         sync_folder(&self.folder);
-        let memory = Memory::read(&journal)?;
-        Ok(KeptRun { name: name.to_owned(), path, lock, manifest, memory })
+        let index = JournalIndex::read(&journal)?;
+        Ok(StoredRun { name: name.to_owned(), path, lock, manifest, index })
     }
 
-    /// Opens a run, to go on with it.
+    /// Opens a run, to resume it.
     ///
     /// # Errors
-    /// Where there is none of this name, where somebody else has it, and where it is another version's.
-    pub fn open(&self, name: &str) -> Result<KeptRun, StoreError> {
+    /// [`StoreError::NoRun`], [`StoreError::UnderWay`] in another process, [`StoreError::Foreign`] of another version.
+    pub fn open(&self, name: &str) -> Result<StoredRun, StoreError> {
         let path = self.path(name)?;
         if !path.is_dir() {
             return Err(StoreError::NoRun(name.to_owned()));
         }
-        let _nobody_else = lock_runs(&self.folder)?;
+        let _no_other = lock_runs(&self.folder)?;
         let Some(manifest) = Manifest::read(&path, name)? else {
             return Err(StoreError::NoRun(name.to_owned()));
         };
         let lock = lock(&path, name)?;
-        let memory = Memory::read(&path.join(JOURNAL))?;
-        Ok(KeptRun { name: name.to_owned(), path, lock, manifest, memory })
+        let index = JournalIndex::read(&path.join(JOURNAL))?;
+        Ok(StoredRun { name: name.to_owned(), path, lock, manifest, index })
     }
 
-    /// All runs, by name.
+    /// Lists all runs by name.
     ///
     /// # Errors
-    /// When the disk says no. A run that is removed meanwhile is left out.
+    /// When a folder can't be read. A run that is removed meanwhile is left out.
     pub fn list(&self) -> Result<Vec<RunSummary>, StoreError> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
@@ -217,7 +219,7 @@ impl KeptRuns {
         let mut names: Vec<String> =
             entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
         names.sort();
-        let _nobody_begins = lock_runs(&self.folder)?;
+        let _no_begin = lock_runs(&self.folder)?;
         let mut runs = Vec::new();
         for name in names.iter().filter(|name| Self::is_name(name)) {
             runs.extend(self.summary(name)?);
@@ -225,7 +227,7 @@ impl KeptRuns {
         Ok(runs)
     }
 
-    /// The run that did something last.
+    /// Returns the name of the run with the last record.
     pub fn last(&self) -> Result<Option<String>, StoreError> {
         let runs = self.list()?;
         Ok(runs.into_iter().max_by_key(|run| run.active).map(|run| run.name))
@@ -240,24 +242,24 @@ impl KeptRuns {
             Err(error) => return Err(error),
         };
         let journal = path.join(JOURNAL);
-        // What another version keeps isn't for this one to read.
-        let memory = manifest.as_ref().map(|_| Memory::read(&journal)).transpose()?;
-        let (done, failed) = memory.as_ref().map_or((0, 0), Memory::counts);
-        let state = match (lock(&path, name), &memory) {
+        // This version can't read a journal in another form.
+        let index = manifest.as_ref().map(|_| JournalIndex::read(&journal)).transpose()?;
+        let (done, failed) = index.as_ref().map_or((0, 0), JournalIndex::counts);
+        let state = match (lock(&path, name), &index) {
             (Err(StoreError::UnderWay(_)), _) => RunState::Alive,
-            (_, Some(memory)) if memory.is_complete() => RunState::Complete,
+            (_, Some(index)) if index.is_complete() => RunState::Complete,
             _ => RunState::Stopped,
         };
         let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
-        let active = match &memory {
-            Some(memory) => memory.changed(),
+        let active = match &index {
+            Some(index) => index.changed(),
             None => changed(&path),
         };
         Ok(Some(RunSummary {
             name: name.to_owned(),
             state,
             active: active.map_err(StoreError::disk("read", &journal))?,
-            planned: memory.map_or(0, |memory| memory.planned).max(done + failed),
+            planned: index.map_or(0, |index| index.planned).max(done + failed),
             done,
             failed,
             bytes: size_of(&path),
@@ -265,28 +267,28 @@ impl KeptRuns {
         }))
     }
 
-    /// What each task of a run ended with, in the order in which they did. The run may be under way.
+    /// Returns the cells of a run's tasks, in the order of their ends. The run may be under way.
     ///
     /// # Errors
-    /// Where there is no run of this name, or it can't be read.
+    /// [`StoreError::NoRun`]; when the journal can't be read.
     pub fn cells(&self, name: &str) -> Result<Vec<StoredCell>, StoreError> {
         let path = self.path(name)?;
         if Manifest::read(&path, name)?.is_none() {
             return Err(StoreError::NoRun(name.to_owned()));
         }
-        Ok(Memory::read(&path.join(JOURNAL))?.cells(false).into_iter().flatten().collect())
+        Ok(JournalIndex::read(&path.join(JOURNAL))?.cells(false).into_iter().flatten().collect())
     }
 
-    /// Removes a run and all that it has collected.
+    /// Removes a run with its rows.
     ///
     /// # Errors
-    /// Where there is none of this name, or it is under way; when the disk says no.
+    /// [`StoreError::NoRun`], [`StoreError::UnderWay`]; when the folder can't be removed.
     pub fn remove(&self, name: &str) -> Result<(), StoreError> {
         let path = self.path(name)?;
         if !path.is_dir() {
             return Err(StoreError::NoRun(name.to_owned()));
         }
-        let _nobody_begins = lock_runs(&self.folder)?;
+        let _no_begin = lock_runs(&self.folder)?;
         let held = lock(&path, name)?;
         remove(&path)?;
         drop(held);
@@ -294,15 +296,15 @@ impl KeptRuns {
     }
 }
 
-impl KeptRun {
-    /// Its name.
+impl StoredRun {
+    /// Returns its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     pub(crate) fn folder(&self) -> RunFolder {
-        RunFolder::kept(&self.path, Arc::clone(&self.lock))
+        RunFolder::saved(&self.path, Arc::clone(&self.lock))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -313,16 +315,16 @@ impl KeptRun {
         self.path.join(JOURNAL)
     }
 
-    /// Removes it: it has begun nothing.
+    /// Removes the run, if it has begun nothing yet.
     ///
     /// # Errors
-    /// When the disk says no.
+    /// When the folder can't be removed.
     pub fn discard(self) -> Result<(), StoreError> {
         remove(&self.path)
     }
 }
 
-/// The manifest goes first: what is left, should that end on the way, is no run.
+/// Removes a folder, the manifest first: a folder without manifest isn't a run, should the rest fail.
 fn remove(path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path.join(MANIFEST)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -333,7 +335,7 @@ fn remove(path: &Path) -> Result<(), StoreError> {
     fs::remove_dir_all(path).map_err(StoreError::disk("remove", path))
 }
 
-/// Takes the lock of a run's folder. Only to be asked under the lock of all runs.
+/// Takes the lock of a run's folder. Called under the lock of all runs.
 fn lock(path: &Path, name: &str) -> Result<Arc<File>, StoreError> {
     let path = path.join(LOCK);
     let lock = OpenOptions::new().write(true).open(&path).map_err(StoreError::disk("open", &path))?;
@@ -344,15 +346,15 @@ fn lock(path: &Path, name: &str) -> Result<Arc<File>, StoreError> {
     }
 }
 
-/// Sees to it that a folder's entries outlive a power cut, where that can be asked for.
+/// Syncs a folder's entries to the disk, on systems that can.
 fn sync_folder(path: &Path) {
     #[cfg(unix)]
-    let _as_well_as_can_be = File::open(path).and_then(|folder| folder.sync_all());
+    let _best_effort = File::open(path).and_then(|folder| folder.sync_all());
     #[cfg(not(unix))]
     let _only_on_unix = path;
 }
 
-/// What the files of a folder take, in bytes.
+/// Returns the size of a folder's files, in bytes.
 fn size_of(folder: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
     entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len())).sum()
@@ -363,8 +365,8 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::journal::{Record, StoredRows, Writer};
-    use crate::run::sweep;
+    use crate::journal::{JournalWriter, Record, RowLocations};
+    use crate::run_folder::sweep;
 
     fn manifest() -> Manifest {
         let words = ["buckets", "--all-profiles"].map(str::to_owned).to_vec();
@@ -372,35 +374,35 @@ mod tests {
         Manifest::new("1.2.3", "id", UNIX_EPOCH + Duration::from_nanos(1), words, selection)
     }
 
-    fn runs() -> (tempfile::TempDir, KeptRuns) {
+    fn runs() -> (tempfile::TempDir, RunStore) {
         let state = tempfile::tempdir().unwrap();
-        let runs = KeptRuns::new(&state.path().join("deep/state"));
+        let runs = RunStore::new(&state.path().join("deep/state"));
         (state, runs)
     }
 
     #[test]
     fn names_are_plain_file_names() {
         for name in ["a", "nightly-2026.01_02", &"x".repeat(100), "A..b"] {
-            assert!(KeptRuns::is_name(name), "{name}");
+            assert!(RunStore::is_name(name), "{name}");
         }
         for name in ["", ".", "..", ".lock", "-x", "a/b", "a\\b", "a b", "ü", "a\n", &"x".repeat(101)] {
-            assert!(!KeptRuns::is_name(name), "{name}");
+            assert!(!RunStore::is_name(name), "{name}");
         }
     }
 
     #[test]
-    fn a_run_is_begun_once_and_belongs_to_one_process() {
+    fn a_run_begins_once_and_belongs_to_one_process() {
         let (_state, runs) = runs();
         assert!(runs.list().unwrap().is_empty());
         assert!(matches!(runs.open("r"), Err(StoreError::NoRun(_))));
-        assert!(!runs.folder.exists(), "looking makes nothing");
+        assert!(!runs.folder.exists(), "looking creates nothing");
         let run = runs.create("r", manifest()).unwrap();
         assert!(runs.has("r") && !runs.has("s"));
         assert!(matches!(runs.create("r", manifest()), Err(StoreError::Taken(_))));
         assert!(matches!(runs.open("r"), Err(StoreError::UnderWay(_))));
         assert!(matches!(runs.remove("r"), Err(StoreError::UnderWay(_))));
         assert_eq!(runs.list().unwrap()[0].state, RunState::Alive);
-        // Whoever it was handed to has it, too.
+        // The folder holds the lock, too.
         let folder = run.folder();
         drop(run);
         assert!(matches!(runs.open("r"), Err(StoreError::UnderWay(_))));
@@ -416,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_killed_before_it_began_is_no_run() {
+    fn a_run_killed_before_its_begin_is_no_run() {
         let (_state, runs) = runs();
         drop(runs.create("r", manifest()).unwrap());
         let file = runs.folder.join("r").join(MANIFEST);
@@ -433,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_s_run_is_listed_and_can_be_removed_and_nothing_else() {
+    fn a_run_in_another_form_can_only_be_listed_and_removed() {
         let (_state, runs) = runs();
         drop(runs.create("r", manifest()).unwrap());
         let file = runs.folder.join("r").join(MANIFEST);
@@ -450,14 +452,14 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_counts_what_the_journal_has() {
+    fn a_summary_counts_the_records_of_the_journal() {
         let (_state, runs) = runs();
         let run = runs.create("r", manifest()).unwrap();
         let task = |key: &str, done| {
-            let (cells, rows) = (Vec::new(), StoredRows::default());
+            let (cells, rows) = (Vec::new(), RowLocations::default());
             Record::Task { key: key.to_owned(), at: UNIX_EPOCH, done, cells, rows }
         };
-        let mut writer = Writer::open(&run.journal(), 0).unwrap();
+        let mut writer = JournalWriter::open(&run.journal(), 0).unwrap();
         writer
             .append(&[Record::Begin { tasks: 3 }, task("a", false), task("b", true), task("a", true)])
             .unwrap();
@@ -466,12 +468,12 @@ mod tests {
         assert_eq!((found.planned, found.done, found.failed, found.state), (3, 2, 0, RunState::Alive));
         assert!(found.bytes > 100);
         drop(run);
-        writer.append(&[Record::Complete { lines: Vec::new() }]).unwrap();
+        writer.append(&[Record::Complete { entries: Vec::new() }]).unwrap();
         assert_eq!(summary("r").state, RunState::Complete);
     }
 
     #[test]
-    fn sweeping_leaves_kept_runs_alone() {
+    fn sweeping_leaves_saved_runs_alone() {
         let (state, runs) = runs();
         let folder = state.path().join("deep/state");
         drop(runs.create("r", manifest()).unwrap());
@@ -481,7 +483,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn all_is_private() {
+    fn folders_and_files_are_private() {
         use std::os::unix::fs::PermissionsExt;
         let (state, runs) = runs();
         let run = runs.create("r", manifest()).unwrap();

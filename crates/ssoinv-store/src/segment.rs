@@ -1,10 +1,10 @@
-//! Rows on disk: segments and runs.
+//! Rows on disk: segments, and sorted runs in them.
 //!
 //! A *segment* is an append-only file in Arrow's IPC stream format: the schema, then record batches; any Arrow reader
-//! reads it. Each table has its own, shared by all its tasks. A *run* is what one task wrote at one time: rows sorted by
-//! their key, as blocks at known places of one segment; runs of a few rows share a block. A segment that is long enough
-//! is closed and another begun; its file is removed when its last run is. Those of a kept run stay, and each of their
-//! blocks has a sum: another process opens them again, after whatever ended this one.
+//! reads it. Each table has its own, shared by all its tasks. A *sorted run* holds the rows that one task wrote at one
+//! time: sorted by their keys, in blocks at known places of one segment. Runs of a few rows share a block. A segment
+//! that is long enough is closed and another begun; its file is removed with its last run. Segments of a saved run stay,
+//! and each of their blocks has a checksum: another process opens them again, however this process ended.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
@@ -21,24 +21,24 @@ use arrow_select::concat::concat_batches;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
-use crate::run::{RunFolder, new_file};
+use crate::run_folder::{RunFolder, new_file};
 
-/// The length from which on a segment is closed, in bytes. Short enough that the disk is given back on the way.
+/// The length at which a segment is closed, in bytes. Short enough that disk space is freed during the run.
 const SEGMENT_BYTES: u64 = 64 << 20;
 
-/// About how long a block is, in bytes. When runs are merged one block of each is in memory.
+/// The approximate length of a block, in bytes. A merge holds one block of each run in memory.
 pub(crate) const BLOCK_BYTES: usize = 256 << 10;
 
-/// A file of rows. Removed with the last run that lies in it, unless it is kept.
+/// A file of rows. Removed with its last sorted run, unless it belongs to a saved run.
 #[derive(Debug)]
 pub(crate) struct Segment {
     number: u32,
     path: PathBuf,
-    kept: bool,
+    /// True if the file outlives the process.
+    saved: bool,
     schema: SchemaRef,
     file: Mutex<File>,
-    /// Shared blocks of which some rows have been read, the last one at the end. Those whose runs share one leave one soon
-    /// after the other.
+    /// Shared blocks that were read in part, the last used at the end. The runs of a block are read soon after each other.
     shared: Mutex<Vec<SharedBlock>>,
 }
 
@@ -47,25 +47,25 @@ pub(crate) struct Segment {
 struct SharedBlock {
     offset: u64,
     batch: RecordBatch,
-    /// Rows that haven't been read.
+    /// Rows that haven't been read yet.
     unread: usize,
 }
 
-/// The most shared blocks of a segment that are in memory at once. Each has a part of [`BLOCK_BYTES`], and tasks that were
-/// under way at the same time come to lie in some dozens of them.
+/// The most shared blocks of a segment in memory. Each has less than [`BLOCK_BYTES`], and tasks that ran at the same
+/// time share some dozens of blocks.
 const MOST_SHARED: usize = 64;
 
-/// What stands before a message: a mark that more follows, then its length, four bytes each. (Arrow, "IPC Encapsulated
-/// Message Format".)
+/// Length of the prefix of a message: a continuation mark and the message's length, four bytes each.
+/// (Arrow, "IPC Encapsulated Message Format".)
 const PREFIX: usize = 8;
 
-/// The length of a message with what stands before it: of all but a record batch's values.
+/// Returns the length of a message with its prefix, without the record batch's values.
 fn message_length(start: &[u8]) -> Option<usize> {
     let length = start.get(4..PREFIX)?.try_into().ok()?;
     usize::try_from(i32::from_le_bytes(length)).ok()?.checked_add(PREFIX)
 }
 
-/// What a segment begins with: the schema's message.
+/// Returns the first bytes of a segment: the schema's message.
 fn head(schema: &SchemaRef) -> Result<Vec<u8>, StoreError> {
     Ok(StreamWriter::try_new_with_options(Vec::new(), schema, ipc_options()?)?.get_ref().clone())
 }
@@ -76,17 +76,20 @@ fn ipc_options() -> Result<IpcWriteOptions, StoreError> {
 }
 
 impl Segment {
-    fn new(number: u32, path: PathBuf, kept: bool, schema: &SchemaRef, file: File) -> Self {
+    fn new(number: u32, path: PathBuf, saved: bool, schema: &SchemaRef, file: File) -> Self {
         let (schema, file) = (Arc::clone(schema), Mutex::new(file));
-        Self { number, path, kept, schema, file, shared: Mutex::default() }
+        Self { number, path, saved, schema, file, shared: Mutex::default() }
     }
 
-    /// Opens a segment of an earlier process, if it is one of rows of this schema.
+    /// Opens a segment of an earlier process.
+    ///
+    /// # Errors
+    /// When the file can't be read, and when its schema is another one.
     pub(crate) fn reopen(folder: &Path, number: u32, schema: &SchemaRef) -> Result<Self, StoreError> {
         let path = folder.join(name_of(number));
         let file = File::open(&path).map_err(StoreError::disk("open", &path))?;
         let segment = Self::new(number, path, true, schema, file);
-        // Byte by byte, so that what has been spoiled is never decoded.
+        // Compared byte by byte, so that a damaged schema is never decoded.
         let own = head(schema)?;
         if *segment.read(0, own.len())? == *own {
             Ok(segment)
@@ -95,7 +98,8 @@ impl Segment {
         }
     }
 
-    pub(crate) fn is_of(&self, schema: &SchemaRef) -> bool {
+    /// Returns true if the rows have this schema.
+    pub(crate) fn has_schema(&self, schema: &SchemaRef) -> bool {
         same(&self.schema, schema)
     }
 
@@ -108,7 +112,7 @@ impl Segment {
         Ok(Buffer::from(bytes))
     }
 
-    /// The rows of a block.
+    /// Reads the rows of a block.
     fn rows(&self, block: &Block) -> Result<RecordBatch, StoreError> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let known = shared.iter().position(|known| known.offset == block.offset);
@@ -135,7 +139,7 @@ impl Segment {
         let message = message_length(&bytes).filter(|length| *length <= bytes.len()).ok_or_else(not_one)?;
         let size = |size: usize| i32::try_from(size).map_err(|_| not_one());
         let place = arrow_ipc::Block::new(0, size(message)?, size(bytes.len() - message)?.into());
-        // With the very schema that went in, so that nobody behind compares long ones, and none is read.
+        // Decoded with the schema object of the writer, so that later comparisons of schemas compare pointers.
         let decoder = FileDecoder::new(Arc::clone(&self.schema), MetadataVersion::V5);
         decoder.read_record_batch(&place, &bytes)?.ok_or_else(not_one)
     }
@@ -143,9 +147,9 @@ impl Segment {
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        if !self.kept {
-            // It goes with its folder at the latest.
-            let _goes_with_its_folder = fs::remove_file(&self.path);
+        if !self.saved {
+            // Left over files are removed with their folder.
+            let _removed_with_its_folder = fs::remove_file(&self.path);
         }
     }
 }
@@ -154,15 +158,15 @@ fn name_of(number: u32) -> String {
     format!("segment-{number:06}.arrows")
 }
 
-/// A writer that knows how much it has written, and what, where that is asked for.
+/// A writer that counts its bytes, and sums them up if asked to.
 #[derive(Debug)]
-struct Counted<W> {
+struct CountingWriter<W> {
     inner: W,
     written: u64,
     sum: Option<crc32fast::Hasher>,
 }
 
-impl<W: Write> Write for Counted<W> {
+impl<W: Write> Write for CountingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
         self.written += written as u64;
@@ -178,32 +182,34 @@ impl<W: Write> Write for Counted<W> {
 }
 
 /// The segment of one table that is being appended to.
-struct Open {
+struct OpenSegment {
     segment: Arc<Segment>,
-    writer: StreamWriter<Counted<BufWriter<File>>>,
+    writer: StreamWriter<CountingWriter<BufWriter<File>>>,
     /// The same file.
-    file: Arc<Unsynced>,
+    file: Arc<SegmentFile>,
 }
 
-/// A file of a kept run, some of which may not be on the disk itself yet.
+/// A file of a saved run, for syncing.
 #[derive(Debug)]
-pub(crate) struct Unsynced {
+pub(crate) struct SegmentFile {
     file: File,
     path: PathBuf,
 }
 
-impl Unsynced {
+impl SegmentFile {
+    /// Syncs the file to the disk.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         self.file.sync_data().map_err(StoreError::disk("write", &self.path))
     }
 }
 
-/// All segments of a run that are being appended to, one a table.
+/// The segments of a run that are being appended to, one for each table.
 pub(crate) struct Segments {
-    open: Vec<Open>,
+    open: Vec<OpenSegment>,
+    /// Segments made so far.
     made: u32,
-    unsynced: Vec<Arc<Unsynced>>,
-    // Behind the files: they are closed before it is removed.
+    unsynced: Vec<Arc<SegmentFile>>,
+    // Declared behind the files, so that they are closed before the folder is removed.
     folder: RunFolder,
 }
 
@@ -212,16 +218,16 @@ pub(crate) struct Segments {
 struct Block {
     offset: u64,
     length: usize,
-    /// The CRC-32 of its bytes, in kept segments.
+    /// The CRC-32 of its bytes, in segments of saved runs.
     sum: u32,
-    /// The first row that is meant.
+    /// The first row of the run in the batch.
     first: usize,
-    /// How many are.
+    /// Rows of the run in the batch.
     rows: usize,
 }
 
 impl Block {
-    /// The rows that are meant of the batch that lies there.
+    /// Takes the run's rows out of the batch.
     fn of(&self, batch: &RecordBatch) -> Result<RecordBatch, StoreError> {
         if self.first.checked_add(self.rows).is_none_or(|end| end > batch.num_rows()) {
             return Err(ArrowError::IpcError("a block has fewer rows than were written".to_owned()).into());
@@ -230,9 +236,9 @@ impl Block {
     }
 }
 
-/// Where a run of a kept segment lies.
+/// The place of a sorted run in a saved run's segments.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StoredRun {
+pub(crate) struct SortedRunLocation {
     pub(crate) segment: u32,
     level: u32,
     rows: usize,
@@ -241,23 +247,23 @@ pub(crate) struct StoredRun {
 
 /// Sorted rows of one task, on disk.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub(crate) struct SortedRun {
     segment: Arc<Segment>,
     blocks: Vec<Block>,
-    /// How often its rows have been merged.
+    /// Number of merges that its rows went through.
     pub(crate) level: u32,
-    /// How many rows there are.
+    /// Number of rows.
     pub(crate) rows: usize,
 }
 
-impl Run {
-    pub(crate) fn stored(&self) -> StoredRun {
+impl SortedRun {
+    pub(crate) fn location(&self) -> SortedRunLocation {
         let Self { segment, blocks, level, rows } = self;
-        StoredRun { segment: segment.number, level: *level, rows: *rows, blocks: blocks.clone() }
+        SortedRunLocation { segment: segment.number, level: *level, rows: *rows, blocks: blocks.clone() }
     }
 
-    /// The run that was stored, if every byte of it is still there.
-    pub(crate) fn whole(segment: Arc<Segment>, stored: StoredRun) -> Option<Self> {
+    /// Returns the run at a location, if the checksums of all its blocks are right.
+    pub(crate) fn verified(segment: Arc<Segment>, stored: SortedRunLocation) -> Option<Self> {
         for block in &stored.blocks {
             let bytes = segment.read(block.offset, block.length).ok()?;
             if crc32fast::hash(&bytes) != block.sum {
@@ -269,12 +275,12 @@ impl Run {
 }
 
 impl Segments {
-    /// Segments in a folder; in a kept one behind those that are there.
+    /// Prepares segments in a folder; the first is numbered `made + 1`.
     pub(crate) fn new(folder: RunFolder, made: u32) -> Self {
         Self { open: Vec::new(), made, unsynced: Vec::new(), folder }
     }
 
-    /// The number of the last segment in a folder.
+    /// Returns the number of the last segment in a folder.
     pub(crate) fn last_in(folder: &Path) -> Result<u32, StoreError> {
         let number = |entry: fs::DirEntry| {
             let name = entry.file_name();
@@ -284,32 +290,32 @@ impl Segments {
         Ok(entries.filter_map(Result::ok).filter_map(number).max().unwrap_or(0))
     }
 
-    /// The files that may not be on the disk itself yet, which from now on count as if they were.
-    pub(crate) fn take_unsynced(&mut self) -> Vec<Arc<Unsynced>> {
+    /// Takes the files that were written to since the last call, for syncing.
+    pub(crate) fn take_unsynced(&mut self) -> Vec<Arc<SegmentFile>> {
         std::mem::take(&mut self.unsynced)
     }
 
-    /// Writes the batches that `blocks` gives as one run; `None` where there are none.
+    /// Writes the batches of `blocks` as one sorted run; returns none if there are no rows.
     pub(crate) fn write(
         &mut self,
         schema: &SchemaRef,
         level: u32,
         blocks: impl Iterator<Item = Result<RecordBatch, StoreError>>,
-    ) -> Result<Option<Run>, StoreError> {
+    ) -> Result<Option<SortedRun>, StoreError> {
         let index = match self.open.iter().position(|open| same(&open.segment.schema, schema)) {
             Some(index) => index,
             None => self.open_segment(schema)?,
         };
-        let Open { segment, writer, file } = &mut self.open[index];
-        if segment.kept && !self.unsynced.iter().any(|known| Arc::ptr_eq(known, file)) {
+        let OpenSegment { segment, writer, file } = &mut self.open[index];
+        if segment.saved && !self.unsynced.iter().any(|known| Arc::ptr_eq(known, file)) {
             self.unsynced.push(Arc::clone(file));
         }
-        let mut run = Run { segment: Arc::clone(segment), blocks: Vec::new(), level, rows: 0 };
+        let mut run = SortedRun { segment: Arc::clone(segment), blocks: Vec::new(), level, rows: 0 };
         for block in blocks {
             let block = block?;
             let counted = writer.get_mut();
             let offset = counted.written;
-            counted.sum = segment.kept.then(crc32fast::Hasher::new);
+            counted.sum = segment.saved.then(crc32fast::Hasher::new);
             writer.write(&block).map_err(StoreError::arrow_disk("write", &segment.path))?;
             let counted = writer.get_mut();
             // A block fits in memory, so its length fits in `usize`.
@@ -319,7 +325,7 @@ impl Segments {
             run.blocks.push(Block { offset, length, sum, first: 0, rows });
             run.rows += rows;
         }
-        // The reader may want it at once.
+        // The reader may read the run at once.
         writer.flush().map_err(StoreError::arrow_disk("write", &segment.path))?;
         if writer.get_ref().written >= SEGMENT_BYTES {
             writer.finish().map_err(StoreError::arrow_disk("write", &segment.path))?;
@@ -328,12 +334,12 @@ impl Segments {
         Ok((run.rows > 0).then_some(run))
     }
 
-    /// Writes the rows of several tasks as one block, and gives the run of each.
+    /// Writes the rows of several tasks as one block and returns the run of each.
     pub(crate) fn write_together(
         &mut self,
         schema: &SchemaRef,
         tasks: &[RecordBatch],
-    ) -> Result<Vec<Run>, StoreError> {
+    ) -> Result<Vec<SortedRun>, StoreError> {
         let Some(all) = self.write(schema, 0, std::iter::once(Ok(concat_batches(schema, tasks)?)))? else {
             return Ok(Vec::new());
         };
@@ -342,24 +348,25 @@ impl Segments {
             let rows = task.num_rows();
             let blocks = all.blocks.iter().map(|block| Block { first, rows, ..*block }).collect();
             first += rows;
-            Run { segment: Arc::clone(&all.segment), blocks, level: 0, rows }
+            SortedRun { segment: Arc::clone(&all.segment), blocks, level: 0, rows }
         };
         Ok(tasks.iter().map(&mut run).collect())
     }
 
     fn open_segment(&mut self, schema: &SchemaRef) -> Result<usize, StoreError> {
         self.made += 1;
-        let path = self.folder.made()?.join(name_of(self.made));
+        let path = self.folder.create()?.join(name_of(self.made));
         let file = new_file(&path)?;
         let again = file.try_clone().map_err(StoreError::disk("open", &path))?;
-        let unsynced = Arc::new(Unsynced { file: again, path: path.clone() });
-        let writer = Counted { inner: BufWriter::with_capacity(BLOCK_BYTES, file), written: 0, sum: None };
+        let unsynced = Arc::new(SegmentFile { file: again, path: path.clone() });
+        let writer =
+            CountingWriter { inner: BufWriter::with_capacity(BLOCK_BYTES, file), written: 0, sum: None };
         let mut writer = StreamWriter::try_new_with_options(writer, schema, ipc_options()?)
             .map_err(StoreError::arrow_disk("write", &path))?;
         writer.flush().map_err(StoreError::arrow_disk("write", &path))?;
         let file = File::open(&path).map_err(StoreError::disk("open", &path))?;
-        let segment = Segment::new(self.made, path, self.folder.is_kept(), schema, file);
-        self.open.push(Open { segment: Arc::new(segment), writer, file: unsynced });
+        let segment = Segment::new(self.made, path, self.folder.is_saved(), schema, file);
+        self.open.push(OpenSegment { segment: Arc::new(segment), writer, file: unsynced });
         Ok(self.open.len() - 1)
     }
 }
@@ -377,14 +384,14 @@ impl std::fmt::Debug for Segments {
     }
 }
 
-/// Reads the blocks of a run, one at a time.
+/// Reads the blocks of a sorted run, one at a time.
 pub(crate) struct RunReader {
-    run: Run,
+    run: SortedRun,
     next: usize,
 }
 
 impl RunReader {
-    pub(crate) fn new(run: Run) -> Self {
+    pub(crate) fn new(run: SortedRun) -> Self {
         Self { run, next: 0 }
     }
 
@@ -402,7 +409,7 @@ mod tests {
     use super::*;
     use crate::testing::{batch, rows_of};
 
-    fn read(run: Run) -> Vec<(Option<String>, i64)> {
+    fn read(run: SortedRun) -> Vec<(Option<String>, i64)> {
         let mut reader = RunReader::new(run);
         let mut rows = Vec::new();
         while let Some(batch) = reader.next().unwrap() {
@@ -416,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_of_a_table_share_a_segment_and_come_back_as_they_were() {
+    fn runs_of_a_table_share_a_segment_and_read_back() {
         let state = tempfile::tempdir().unwrap();
         let mut segments = Segments::new(RunFolder::new(state.path(), "r1"), 0);
         let one = batch(&[(Some("a"), 1), (None, 2)]);
@@ -440,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_that_share_a_block_have_each_their_own_rows() {
+    fn tasks_that_share_a_block_keep_their_rows() {
         let state = tempfile::tempdir().unwrap();
         let mut segments = Segments::new(RunFolder::new(state.path(), "r1"), 0);
         let tasks = [
@@ -462,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_with_fewer_rows_than_were_written_is_an_error() {
+    fn a_block_with_too_few_rows_is_an_error() {
         let state = tempfile::tempdir().unwrap();
         let mut segments = Segments::new(RunFolder::new(state.path(), "r1"), 0);
         let rows = batch(&[(Some("a"), 1), (None, 2)]);
@@ -472,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_whose_beginning_is_spoiled_is_not_opened_again() {
+    fn a_segment_with_a_damaged_schema_is_not_reopened() {
         let state = tempfile::tempdir().unwrap();
         let mut segments = Segments::new(RunFolder::new(state.path(), "r1"), 0);
         let schema = batch(&[]).schema();

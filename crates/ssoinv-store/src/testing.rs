@@ -1,4 +1,4 @@
-//! A small table for this crate's tests: a key and a number.
+//! A small table for tests: a key and a number.
 
 use std::sync::{Arc, LazyLock};
 
@@ -6,11 +6,11 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use ssoinv_core::rows::Room;
+use ssoinv_core::rows::Backpressure;
 use ssoinv_core::table::KEY_KEY;
 
 use crate::error::StoreError;
-use crate::queue::TaskBuffer;
+use crate::row_queue::TaskBuffer;
 
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     let fields = vec![Field::new("number", DataType::Int64, true), Field::new("key", DataType::Utf8, true)];
@@ -34,7 +34,7 @@ pub(crate) fn rows_of(batch: &RecordBatch) -> Vec<(Option<String>, i64)> {
 /// Adds a page as the runner does.
 pub(crate) fn push(buffer: &mut TaskBuffer, page: RecordBatch) -> Result<(), StoreError> {
     match buffer.push(page)? {
-        Room::Enough => Ok(()),
-        Room::Wanted => buffer.make_room(),
+        Backpressure::Ready => Ok(()),
+        Backpressure::Full => buffer.make_room(),
     }
 }

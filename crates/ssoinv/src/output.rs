@@ -12,7 +12,7 @@ use ssoinv_core::table::{RowEncoder, TableSchema};
 use ssoinv_output::{
     Choice, ColumnError, Destination, Format, Options, Output, OutputError, Selection, Target, TargetError,
 };
-use ssoinv_store::{RowQueue, Rows, RunFolder, StoreError};
+use ssoinv_store::{RowOrder, RowQueue, RowReader, RunFolder, StoreError};
 
 use crate::app::App;
 use crate::command_error::CommandError;
@@ -112,7 +112,7 @@ impl RowWriter {
     /// Writes rows until the queue ends, then finishes the output.
     pub(crate) fn write_all(
         self,
-        mut rows: Rows,
+        mut rows: RowReader,
         table_of: impl Fn(usize) -> usize,
         bar: ProgressBar,
         out: Option<&Path>,
@@ -139,11 +139,11 @@ impl RowWriter {
 }
 
 /// Returns the queue of rows between runner and writer. Large outputs are spilled to disk.
-pub(crate) fn row_queue(slots: usize, run_id: &str, app: &App) -> (RowQueue, Rows) {
+pub(crate) fn row_queue(slots: usize, run_id: &str, app: &App) -> (RowQueue, RowReader) {
     let state = app.environment.state_folder().unwrap_or_else(|| std::env::temp_dir().join("ssoinv"));
     // Leftovers of dead runs that can't be removed are no error of this run.
     let _left = ssoinv_store::sweep(&state);
-    RowQueue::new(slots, ROW_BUDGET, RunFolder::new(&state, run_id))
+    RowQueue::new(slots, RowOrder::Plan, ROW_BUDGET, RunFolder::new(&state, run_id))
 }
 
 /// Writes rows that are in memory, such as those of `ssoinv tables`.

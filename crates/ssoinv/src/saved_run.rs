@@ -11,7 +11,7 @@ use ssoinv_core::scope::AccountId;
 use ssoinv_core::table::TableSchema;
 use ssoinv_profile::nearest;
 use ssoinv_run::plan::Plan;
-use ssoinv_store::{KeptRun, KeptRuns, Manifest, Replay, RowQueue, Rows, StoreError, StoredCell};
+use ssoinv_store::{Manifest, Replay, RowQueue, RowReader, RunStore, StoreError, StoredCell, StoredRun};
 use ssoinv_tables::Table;
 
 use crate::account_list::NamedAccount;
@@ -30,7 +30,7 @@ type Selection = BTreeMap<String, String>;
 /// A saved run that this process resumes.
 #[derive(Debug)]
 pub(crate) struct RunToResume {
-    pub(crate) run: KeptRun,
+    pub(crate) run: StoredRun,
     /// Older results are collected again.
     pub(crate) max_age: Duration,
 }
@@ -38,26 +38,26 @@ pub(crate) struct RunToResume {
 /// The request to save a run, before it begins.
 #[derive(Debug)]
 pub(crate) enum SaveRequest {
-    New { name: String, runs: KeptRuns, manifest: Manifest },
+    New { name: String, runs: RunStore, manifest: Manifest },
     Again(RunToResume),
 }
 
 /// A saved run that this process has locked.
 #[derive(Debug)]
 pub(crate) struct SavedRun {
-    pub(crate) run: KeptRun,
+    pub(crate) run: StoredRun,
     /// Results up to this time are collected again.
     pub(crate) oldest: Option<SystemTime>,
     pub(crate) is_new: bool,
 }
 
 /// Returns the saved runs of this user.
-pub(crate) fn runs(app: &App) -> Result<KeptRuns, CommandError> {
+pub(crate) fn runs(app: &App) -> Result<RunStore, CommandError> {
     let folder = app.environment.state_folder().ok_or_else(|| {
         CommandError::usage("there is no home folder to keep runs in")
             .with_hint("set `HOME` or `XDG_STATE_HOME`")
     })?;
-    Ok(KeptRuns::new(&folder))
+    Ok(RunStore::new(&folder))
 }
 
 impl SaveRequest {
@@ -69,7 +69,7 @@ impl SaveRequest {
         selection: Selection,
         app: &App,
     ) -> Result<Self, CommandError> {
-        if !KeptRuns::is_name(name) {
+        if !RunStore::is_name(name) {
             return Err(CommandError::usage(format!("`{name}` (from --run) is no name for a run"))
                 .with_hint("take letters, digits, `.`, `_` and `-`, and no dot or hyphen in front"));
         }
@@ -123,8 +123,8 @@ impl SavedRun {
         slots: usize,
         tasks: usize,
         app: &App,
-    ) -> Result<(RowQueue, Rows), CommandError> {
-        let queue = RowQueue::kept(slots, ROW_BUDGET, self.run, self.oldest, app.clock.clone(), tasks);
+    ) -> Result<(RowQueue, RowReader), CommandError> {
+        let queue = RowQueue::saved(slots, ROW_BUDGET, self.run, self.oldest, app.clock.clone(), tasks);
         queue.map_err(|error| output::store_error(&error))
     }
 
@@ -310,7 +310,7 @@ fn quoted_word(word: &str) -> String {
     }
 }
 
-fn anew(run: &KeptRun) -> String {
+fn anew(run: &StoredRun) -> String {
     let (name, command) = (run.name(), command_line(&run.manifest));
     format!("to begin it anew: `ssoinv runs prune {name}`, then `{command} --run {name}`")
 }

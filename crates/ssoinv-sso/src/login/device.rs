@@ -33,7 +33,7 @@ pub(super) async fn sign_in(attempt: SignInAttempt<'_>) -> Result<CachedToken, F
             Outcome::Token(token) => return Ok(token),
             Outcome::Ended => {
                 let session = attempt.session.label.clone();
-                attempt.context.events.say(Event::SignIn(SignIn::CodeEnded { session }));
+                attempt.context.events.emit(Event::SignIn(SignIn::CodeEnded { session }));
             }
         }
         client = known;
@@ -60,7 +60,7 @@ async fn wait_for_approval(
     client: &Client,
     code: &DeviceCode,
 ) -> Result<Outcome, Failure> {
-    context.events.say(Event::SignIn(SignIn::Code {
+    context.events.emit(Event::SignIn(SignIn::Code {
         session: session.label.clone(),
         verification_uri_complete: code.verification_uri_complete.clone(),
         verification_uri: code.verification_uri.clone(),

@@ -27,7 +27,7 @@ pub(super) async fn sign_in(attempt: SignInAttempt<'_>, port: Option<u16>) -> Re
     let scopes = registered_scopes(&session.sso).unwrap_or_default();
     let page =
         Page { client: &client, redirect_uri: &redirect_uri, state: &state, verifier: &verifier, scopes };
-    context.events.say(Event::SignIn(SignIn::Page {
+    context.events.emit(Event::SignIn(SignIn::Page {
         session: session.label.clone(),
         url: page.url(&oidc.pages(session).await?),
         expires_at: context.clock.now() + PATIENCE,

@@ -5,17 +5,22 @@ use std::time::UNIX_EPOCH;
 
 use arrow_array::RecordBatch;
 use proptest::prelude::*;
+use ssoinv_core::journal::Journal;
+use ssoinv_core::rows::TaskId;
 use ssoinv_core::scope::{Partition, Scope};
+use ssoinv_core::status::Status;
 use ssoinv_core::table::RowEncoder;
 use tempfile::TempDir;
 
 use super::*;
-use crate::kept::{KeptRuns, Manifest};
+use crate::row_queue::{EntryKind, RowQueue};
+use crate::row_reader::RowReader;
+use crate::run_store::{Manifest, RunStore};
 use crate::testing::{batch, push, rows_of};
 
 type Row = (Option<String>, i64);
 
-/// How a task ends: with pages of keys, or denied.
+/// The end of each task: pages of keys, or denied.
 type Script = Vec<Option<Vec<Vec<u8>>>>;
 
 fn table() -> Arc<TableSchema> {
@@ -39,16 +44,16 @@ fn cell(task: usize, status: Status) -> Cell {
     Cell::new(scope, "thing", "ListThings", status)
 }
 
-/// A kept run, as one process after another has it.
+/// A saved run that one process after another works on.
 struct World {
-    runs: KeptRuns,
+    runs: RunStore,
     folder: PathBuf,
     _state: TempDir,
 }
 
-/// What one process saw.
+/// The results of one process.
 #[derive(Debug, PartialEq, Eq)]
-struct Seen {
+struct Results {
     rows: Vec<(usize, Vec<Row>)>,
     statuses: Vec<Status>,
     duplicates: Vec<u64>,
@@ -60,21 +65,28 @@ struct Seen {
 impl World {
     fn new() -> Self {
         let state = tempfile::tempdir().unwrap();
-        let runs = KeptRuns::new(state.path());
+        let runs = RunStore::new(state.path());
         let manifest = Manifest::new("1", "id", UNIX_EPOCH, vec![], std::collections::BTreeMap::new());
         drop(runs.create("r", manifest).unwrap());
         Self { runs, folder: state.path().join("kept/r"), _state: state }
     }
 
-    fn open(&self) -> KeptRun {
+    fn open(&self) -> StoredRun {
         self.runs.open("r").unwrap()
     }
 
-    /// One process, in the year `now`, to which `oldest` is too old. It gives up before the task `until`.
-    fn process(&self, script: &Script, budget: usize, now: u64, oldest: Option<u64>, until: usize) -> Seen {
+    /// Runs one process at the second `now`, for which `oldest` is too old. It gives up before the task `until`.
+    fn process(
+        &self,
+        script: &Script,
+        budget: usize,
+        now: u64,
+        oldest: Option<u64>,
+        until: usize,
+    ) -> Results {
         let oldest = oldest.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
         let (queue, mut rows) =
-            RowQueue::kept(script.len(), budget, self.open(), oldest, clock(now), script.len()).unwrap();
+            RowQueue::saved(script.len(), budget, self.open(), oldest, clock(now), script.len()).unwrap();
         let (table, mut cells, mut asked) = (table(), Vec::new(), BTreeSet::new());
         for (slot, pages) in script.iter().enumerate() {
             queue.open(slot, 1);
@@ -115,9 +127,9 @@ impl World {
         let lines = cells
             .iter()
             .enumerate()
-            .map(|(slot, cell)| (TaskId { slot, part: 0 }, std::slice::from_ref(cell), Kind::Task));
+            .map(|(slot, cell)| (TaskId { slot, part: 0 }, std::slice::from_ref(cell), EntryKind::Task));
         let complete = queue.complete(lines).unwrap();
-        Seen {
+        Results {
             rows: left,
             statuses: cells.iter().map(|cell| cell.status).collect(),
             duplicates,
@@ -126,7 +138,7 @@ impl World {
         }
     }
 
-    /// What the run gives once more without asking anybody.
+    /// Replays the run.
     fn replay(&self, oldest: Option<SystemTime>) -> Option<Vec<(usize, Vec<Row>)>> {
         let mut replay = self.open().replay(1 << 20, oldest, clock(9), &[table()], |_| true).ok()?;
         Some(read(&mut replay.rows))
@@ -153,7 +165,7 @@ fn page(keys: &[u8], number: &mut i64) -> RecordBatch {
     batch(&rows)
 }
 
-fn read(rows: &mut Rows) -> Vec<(usize, Vec<Row>)> {
+fn read(rows: &mut RowReader) -> Vec<(usize, Vec<Row>)> {
     let mut tasks: Vec<(usize, Vec<Row>)> = Vec::new();
     for item in rows {
         let (task, batch) = item.unwrap();
@@ -177,7 +189,7 @@ fn cut(file: &Path, to: f64) {
     file.set_len((length as f64 * to) as u64).unwrap();
 }
 
-fn spoil(file: &Path, at: usize) {
+fn damage(file: &Path, at: usize) {
     let mut bytes = fs::read(file).unwrap();
     let length = bytes.len();
     bytes[at % length] ^= 1;
@@ -189,7 +201,7 @@ fn simple() -> Script {
 }
 
 #[test]
-fn what_has_been_done_is_not_done_again() {
+fn a_resumed_run_repeats_no_finished_task() {
     let world = World::new();
     let unbroken = World::new().process(&simple(), 1 << 20, 1, None, 3);
     assert_eq!(unbroken.rows[0].1.len(), 3);
@@ -198,7 +210,7 @@ fn what_has_been_done_is_not_done_again() {
     assert_eq!(world.replay(None), None);
     let second = world.process(&simple(), 1 << 20, 2, None, 3);
     assert_eq!(second.asked, [2].into());
-    assert_eq!(Seen { asked: unbroken.asked.clone(), ..second }, unbroken);
+    assert_eq!(Results { asked: unbroken.asked.clone(), ..second }, unbroken);
     let third = world.process(&simple(), 1 << 20, 3, None, 3);
     assert_eq!((third.asked, third.rows), (BTreeSet::new(), unbroken.rows));
     let summary = world.runs.list().unwrap().remove(0);
@@ -206,7 +218,7 @@ fn what_has_been_done_is_not_done_again() {
 }
 
 #[test]
-fn what_failed_or_is_too_old_is_asked_again() {
+fn a_resumed_run_repeats_failed_and_old_tasks() {
     let world = World::new();
     let mut script = simple();
     script[1] = None;
@@ -215,18 +227,18 @@ fn what_failed_or_is_too_old_is_asked_again() {
     assert_eq!((again.asked, again.complete), ([1].into(), true));
     assert_eq!(world.process(&simple(), 0, 30, Some(10), 3).asked, [0, 2].into());
     assert_eq!(world.process(&simple(), 0, 40, Some(40), 3).asked.len(), 3);
-    // What failed after it had been done has failed.
+    // A task that failed after it was done has failed.
     assert_eq!(world.process(&script, 0, 50, Some(50), 3).statuses[1], Status::Denied);
     assert_eq!(world.process(&simple(), 0, 60, None, 3).asked, [1].into());
 }
 
 #[test]
-fn a_complete_run_is_told_once_more_with_everything() {
+fn a_complete_run_is_replayed_with_everything() {
     let world = World::new();
     let seen = world.process(&simple(), 0, 1, None, 3);
     assert!(seen.complete);
     let refused = world.open().replay(1 << 20, None, clock(9), &[table()], |cells| cells.len() != 3);
-    assert!(refused.is_err(), "something else is to be looked at");
+    assert!(refused.is_err(), "the plan has other cells");
     drop(refused);
     let mut replay = world.open().replay(1 << 20, None, clock(9), &[table()], |_| true).unwrap();
     assert_eq!(read(&mut replay.rows), seen.rows);
@@ -234,8 +246,8 @@ fn a_complete_run_is_told_once_more_with_everything() {
     assert_eq!(replay.cells.iter().map(|cells| cells[0].rows).collect::<Vec<_>>(), [5, 0, 1]);
     drop(replay);
     assert_eq!(world.replay(Some(UNIX_EPOCH + Duration::from_secs(1))), None, "too old");
-    spoil(world.files().last().unwrap(), 600);
-    assert_eq!(world.replay(None), None, "not whole any more");
+    damage(world.files().last().unwrap(), 600);
+    assert_eq!(world.replay(None), None, "damaged");
     assert_eq!(world.process(&simple(), 0, 2, None, 3).rows, seen.rows);
 }
 
@@ -243,7 +255,7 @@ fn a_complete_run_is_told_once_more_with_everything() {
 fn a_task_of_another_table_is_not_recalled() {
     let world = World::new();
     world.process(&simple(), 0, 1, None, 3);
-    let (queue, _rows) = RowQueue::kept(1, 0, world.open(), None, clock(2), 1).unwrap();
+    let (queue, _rows) = RowQueue::saved(1, 0, world.open(), None, clock(2), 1).unwrap();
     let named = TableSchema { name: "other".into(), ..(*table()).clone() };
     let columns = TableSchema {
         schema: RowEncoder::<()>::plain("thing", "", vec![]).schema.schema.clone(),
@@ -253,16 +265,45 @@ fn a_task_of_another_table_is_not_recalled() {
         assert!(queue.recall(TaskId::default(), "0", &table).is_none());
     }
     assert!(queue.recall(TaskId::default(), "0", &table()).is_some());
-    // Those of the others are not in this plan.
+    // The other tasks aren't in this plan.
     assert_eq!(queue.unplanned().len(), 2);
 }
 
+/// A task is one unit: any gap in it, of its list call or not, repeats the whole task.
 #[test]
-fn surveys_come_back_until_they_are_too_old() {
+fn a_resumed_run_repeats_a_task_with_any_incomplete_cell() {
+    for (index, status) in [
+        (0, Status::Denied),
+        // A detail call's cell, and another profile's.
+        (1, Status::Throttled),
+        (2, Status::SignInExpired),
+    ] {
+        let world = World::new();
+        let task = TaskId::default();
+        let (queue, rows) = RowQueue::saved(1, 1 << 20, world.open(), None, clock(1), 1).unwrap();
+        queue.open(0, 1);
+        let mut cells = vec![cell(0, Status::Ok), cell(0, Status::Ok), cell(0, Status::Skipped)];
+        cells[1].call = "GetThingTags".into();
+        cells[1].columns = vec!["tags".into()];
+        cells[2].scope.profile = Some("other".into());
+        cells[index].status = status;
+        queue.note(task, "0", &cells);
+        queue.task_buffer(task).finish();
+        queue.close();
+        assert!(!queue.complete([(task, &cells[..], EntryKind::Task)]).unwrap(), "{status:?}");
+        drop((queue, rows));
+        let (queue, rows) = RowQueue::saved(1, 1 << 20, world.open(), None, clock(2), 1).unwrap();
+        assert!(queue.recall(task, "0", &table()).is_none(), "{status:?}");
+        drop((queue, rows));
+    }
+}
+
+#[test]
+fn facts_about_accounts_are_recalled_until_too_old() {
     let world = World::new();
     let oldest = |seconds| Some(UNIX_EPOCH + Duration::from_secs(seconds));
     let found = |oldest, note: Option<&str>| {
-        let (queue, _rows) = RowQueue::kept(1, 0, world.open(), oldest, clock(5), 1).unwrap();
+        let (queue, _rows) = RowQueue::saved(1, 0, world.open(), oldest, clock(5), 1).unwrap();
         let found = queue.recall_survey("v");
         if let Some(note) = note {
             queue.note_survey("v", 3, Some(note.to_owned()));
@@ -275,9 +316,9 @@ fn surveys_come_back_until_they_are_too_old() {
 }
 
 #[test]
-fn rows_that_nobody_reads_are_not_said_to_be_kept() {
+fn rows_without_a_reader_are_not_recorded() {
     let world = World::new();
-    let (queue, rows) = RowQueue::kept(2, 1 << 20, world.open(), None, clock(1), 2).unwrap();
+    let (queue, rows) = RowQueue::saved(2, 1 << 20, world.open(), None, clock(1), 2).unwrap();
     let mut buffer = queue.task_buffer(TaskId::default());
     push(&mut buffer, batch(&[(Some("a"), 1)])).unwrap();
     drop(rows);
@@ -285,15 +326,15 @@ fn rows_that_nobody_reads_are_not_said_to_be_kept() {
     queue.note(TaskId::default(), "0", &ended);
     buffer.finish();
     queue.close();
-    assert!(!queue.complete([(TaskId::default(), &ended[..], Kind::Task)]).unwrap());
+    assert!(!queue.complete([(TaskId::default(), &ended[..], EntryKind::Task)]).unwrap());
     drop(queue);
-    assert_eq!(world.open().memory.counts(), (0, 0));
+    assert_eq!(world.open().index.counts(), (0, 0));
 }
 
 #[test]
-fn a_disk_that_says_no_reaches_the_reader() {
+fn a_disk_error_reaches_the_reader() {
     let world = World::new();
-    let (queue, mut rows) = RowQueue::kept(1, 1 << 20, world.open(), None, clock(1), 1).unwrap();
+    let (queue, mut rows) = RowQueue::saved(1, 1 << 20, world.open(), None, clock(1), 1).unwrap();
     // Where the first segment would be.
     let path = world.folder.join("segment-000001.arrows");
     fs::create_dir(&path).unwrap();
@@ -306,7 +347,7 @@ fn a_disk_that_says_no_reaches_the_reader() {
     assert!(matches!(&error, StoreError::Disk { path: named, .. } if *named == path), "{error:?}");
     queue.close();
     drop((queue, rows));
-    assert_eq!(world.open().memory.counts(), (0, 0));
+    assert_eq!(world.open().index.counts(), (0, 0));
 }
 
 fn scripts() -> impl Strategy<Value = Script> {
@@ -314,31 +355,31 @@ fn scripts() -> impl Strategy<Value = Script> {
     prop::collection::vec(prop::option::weighted(0.9, pages), 1..7)
 }
 
-/// How a process ends: it gives up before a task, and of each file only so much has reached the disk, or a bit is wrong.
+/// The end of a process: the task before which it gives up, the part of each file that is left, and a damaged bit.
 #[derive(Clone, Debug)]
 struct End {
     until: usize,
     cuts: Vec<f64>,
-    spoilt: Option<(usize, usize)>,
+    damaged: Option<(usize, usize)>,
 }
 
 fn ends() -> impl Strategy<Value = End> {
     let part = prop_oneof![2 => Just(1.0), 1 => 0.0..1.0];
-    let spoilt = prop::option::weighted(0.3, (any::<usize>(), any::<usize>()));
-    (0..8_usize, prop::collection::vec(part, 3), spoilt).prop_map(|(until, cuts, spoilt)| End {
+    let damaged = prop::option::weighted(0.3, (any::<usize>(), any::<usize>()));
+    (0..8_usize, prop::collection::vec(part, 3), damaged).prop_map(|(until, cuts, damaged)| End {
         until,
         cuts,
-        spoilt,
+        damaged,
     })
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// However often, and wherever, processes are stopped, and whatever of their files is lost: the last one, which isn't,
-    /// tells the same rows and the same ledger as one that did everything; and nobody asks for what is whole.
+    /// Processes are stopped anywhere and any number of times, and their files are cut or damaged. The last process, which
+    /// isn't stopped, gives the same rows and cells as one unbroken run, and no process repeats a task that is intact.
     #[test]
-    fn the_joined_output_is_the_unbroken_one(
+    fn a_resumed_run_gives_the_output_of_an_unbroken_run(
         script in scripts(),
         budget in prop::sample::select(vec![0, 2_000, 1 << 20]),
         ends in prop::collection::vec(ends(), 0..4),
@@ -358,12 +399,12 @@ proptest! {
                 }
             }
             let files = world.files();
-            if let Some((file, at)) = end.spoilt
+            if let Some((file, at)) = end.damaged
                 && let file = &files[file % files.len()]
                 && fs::metadata(file).unwrap().len() > 0
             {
                 lost = true;
-                spoil(file, at);
+                damage(file, at);
             }
             if lost {
                 may_lack = (0..script.len()).collect();
@@ -376,6 +417,6 @@ proptest! {
         prop_assert!(last.asked.is_subset(&may_lack), "{:?} of {may_lack:?}", last.asked);
         let replayed = world.replay(None);
         prop_assert_eq!(replayed, script.iter().all(Option::is_some).then(|| unbroken.rows.clone()));
-        prop_assert_eq!(Seen { asked: unbroken.asked.clone(), ..last }, unbroken);
+        prop_assert_eq!(Results { asked: unbroken.asked.clone(), ..last }, unbroken);
     }
 }

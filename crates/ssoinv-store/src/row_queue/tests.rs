@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::thread;
@@ -6,12 +7,13 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::queue_state::{AbandonGuard, FAN_IN};
 use crate::testing::{batch, push, rows_of};
 
 type Row = (Option<String>, i64);
 
-/// A queue of so many slots, each with one part.
-fn queue(slots: usize, budget: usize) -> (RowQueue, Rows, TempDir) {
+/// Makes a queue of `slots` slots, each with one part.
+fn queue(slots: usize, budget: usize) -> (RowQueue, RowReader, TempDir) {
     let (queue, rows, state) = closed_queue(slots, budget);
     for slot in 0..slots {
         queue.open(slot, 1);
@@ -19,13 +21,13 @@ fn queue(slots: usize, budget: usize) -> (RowQueue, Rows, TempDir) {
     (queue, rows, state)
 }
 
-fn closed_queue(slots: usize, budget: usize) -> (RowQueue, Rows, TempDir) {
+fn closed_queue(slots: usize, budget: usize) -> (RowQueue, RowReader, TempDir) {
     let state = tempfile::tempdir().unwrap();
-    let (queue, rows) = RowQueue::new(slots, budget, RunFolder::new(state.path(), "r1"));
+    let (queue, rows) = RowQueue::new(slots, RowOrder::Plan, budget, RunFolder::new(state.path(), "r1"));
     (queue, rows, state)
 }
 
-/// The only task of a slot.
+/// Returns the only task of a slot.
 fn only(slot: usize) -> TaskId {
     TaskId { slot, part: 0 }
 }
@@ -34,13 +36,13 @@ fn on_disk(state: &Path) -> usize {
     fs::read_dir(state.join("runs/r1")).map_or(0, Iterator::count)
 }
 
-/// Everything that leaves, by task.
-fn read(rows: &mut Rows) -> Vec<(usize, Vec<Row>)> {
+/// Reads all rows, by task.
+fn read(rows: &mut RowReader) -> Vec<(usize, Vec<Row>)> {
     let tasks = read_parts(rows);
     tasks.into_iter().map(|(task, rows)| (task.slot, rows)).collect()
 }
 
-fn read_parts(rows: &mut Rows) -> Vec<(TaskId, Vec<Row>)> {
+fn read_parts(rows: &mut RowReader) -> Vec<(TaskId, Vec<Row>)> {
     let mut tasks: Vec<(TaskId, Vec<Row>)> = Vec::new();
     for item in rows {
         let (task, batch) = item.unwrap();
@@ -78,7 +80,7 @@ fn rows_leave_sorted_in_the_order_of_the_plan() {
 }
 
 #[test]
-fn a_row_that_aws_gave_twice_leaves_once() {
+fn a_row_that_aws_returned_twice_leaves_once() {
     // In memory, and with every page on disk.
     for budget in [1 << 20, 0] {
         let (queue, mut rows, _state) = queue(2, budget);
@@ -95,7 +97,7 @@ fn a_row_that_aws_gave_twice_leaves_once() {
 }
 
 #[test]
-fn what_is_too_much_goes_to_disk_and_the_disk_is_given_back() {
+fn rows_beyond_the_budget_go_to_disk_and_free_it() {
     let (queue, mut rows, state) = queue(2, 64 << 10);
     let mut late = queue.task_buffer(only(0));
     let mut big = queue.task_buffer(only(1));
@@ -136,7 +138,7 @@ fn a_task_never_has_more_than_some_dozens_of_runs() {
             .unwrap();
     }
     let levels: Vec<u32> =
-        queue.shared.state().held.values().next().unwrap().runs.iter().map(|run| run.level).collect();
+        queue.shared.state().buffers.values().next().unwrap().runs.iter().map(|run| run.level).collect();
     assert_eq!(levels, [2, 1, 0]);
     buffer.finish();
     let mut expected: Vec<_> = (0..pages)
@@ -149,7 +151,7 @@ fn a_task_never_has_more_than_some_dozens_of_runs() {
 }
 
 #[test]
-fn after_an_interrupt_what_has_ended_leaves_and_the_rest_is_passed_over() {
+fn a_closed_queue_passes_over_unfinished_tasks() {
     let (queue, mut rows, _state) = queue(4, 1 << 20);
     let mut unfinished = queue.task_buffer(only(0));
     push(&mut unfinished, batch(&[(Some("half"), 1)])).unwrap();
@@ -163,7 +165,7 @@ fn after_an_interrupt_what_has_ended_leaves_and_the_rest_is_passed_over() {
 }
 
 #[test]
-fn a_reader_that_waits_is_woken_by_the_end() {
+fn a_waiting_reader_is_woken_by_the_end() {
     let (queue, mut rows, _state) = queue(2, 1 << 20);
     let reader = thread::spawn(move || read(&mut rows));
     let mut buffer = queue.task_buffer(only(1));
@@ -179,7 +181,7 @@ fn a_reader_that_waits_is_woken_by_the_end() {
 }
 
 #[test]
-fn a_slot_waits_until_it_is_known_how_many_parts_it_has() {
+fn a_slot_waits_until_its_parts_are_known() {
     let (queue, mut rows, _state) = closed_queue(4, 1 << 20);
     let push = |slot: usize, part: usize, key: &str| {
         let mut buffer = queue.task_buffer(TaskId { slot, part });
@@ -198,7 +200,7 @@ fn a_slot_waits_until_it_is_known_how_many_parts_it_has() {
             sender.send(item.unwrap().0).unwrap();
         }
     });
-    // Nobody knows yet what slot 0 has, so nothing may have left.
+    // The parts of slot 0 aren't known, so no row may have left.
     assert!(receiver.try_recv().is_err());
     queue.open(0, 1);
     queue.skip(only(0));
@@ -208,7 +210,7 @@ fn a_slot_waits_until_it_is_known_how_many_parts_it_has() {
 }
 
 #[test]
-fn slots_that_nobody_opened_are_passed_over_at_the_end() {
+fn a_closed_queue_passes_over_unopened_slots() {
     let (queue, mut rows, _state) = closed_queue(3, 1 << 20);
     queue.open(1, 3);
     let mut buffer = queue.task_buffer(TaskId { slot: 1, part: 2 });
@@ -234,7 +236,7 @@ fn a_task_that_begins_anew_has_only_its_new_rows() {
 }
 
 #[test]
-fn rows_that_nobody_reads_are_let_go() {
+fn rows_without_a_reader_are_discarded() {
     let (queue, rows, state) = queue(2, 0);
     let mut buffer = queue.task_buffer(only(0));
     push(&mut buffer, batch(&[(Some("a"), 1)])).unwrap();
@@ -244,24 +246,24 @@ fn rows_that_nobody_reads_are_let_go() {
     let mut other = queue.task_buffer(only(1));
     push(&mut other, batch(&[(Some("c"), 3)])).unwrap();
     let shared = queue.shared.state();
-    assert_eq!((shared.waiting, shared.held.len(), shared.ended.len()), (0, 0, 0));
+    assert_eq!((shared.waiting, shared.buffers.len(), shared.is_drained()), (0, 0, true));
     drop(shared);
     assert_eq!(on_disk(state.path()), 2, "nothing but the first page was written");
 }
 
 #[test]
-fn a_disk_that_says_no_reaches_both_sides() {
+fn a_disk_error_reaches_both_sides() {
     let state = tempfile::tempdir().unwrap();
     let file = state.path().join("state");
     fs::write(&file, "").unwrap();
-    let (queue, mut rows) = RowQueue::new(3, 0, RunFolder::new(&file, "r1"));
+    let (queue, mut rows) = RowQueue::new(3, RowOrder::Plan, 0, RunFolder::new(&file, "r1"));
     (0..3).for_each(|slot| queue.open(slot, 1));
     let mut buffer = queue.task_buffer(only(0));
     let error = push(&mut buffer, batch(&[(Some("a"), 1)])).unwrap_err();
     assert!(matches!(&error, StoreError::Disk { path, .. } if path.starts_with(&file)), "{error:?}");
     let mut other = queue.task_buffer(only(1));
     assert_eq!(push(&mut other, batch(&[(Some("a"), 1)])).unwrap_err().to_string(), error.to_string());
-    // Not even what was finished without an error leaves: rows would be missing between.
+    // Tasks that finished without an error don't leave either: rows between them would be missing.
     other.finish();
     queue.skip(only(0));
     assert_eq!(rows.next().unwrap().unwrap_err().to_string(), error.to_string());
@@ -269,7 +271,7 @@ fn a_disk_that_says_no_reaches_both_sides() {
 }
 
 #[test]
-fn rows_that_are_gone_from_the_disk_are_an_error_on_both_sides() {
+fn lost_rows_are_an_error_on_both_sides() {
     let (queue, mut rows, state) = queue(2, 0);
     let mut buffer = queue.task_buffer(only(0));
     push(&mut buffer, batch(&[(Some("a"), 1)])).unwrap();
@@ -283,30 +285,30 @@ fn rows_that_are_gone_from_the_disk_are_an_error_on_both_sides() {
 }
 
 #[test]
-fn a_thread_that_dies_while_it_writes_leaves_no_reader_waiting() {
+fn a_panic_while_writing_wakes_the_reader() {
     let (queue, mut rows, _state) = queue(1, 0);
     let mut buffer = queue.task_buffer(only(0));
     push(&mut buffer, batch(&[(Some("a"), 1)])).unwrap();
     buffer.finish();
-    queue.shared.state().held.values_mut().for_each(|held| held.busy = true);
+    queue.shared.state().buffers.values_mut().for_each(|buffer| buffer.busy = true);
     let reader = thread::spawn(move || rows.next().unwrap().unwrap_err());
-    drop(Unwritten { shared: &queue.shared });
+    drop(AbandonGuard { shared: &queue.shared });
     assert!(matches!(reader.join().unwrap(), StoreError::Abandoned));
 }
 
 #[test]
-fn the_runner_uses_it_by_the_shared_words() {
+fn the_runner_uses_the_queue_as_a_row_store() {
     let (queue, mut rows, _state) = queue(2, 0);
     let store: &dyn RowStore = &queue;
     let mut task = store.begin(only(1));
-    assert_eq!(task.push(batch(&[(Some("a"), 1)])).unwrap(), Room::Wanted);
+    assert_eq!(task.push(batch(&[(Some("a"), 1)])).unwrap(), Backpressure::Full);
     task.make_room().unwrap();
     task.finish();
     store.skip(only(0));
     assert_eq!(read(&mut rows), [(1, vec![row("a", 1)])]);
 }
 
-/// What one task does: pages of keys, where 0 is none; `None` where it is skipped.
+/// The pages of keys of each task, where 0 is no key; `None` for a skipped task.
 type Script = Vec<Option<Vec<Vec<u8>>>>;
 
 fn scripts() -> impl Strategy<Value = Script> {
@@ -326,7 +328,7 @@ fn page(keys: &[u8], number: &mut i64) -> RecordBatch {
     batch(&rows)
 }
 
-/// What must leave, by the rules alone.
+/// Returns the rows that must leave, by the rules alone.
 fn expected(script: &Script) -> Vec<(usize, Vec<Row>)> {
     let mut expected = Vec::new();
     for (task, pages) in script.iter().enumerate() {
@@ -348,10 +350,46 @@ fn expected(script: &Script) -> Vec<(usize, Vec<Row>)> {
     expected
 }
 
+/// Runs a script on some threads, in an order that `seed` decides, and reads the queue meanwhile.
+fn run(script: &Script, order: RowOrder, budget: usize, threads: usize, seed: u64) -> Vec<(usize, Vec<Row>)> {
+    let state = tempfile::tempdir().unwrap();
+    let (queue, mut rows) = RowQueue::new(script.len(), order, budget, RunFolder::new(state.path(), "r1"));
+    let mut tasks: Vec<usize> = (0..script.len()).collect();
+    tasks.sort_by_key(|&task| (task as u64 + 1).wrapping_mul(seed | 1));
+    thread::scope(|scope| {
+        let (queue, tasks) = (&queue, &tasks);
+        for first in 0..threads {
+            scope.spawn(move || {
+                for &task in tasks.iter().skip(first).step_by(threads) {
+                    // Some slots are opened before their tasks end, others behind.
+                    let late = task % 2 == 1;
+                    if !late {
+                        queue.open(task, 1);
+                    }
+                    if let Some(pages) = &script[task] {
+                        let mut buffer = queue.task_buffer(only(task));
+                        let mut number = 0;
+                        for keys in pages {
+                            push(&mut buffer, page(keys, &mut number)).unwrap();
+                        }
+                        buffer.finish();
+                    } else {
+                        queue.skip(only(task));
+                    }
+                    if late {
+                        queue.open(task, 1);
+                    }
+                }
+            });
+        }
+        read(&mut rows)
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// In whatever order pages come and tasks end, on however many threads, in memory or on disk: the same leaves.
+    /// In whatever order pages come and tasks end, on any number of threads, in memory or on disk: the same rows leave.
     #[test]
     fn the_same_rows_leave_however_they_come(
         script in scripts(),
@@ -359,29 +397,59 @@ proptest! {
         threads in 1..4_usize,
         seed in any::<u64>(),
     ) {
-        let (queue, mut rows, _state) = queue(script.len(), budget);
-        let mut order: Vec<usize> = (0..script.len()).collect();
-        order.sort_by_key(|&task| (task as u64 + 1).wrapping_mul(seed | 1));
-        let read = thread::scope(|scope| {
-            let (queue, script, order) = (&queue, &script, &order);
-            for first in 0..threads {
-                scope.spawn(move || {
-                    for &task in order.iter().skip(first).step_by(threads) {
-                        let Some(pages) = &script[task] else {
-                            queue.skip(only(task));
-                            continue;
-                        };
-                        let mut buffer = queue.task_buffer(only(task));
-                        let mut number = 0;
-                        for keys in pages {
-                            push(&mut buffer, page(keys, &mut number)).unwrap();
-                        }
-                        buffer.finish();
-                    }
-                });
-            }
-            read(&mut rows)
-        });
+        prop_assert_eq!(run(&script, RowOrder::Plan, budget, threads, seed), expected(&script));
+    }
+
+    /// The same tasks leave in any order, each once and as one unit.
+    #[test]
+    fn the_same_tasks_leave_in_order_of_arrival(
+        script in scripts(),
+        budget in prop::sample::select(vec![0, 2_000, 10_000, 1 << 20]),
+        threads in 1..4_usize,
+        seed in any::<u64>(),
+    ) {
+        let mut read = run(&script, RowOrder::Arrival, budget, threads, seed);
+        read.sort_by_key(|(task, _)| *task);
         prop_assert_eq!(read, expected(&script));
     }
+}
+
+#[test]
+fn a_task_leaves_before_earlier_tasks_have_ended() {
+    // In memory, and with every page on disk.
+    for budget in [1 << 20, 0] {
+        let state = tempfile::tempdir().unwrap();
+        let folder = RunFolder::new(state.path(), "r1");
+        let (queue, mut rows) = RowQueue::new(3, RowOrder::Arrival, budget, folder);
+        let mut first = queue.task_buffer(only(0));
+        push(&mut first, batch(&[(Some("a"), 1)])).unwrap();
+        for (task, key) in [(2, "c"), (1, "b")] {
+            let mut buffer = queue.task_buffer(only(task));
+            push(&mut buffer, batch(&[(Some(key), 1)])).unwrap();
+            buffer.finish();
+        }
+        // Neither the unfinished task nor the unopened slots hold them up.
+        let next = |rows: &mut RowReader| rows.next().unwrap().unwrap().0.slot;
+        assert_eq!((next(&mut rows), next(&mut rows)), (2, 1));
+        assert!(queue.shared.state().waiting <= budget / 2, "budget {budget}");
+        (0..3).for_each(|slot| queue.open(slot, 1));
+        first.finish();
+        assert_eq!(next(&mut rows), 0);
+        assert!(rows.next().is_none());
+    }
+}
+
+#[test]
+fn a_closed_queue_ends_in_order_of_arrival_too() {
+    let state = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(state.path(), "r1");
+    let (queue, mut rows) = RowQueue::new(3, RowOrder::Arrival, 1 << 20, folder);
+    queue.open(1, 2);
+    let mut unfinished = queue.task_buffer(TaskId { slot: 1, part: 0 });
+    push(&mut unfinished, batch(&[(Some("half"), 1)])).unwrap();
+    let mut finished = queue.task_buffer(TaskId { slot: 1, part: 1 });
+    push(&mut finished, batch(&[(Some("whole"), 2)])).unwrap();
+    finished.finish();
+    queue.close();
+    assert_eq!(read_parts(&mut rows), [(TaskId { slot: 1, part: 1 }, vec![row("whole", 2)])]);
 }

@@ -17,7 +17,7 @@ use ssoinv_run::plan::{self, Plan};
 use ssoinv_run::run_options::{RunOptions, RunTable};
 use ssoinv_run::runner::Runner;
 use ssoinv_run::stop::{Stop, StopReason};
-use ssoinv_store::{Kind, Replay, RowQueue, Rows};
+use ssoinv_store::{EntryKind, Replay, RowQueue, RowReader};
 
 use crate::app::{self, App};
 use crate::browser::Browser;
@@ -187,7 +187,7 @@ impl Run<'_> {
     fn write(
         &self,
         writer: RowWriter,
-        rows: Rows,
+        rows: RowReader,
         table_of: impl Fn(usize) -> usize + Send + 'static,
         display: &Display,
         stop: &Stop,
@@ -251,7 +251,7 @@ impl Run<'_> {
         let terminal = &self.app.terminal;
         let lines = outcome.cells.iter().map(|(&task, cells)| {
             let settled = matches!(plan.entry(task), Some((Entry::Settled(_), _)));
-            (task, cells.as_slice(), if settled { Kind::Settled } else { Kind::Task })
+            (task, cells.as_slice(), if settled { EntryKind::Settled } else { EntryKind::Task })
         });
         if let Err(error) = queue.complete(lines) {
             // Only the mark is missing: the next `resume` finds nothing to do.

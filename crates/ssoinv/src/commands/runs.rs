@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::{Args, Subcommand};
 use ssoinv_core::coverage::Cell;
 use ssoinv_core::table::{Column, RowEncoder};
-use ssoinv_store::{KeptRuns, RunState, RunSummary, StoreError, StoredCell};
+use ssoinv_store::{RunState, RunStore, RunSummary, StoreError, StoredCell};
 
 use crate::app::App;
 use crate::cli::OutputArgs;
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &RunsArgs, app: &App) -> Result<CommandOutcome, CommandE
 fn show(
     name: &str,
     settings: &OutputSettings,
-    runs: &KeptRuns,
+    runs: &RunStore,
     app: &App,
 ) -> Result<CommandOutcome, CommandError> {
     let cells = runs.cells(name).map_err(|failed| saved_run::error(&failed, app))?;
@@ -112,7 +112,7 @@ fn show(
     Ok(outcome)
 }
 
-fn prune(args: &PruneArgs, runs: &KeptRuns, app: &App) -> Result<CommandOutcome, CommandError> {
+fn prune(args: &PruneArgs, runs: &RunStore, app: &App) -> Result<CommandOutcome, CommandError> {
     let failed = |failed: StoreError| saved_run::error(&failed, app);
     let all = runs.list().map_err(failed)?;
     let old_enough = |run: &&RunSummary| {
