@@ -194,7 +194,7 @@ fn ssoinv_works(world: &World, options: &str) {
 /// `ssoinv buckets` without a person says that somebody must sign in.
 fn ssoinv_needs_a_sign_in(world: &World) {
     let run = world.run("buckets --all-profiles --no-input").ended(3);
-    run.said("nobody has signed in to ").said("hint: run `ssoinv login --profile ");
+    run.said("not signed in to ").said("hint: run `ssoinv login --profile ");
 }
 
 /// Nobody was asked but AWS, and no refresh token was used twice.

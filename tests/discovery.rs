@@ -531,7 +531,7 @@ fn who_is_not_signed_in_is_told() {
     }
     let run = world.run("accounts --no-input").ended(3);
     expect![[r#"
-        error: nobody has signed in to sso-session `corp`
+        error: not signed in to sso-session `corp`
 
         hint: run `ssoinv login --sso-session corp`, then the same command again
     "#]]

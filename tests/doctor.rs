@@ -494,7 +494,7 @@ fn only_what_concerns_the_named_profiles() {
 fn no_person_is_asked() {
     let world = World::through_the_proxy(Organisation::demo(), Options::default(), Token::None);
     let run = Person::before(world.command("doctor")).sees_the_end().ended(1);
-    assert!(run.stdout.contains("nobody has signed in to sso-session `tidewater`"), "{run:#?}");
+    assert!(run.stdout.contains("not signed in to sso-session `tidewater`"), "{run:#?}");
     assert!(!run.stderr.contains("shows the code"), "{run:#?}");
 }
 

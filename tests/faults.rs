@@ -450,7 +450,7 @@ fn garbage_for_an_answer_is_no_empty_list() {
         fraud-dev-00002 aws_lambda_function us-east-1: failed (InvalidResponse), 2 calls
         mobile-dev-00003 aws_lambda_function us-east-1: failed (InvalidResponse), 0 calls
 
-        warning: 6 tasks failed in `fraud-staging-00000` (462003338960), `mobile-dev-00003` (316105305207) and 2 more: status 200 with an answer that isn't the service's: 41 bytes of application/octet-stream (2 attempts) (InvalidResponse)
+        warning: 6 tasks failed in `fraud-staging-00000` (462003338960), `mobile-dev-00003` (316105305207) and 2 more: status 200 with a response that isn't the service's: 41 bytes of application/octet-stream (2 attempts) (InvalidResponse)
         hint: see `~/coverage.json` for each of them
         9 buckets, 15 instances, 9 functions from 4 of 5 accounts, 1 region each (from the profiles); 6 tasks failed: partial
     "#]].assert_eq(&told(&world, &looked));
@@ -468,7 +468,7 @@ fn an_empty_body_is_no_empty_list() {
         fraud-dev-00002 aws_lambda_function us-east-1: failed (InvalidResponse), 2 calls
         mobile-dev-00003 aws_lambda_function us-east-1: failed (InvalidResponse), 0 calls
 
-        warning: 6 tasks failed in `fraud-staging-00000` (462003338960), `mobile-dev-00003` (316105305207) and 2 more: status 200 with an answer that isn't the service's: it is empty (2 attempts) (InvalidResponse)
+        warning: 6 tasks failed in `fraud-staging-00000` (462003338960), `mobile-dev-00003` (316105305207) and 2 more: status 200 with a response that isn't the service's: it is empty (2 attempts) (InvalidResponse)
         hint: see `~/coverage.json` for each of them
         9 buckets, 15 instances, 9 functions from 4 of 5 accounts, 1 region each (from the profiles); 6 tasks failed: partial
     "#]].assert_eq(&told(&world, &looked));
@@ -503,7 +503,7 @@ fn a_web_page_for_an_answer_is_no_empty_list() {
         mobile-dev-00003 aws_ec2_instance us-east-1: failed (InvalidResponse), 2 calls
         mobile-dev-00003 aws_lambda_function us-east-1: failed (InvalidResponse), 2 calls
 
-        warning: 3 tasks failed in `mobile-dev-00003` (316105305207): status 200 with an answer that isn't the service's: 92 bytes of text/html (2 attempts) (InvalidResponse)
+        warning: 3 tasks failed in `mobile-dev-00003` (316105305207): status 200 with a response that isn't the service's: 92 bytes of text/html (2 attempts) (InvalidResponse)
         hint: see `~/coverage.json` for each of them
         9 buckets, 15 instances, 9 functions from 3 of 4 accounts, 1 region each (from the profiles); 3 tasks failed: partial
     "#]].assert_eq(&told(&world, &looked).replace(&impostor.url, "http://IMPOSTOR"));
@@ -551,8 +551,8 @@ fn a_hung_endpoint_is_unreachable() {
         fraud-dev-00002 aws_lambda_function us-east-1: unreachable (Timeout), 2 calls
         mobile-dev-00003 aws_lambda_function us-east-1: unreachable (Timeout), 0 calls
 
-        warning: could not reach AWS in 2 of 5 accounts: `fraud-staging-00000` (462003338960), `mobile-dev-00003` (316105305207); 2 tasks unreachable: no answer in time (2 attempts)
-        warning: could not reach region `us-east-1` in 3 of 5 accounts: `data-staging-00001` (080037327709), `mobile-dev-00003` (316105305207) and 1 more; 4 tasks unreachable: no answer in time (2 attempts)
+        warning: could not reach AWS in 2 of 5 accounts: `fraud-staging-00000` (462003338960), `mobile-dev-00003` (316105305207); 2 tasks unreachable: no response in time (2 attempts)
+        warning: could not reach region `us-east-1` in 3 of 5 accounts: `data-staging-00001` (080037327709), `mobile-dev-00003` (316105305207) and 1 more; 4 tasks unreachable: no response in time (2 attempts)
         hint: see `~/coverage.json` for each of them
         9 buckets, 15 instances, 9 functions from 4 of 5 accounts, 1 region each (from the profiles); 6 tasks unreachable: partial
     "#]].assert_eq(&told(&world, &looked));

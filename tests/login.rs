@@ -182,7 +182,7 @@ fn an_answer_to_another_sign_in_is_refused() {
     let said = brings(&world, |location| location.replace("state=", "state=x"));
     expect![[r#"
         sign in to `acme` in a browser on this machine (within 10 min): open http://SIMULATOR/authorize?…
-        error: the browser came back with an answer that does not belong to this sign-in to sso-session `acme` (`state` differs)
+        error: the browser came back with a response that does not belong to this sign-in to sso-session `acme` (`state` differs)
 
         hint: close old sign-in pages, then run `ssoinv login --sso-session acme` again: an answer to another sign-in came in
     "#]]
@@ -361,7 +361,7 @@ fn nobody_is_asked_where_nobody_is() {
     .assert_eq(&refused.stderr);
     world.run("login --no-input").ended(3).said("and `--no-input` says");
     let person = world.at_terminal("buckets --all-profiles");
-    person.sees_the_end().ended(3).said("nobody has signed in to sso-session `acme`");
+    person.sees_the_end().ended(3).said("not signed in to sso-session `acme`");
     assert_eq!(world.simulator.calls(), []);
     // Somebody reads the log.
     world.run("login --use-device-code --no-browser").ended(0).said("/device?user_code=");
@@ -637,7 +637,7 @@ fn nobody_is_asked_to_find_out_who_they_are() {
     let person = world.at_terminal("whoami --all-profiles -o json");
     let run = person.sees_the_end().ended(3);
     assert_eq!(run.rows().len(), 2);
-    assert!(run.stderr.contains("nobody has signed in to sso-session `acme`: profile `"), "{run:#?}");
+    assert!(run.stderr.contains("not signed in to sso-session `acme`: profile `"), "{run:#?}");
     assert!(run.stderr.contains("and 1 more\nhint: run `ssoinv login --profile "), "{run:#?}");
     assert_eq!(world.simulator.calls(), []);
 }

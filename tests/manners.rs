@@ -806,7 +806,7 @@ fn a_home_that_does_not_exist() {
     let config = world.home.path().join(".aws/config");
     let run = in_no_home("buckets --all-profiles", Some(&config)).ended(3);
     expect![[r#"
-        warning: nobody has signed in to sso-session `acme`; 1 task without a sign-in
+        warning: not signed in to sso-session `acme`; 1 task without a sign-in
         hint: run `ssoinv login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
         0 buckets from 0 of 1 account, in all regions; 1 task without a sign-in: partial
     "#]].assert_eq(&world.said_of(&run.stderr));

@@ -323,7 +323,7 @@ fn without_a_sign_in_it_says_so() {
     let run = world.run("plan buckets --all-accounts --no-input").ended(3);
     expect![[r#"
 
-        error: nobody has signed in to sso-session `corp`
+        error: not signed in to sso-session `corp`
 
         hint: run `ssoinv login --sso-session corp`, then the same command again
     "#]]
@@ -335,7 +335,7 @@ fn without_a_sign_in_it_says_so() {
         "what files tell"
     );
     expect![[r#"
-        warning: nobody has signed in to sso-session `corp`; a run would need it
+        warning: not signed in to sso-session `corp`; a run would need it
         hint: run `ssoinv login --sso-session corp`
         3 tasks in 3 of 3 accounts, 7 calls, 4 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task)
     "#]].assert_eq(&world.said_of(&run.stderr));

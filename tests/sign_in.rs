@@ -300,7 +300,7 @@ fn with_nobody_to_ask_it_ends_at_once() {
     expect![[r"
         warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
         hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
-        warning: nobody has signed in to sso-session `acme`; 2 tasks without a sign-in
+        warning: not signed in to sso-session `acme`; 2 tasks without a sign-in
         hint: run `ssoinv login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
         0 buckets from 0 of 2 accounts, in all regions; 2 tasks without a sign-in: partial
     "]].assert_eq(&world.shown(&run.stderr));
@@ -354,7 +354,7 @@ fn a_token_file_that_cannot_be_read_is_no_token() {
     ] {
         fs::write(&file, bytes).expect("written");
         let run = world.run(&format!("{BUCKETS} --no-input")).ended(3);
-        run.said("nobody has signed in to sso-session `acme`");
+        run.said("not signed in to sso-session `acme`");
         assert_eq!(world.simulator.calls(), [], "{name}");
     }
     let (run, _) = sign_in(&world, BUCKETS);
@@ -478,7 +478,7 @@ fn a_token_of_another_start_url_or_region_is_not_sent() {
                 warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
                 hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
                 warning: a cached token for `acme` was not used: it is for region `us-east-1`, not `eu-west-1`
-                warning: nobody has signed in to sso-session `acme`; 2 tasks without a sign-in
+                warning: not signed in to sso-session `acme`; 2 tasks without a sign-in
                 hint: run `ssoinv login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
                 0 buckets from 0 of 2 accounts, in all regions; 2 tasks without a sign-in: partial
             "]].assert_eq(&world.shown(&run.stderr)),
@@ -486,7 +486,7 @@ fn a_token_of_another_start_url_or_region_is_not_sent() {
                 warning: sign-ins and tokens go to `http://SIMULATOR`, which is not AWS's (~/.aws/config:11)
                 hint: if you didn't set this, stop here: whoever runs that endpoint gets your token
                 warning: a cached token for `acme` was not used: it is for start URL `https://acme0.awsapps.com/start`, not `https://evil.awsapps.com/start`
-                warning: nobody has signed in to sso-session `acme`; 2 tasks without a sign-in
+                warning: not signed in to sso-session `acme`; 2 tasks without a sign-in
                 hint: run `ssoinv login --profile fraud-staging-00000-AdministratorAccess`, then the same command again
                 0 buckets from 0 of 2 accounts, in all regions; 2 tasks without a sign-in: partial
             "]].assert_eq(&world.shown(&run.stderr)),

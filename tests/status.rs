@@ -259,7 +259,7 @@ fn a_run_without_a_sign_in() {
             {
               "exit_code": 3,
               "reason": "sign_in_needed",
-              "message": "nobody has signed in to sso-session `acme`"
+              "message": "not signed in to sso-session `acme`"
             }
           ]
         }

@@ -1,9 +1,9 @@
-//! Which hosts can be reached at all, known for the whole run: a region that can't be reached costs one connect time-out
-//! in all, and not one for each account.
+//! Leaves out hosts that can't be reached: an unreachable region costs one connect time-out, not one for each
+//! account.
 //!
-//! To a host that hasn't answered yet one call goes first, the probe. The other calls wait, and hold neither a slot nor a
-//! connection. Any response, an error too, proves the host for ever: then [`retry_loop::call`] alone decides what is
-//! tried again. If no connection can be made the host is left out for the rest of the run: calls to it fail at once.
+//! To a host that hasn't responded yet one call goes first, the probe. The other calls wait, and hold neither a slot
+//! nor a connection. Any response, an error too, proves the host for good: then [`retry_loop::call`] alone decides
+//! what is tried again. If no connection can be made the host is left out: later calls to it fail at once.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -23,17 +23,17 @@ use crate::rate_limiter::RateLimiter;
 use crate::retry_loop::{self, Attempts};
 use crate::service_endpoint::ServiceEndpoint;
 
-/// What tells hosts apart.
+/// The host that calls go to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostKey {
     /// AWS's own host of a service.
     Aws {
         /// The service's ID.
         service: &'static str,
-        /// Where it is called.
+        /// The region and the flags of the endpoint.
         endpoint: ServiceEndpoint,
     },
-    /// An endpoint that was set, by scheme, name and port: one for all services and regions that it stands for.
+    /// An endpoint that is set, by scheme, name and port: one for all services and regions that use it.
     Named(Box<str>),
 }
 
@@ -52,15 +52,16 @@ impl HostKey {
 #[derive(Debug)]
 pub struct CircuitBreakers {
     breakers: Mutex<HashMap<HostKey, Arc<CircuitBreaker>>>,
-    /// Who has waited so long for an answer has a connection.
+    /// A call that has waited so long for its response has a connection.
     connected_after: Duration,
 }
 
-/// More than enough to begin a call in.
+/// More than enough time to begin a call.
 const SLACK: Duration = Duration::from_secs(1);
 
 impl CircuitBreakers {
-    /// Creates breakers for hosts of which nothing is known yet. `connect_timeout` is how long a connection may take.
+    /// Creates breakers for hosts of which nothing is known. `connect_timeout` is the longest time that a connection
+    /// may take.
     #[must_use]
     pub fn new(connect_timeout: Duration) -> Self {
         Self { breakers: Mutex::default(), connected_after: connect_timeout + SLACK }
@@ -79,22 +80,22 @@ impl CircuitBreakers {
     }
 }
 
-/// What is known of a host.
+/// The state of a host.
 #[derive(Clone, Debug)]
 enum State {
-    /// Nothing.
+    /// Nothing is known.
     Unknown,
-    /// Somebody finds out, for all who wait.
+    /// One call finds out for all others, which wait.
     Probing,
-    /// It seems to take connections; nothing has been answered yet.
+    /// The host takes connections, as far as is known; it hasn't responded yet.
     Connectable,
-    /// It has answered.
+    /// The host has responded.
     Reached,
-    /// It can't be reached, and is left out.
+    /// The host can't be reached, and is left out.
     Unreachable(Failure),
 }
 
-/// What all calls to one host share.
+/// The state that all calls to one host share.
 #[derive(Debug)]
 pub struct CircuitBreaker {
     state: watch::Sender<State>,
@@ -102,10 +103,10 @@ pub struct CircuitBreaker {
 }
 
 impl CircuitBreaker {
-    /// Waits until it is known whether there is a way, or until it falls to the caller to find out.
+    /// Waits until the host's state is known, or until it falls to this call to find out.
     ///
     /// # Errors
-    /// Where the host can't be reached: why, as the one who found out was told.
+    /// The probe's failure, if the host can't be reached.
     pub async fn admit(&self) -> Result<ProbeGuard<'_>, Failure> {
         let mut state = self.state.subscribe();
         loop {
@@ -125,7 +126,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Whether it falls to the caller to find out.
+    /// Returns whether it falls to the caller to find out.
     fn begin_probe(&self) -> bool {
         let mut begun = false;
         self.state.send_if_modified(|state| {
@@ -138,7 +139,7 @@ impl CircuitBreaker {
         begun
     }
 
-    /// Changes what is known, where `from` says so.
+    /// Sets the state if `from` accepts the present one.
     fn change(&self, from: impl FnOnce(&State) -> bool, to: State) {
         self.state.send_if_modified(|state| {
             let changes = from(state);
@@ -153,7 +154,7 @@ impl CircuitBreaker {
         matches!(*self.state.borrow(), State::Reached)
     }
 
-    /// One attempt at a call, and what it tells of the host.
+    /// Makes one attempt, and draws conclusions on the host.
     async fn observe<T>(&self, attempt: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         if self.is_reached() {
             return attempt.await;
@@ -162,7 +163,7 @@ impl CircuitBreaker {
         let result = if let Ok(result) = tokio::time::timeout(self.connected_after, &mut attempt).await {
             result
         } else {
-            // Nobody need wait for a slow answer.
+            // A slow response need not make the other calls wait.
             self.change(|state| matches!(state, State::Probing), State::Connectable);
             attempt.await
         };
@@ -181,7 +182,7 @@ impl CircuitBreaker {
     }
 }
 
-/// A call to a host may be made. Dropped before its end is known, it leaves it to another to find out.
+/// The permission to make a call. If it is dropped before the outcome is known, another call finds out.
 #[derive(Debug)]
 pub struct ProbeGuard<'a> {
     breaker: &'a CircuitBreaker,
@@ -189,8 +190,10 @@ pub struct ProbeGuard<'a> {
 }
 
 impl ProbeGuard<'_> {
-    /// As [`retry_loop::call`]. A connection to a host that was never reached is waited for once; where it is refused, or
-    /// has no address, as often as `policy` says. Then the host is left out.
+    /// Makes a call as [`retry_loop::call`] does.
+    ///
+    /// The connection to a host that has never responded is tried once if it times out, and as often as `policy` says
+    /// if it is refused or the host has no address. Then the host is left out.
     pub async fn call<T, F>(
         self,
         limiter: &RateLimiter,
@@ -203,9 +206,9 @@ impl ProbeGuard<'_> {
         F: Future<Output = Result<T, Failure>>,
     {
         let breaker = self.breaker;
-        let (answer, attempts) =
+        let (result, attempts) =
             retry_loop::call(limiter, Some(slots), policy, on_retry, || breaker.observe(op())).await;
-        if let Err(failure) = &answer
+        if let Err(failure) = &result
             && matches!(failure.code.as_deref(), Some(CONNECT_TIMEOUT | CONNECT_FAILED | DNS_FAILED))
         {
             let left_out = Failure { remedy: Remedy::None, ..failure.clone() };
@@ -214,7 +217,7 @@ impl ProbeGuard<'_> {
                 State::Unreachable(left_out),
             );
         }
-        (answer, attempts)
+        (result, attempts)
     }
 }
 
@@ -264,10 +267,10 @@ mod tests {
         CircuitBreakers::new(CONNECT).of(HostKey::new(&EC2, endpoint("us-east-1", None)))
     }
 
-    /// What a call came to: the attempts that were made, and the code of its failure.
+    /// The outcome of a call: its attempts, and the code of its failure.
     type Told = (u32, Option<String>);
 
-    /// A call through the gate, as the runner makes it.
+    /// Makes a call through the breaker, as the runner does.
     async fn call<F: Future<Output = Result<(), Failure>>>(
         host: &CircuitBreaker,
         slots: &Semaphore,
@@ -278,28 +281,27 @@ mod tests {
             Ok(admit) => admit,
             Err(failure) => return (0, failure.code),
         };
-        let (answer, attempts) = admit.call(&limiter, slots, POLICY, |_, _| (), op).await;
-        (attempts.calls, answer.err().and_then(|failure| failure.code))
+        let (result, attempts) = admit.call(&limiter, slots, POLICY, |_, _| (), op).await;
+        (attempts.calls, result.err().and_then(|failure| failure.code))
     }
 
-    /// So many calls at once to one host, each of which takes `takes` and ends as `answer` says; the calls that were made
-    /// are numbered.
+    /// Makes so many calls at once to one host. Each takes `takes` and ends as `result` returns for its number.
     async fn at_once(
         number: usize,
         host: &Arc<CircuitBreaker>,
         takes: Duration,
-        answer: impl Fn(u32) -> Result<(), Failure> + Clone + Send + Sync + 'static,
+        result: impl Fn(u32) -> Result<(), Failure> + Clone + Send + Sync + 'static,
     ) -> Vec<Told> {
         let (slots, asked) = (Arc::new(Semaphore::new(4)), Arc::new(AtomicU32::new(0)));
         let tasks: Vec<_> = (0..number)
             .map(|_| {
                 let (host, slots, asked) = (Arc::clone(host), Arc::clone(&slots), Arc::clone(&asked));
-                let answer = answer.clone();
+                let result = result.clone();
                 tokio::spawn(async move {
                     call(&host, &slots, || async {
                         let number = asked.fetch_add(1, Ordering::Relaxed);
                         tokio::time::sleep(takes).await;
-                        answer(number)
+                        result(number)
                     })
                     .await
                 })
@@ -328,7 +330,7 @@ mod tests {
             let told = at_once(50, &host(), Duration::ZERO, move |_| Err(failure(code))).await;
             assert_eq!(told.iter().map(|(calls, _)| calls).sum::<u32>(), POLICY.max_attempts);
             assert!(told.iter().all(|(_, told)| told.as_deref() == Some(code)));
-            // The network was a moment away.
+            // The network was away for a moment.
             let recovers = move |number| if number < 2 { Err(failure(code)) } else { Ok(()) };
             let told = at_once(50, &host(), Duration::ZERO, recovers).await;
             assert!(told.iter().all(|(_, code)| code.is_none()), "{told:?}");
@@ -346,10 +348,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn any_answer_proves_a_host_for_ever() {
         let denied = || Failure::new(FailureKind::Denied, "no").with_code("AccessDenied");
-        let answers = move |number| if number == 0 { Err(denied()) } else { Ok(()) };
+        let results = move |number| if number == 0 { Err(denied()) } else { Ok(()) };
         let (host, start) = (host(), Instant::now());
         let rtt = Duration::from_millis(100);
-        let told = at_once(5, &host, rtt, answers).await;
+        let told = at_once(5, &host, rtt, results).await;
         assert_eq!(start.elapsed(), 2 * rtt, "the others waited for one round trip, then went together");
         assert_eq!(told.iter().filter(|(_, code)| code.is_none()).count(), 4);
         let told = at_once(3, &host, CONNECT, |_| Err(failure(CONNECT_TIMEOUT))).await;

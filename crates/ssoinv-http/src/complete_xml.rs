@@ -1,13 +1,12 @@
-//! Refuses XML that breaks off or is ill-formed before anything is made from it.
+//! Refuses XML that breaks off or is ill-formed, before the SDK makes a result of it.
 //!
-//! The SDK's decoder takes the end of its input, and whatever it can't read, for the end of the element that it is in:
-//! half an answer becomes a shorter list without a next page. HTTP tells of the missing half only where the length was
-//! announced, so the text itself is checked, with the tokenizer that the SDK uses: what that one can't read is what
-//! would silently be missing.
+//! The SDK's decoder takes the end of its input, and whatever it can't read, for the end of the current element: half
+//! a response becomes a shorter list without a next page. HTTP reports the missing half only if the length was
+//! announced. So the text itself is checked with the SDK's own tokenizer: what the tokenizer can't read would be
+//! missing from the result.
 //!
-//! The tokenizer takes half as long again as the SDK's decoding itself. So the plain XML that services write is looked
-//! through first, by `is_plain_and_complete`, in a fraction of that; what is anything but plain is for the tokenizer to
-//! judge.
+//! The tokenizer takes half as long again as the SDK's decoding. So `is_plain_and_complete` looks at the text first
+//! and accepts the plain XML that services write, in a fraction of that time. The tokenizer judges everything else.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::AfterDeserializationInterceptorContextRef;
@@ -16,18 +15,20 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use xmlparser::{ElementEnd, Token, Tokenizer};
 
-/// Goes with every call whose answer is XML: `client.call().customize().interceptor(CompleteXml).send()`.
+/// An interceptor for every call with an XML response.
+///
+/// Use: `client.call().customize().interceptor(CompleteXml).send()`.
 #[derive(Debug)]
 pub struct CompleteXml;
 
-/// Why an answer can't be trusted. Says nothing of what stands in it.
+/// The reason for which a response can't be trusted. Quotes nothing of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum IncompleteXml {
-    /// The text ends before its root element does.
-    #[error("the answer's XML breaks off")]
+    /// The text ends before its root element.
+    #[error("the response's XML breaks off")]
     BreaksOff,
     /// The text isn't XML.
-    #[error("the answer's XML is ill-formed")]
+    #[error("the response's XML is ill-formed")]
     IllFormed,
 }
 
@@ -46,25 +47,25 @@ impl Intercept for CompleteXml {
         if context.output_or_error().is_err() {
             return Ok(());
         }
-        // Whatever was parsed has been read into memory; without its text there is nothing to trust.
+        // A parsed body has been read into memory; without its text there is nothing to trust.
         let body = context.response().body().bytes().ok_or(IncompleteXml::BreaksOff)?;
         Ok(check(body)?)
     }
 }
 
-/// Whether `body` is one XML element, all of it.
+/// Checks that `body` is one complete XML element.
 fn check(body: &[u8]) -> Result<(), IncompleteXml> {
     let text = std::str::from_utf8(body).map_err(|_| IncompleteXml::IllFormed)?;
     if is_plain_and_complete(body) { Ok(()) } else { check_tokens(text) }
 }
 
-/// The same by the SDK's tokenizer, for all XML that there is.
+/// Does the same with the SDK's tokenizer, for XML of any form.
 fn check_tokens(text: &str) -> Result<(), IncompleteXml> {
     let mut open = Vec::new();
     let mut root_ended = false;
     for token in Tokenizer::from(text) {
         let Ok(token) = token else {
-            // A tag that is cut in two is no tag.
+            // A tag that is cut in two isn't a tag.
             return Err(if root_ended { IncompleteXml::IllFormed } else { IncompleteXml::BreaksOff });
         };
         match token {
@@ -85,16 +86,18 @@ fn check_tokens(text: &str) -> Result<(), IncompleteXml> {
     if root_ended && open.is_empty() { Ok(()) } else { Err(IncompleteXml::BreaksOff) }
 }
 
-/// May stand in a name.
+/// May be part of a name.
 const NAME: u8 = 1;
 /// May begin a name.
 const INITIAL: u8 = 2;
-/// May stand between two tags.
+/// May be between two tags.
 const TEXT: u8 = 4;
 const SPACE: u8 = 8;
 
-/// What each byte may be. Where the tokenizer looks at more than the byte it may be nothing: control characters,
-/// U+FFFE and U+FFFF (whose first byte is 0xEF), and `>`, before which `]]` must not stand.
+/// The kinds of each byte.
+///
+/// Bytes that need more context for the tokenizer have none: control characters, U+FFFE and U+FFFF (whose first byte
+/// is 0xEF), and `>`, which `]]` must not precede.
 static KINDS: [u8; 256] = {
     let mut kinds = [0; 256];
     let mut byte = 0_u8;
@@ -113,13 +116,13 @@ static KINDS: [u8; 256] = {
     }
 };
 
-/// The bytes at the beginning that may be `kind`, and the others.
+/// Splits off the leading bytes that are of `kind`.
 fn split(text: &[u8], kind: u8) -> (&[u8], &[u8]) {
     let length = text.iter().position(|byte| KINDS[usize::from(*byte)] & kind == 0);
     text.split_at(length.unwrap_or(text.len()))
 }
 
-/// What comes after `name="value"`.
+/// Skips `name="value"`, and returns the rest.
 fn after_attribute(text: &[u8]) -> Option<&[u8]> {
     let (name, rest) = split(text, NAME);
     let rest = rest.strip_prefix(b"=\"")?;
@@ -128,8 +131,10 @@ fn after_attribute(text: &[u8]) -> Option<&[u8]> {
     if begins && split(value, TEXT).1.is_empty() { end.get(1..) } else { None }
 }
 
-/// Whether `body` is one XML element, all of it, with nothing in it but elements, attributes in double quotes, text
-/// and, in front, the declaration that services write. Not so is not known to be wrong.
+/// Returns whether `body` is surely one complete XML element.
+///
+/// It may hold elements, attributes in double quotes, text, and in front the declaration that services write. `false`
+/// means that the tokenizer has to judge.
 fn is_plain_and_complete(body: &[u8]) -> bool {
     const DECLARATION: &[u8] = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
     let mut rest = split(body.strip_prefix(DECLARATION).unwrap_or(body), SPACE).1;
@@ -225,7 +230,7 @@ mod tests {
         }
     }
 
-    /// What texts that are nearly XML are put together from.
+    /// The parts that texts similar to XML are made of.
     #[rustfmt::skip]
     const PARTS: &[&str] = &[
         "<a>", "</a>", "<b>", "</b>", "<a/>", "<", ">", "/", "</", "/>", " ", "\n", "a", "1", ":", "=",
@@ -234,7 +239,7 @@ mod tests {
         "\u{feff}",
     ];
 
-    /// Texts that are nearly XML.
+    /// Generates texts that are similar to XML.
     fn nearly_xml() -> impl Strategy<Value = String> {
         proptest::collection::vec(proptest::sample::select(PARTS), 0..12).prop_map(|parts| parts.concat())
     }
@@ -242,7 +247,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(20_000))]
 
-        /// What is taken for whole at first sight the tokenizer finds whole, too.
+        /// The quick check never accepts what the tokenizer refuses.
         #[test]
         fn first_sight_never_lets_pass_what_the_tokenizer_refuses(inner in nearly_xml(), bare in any::<bool>()) {
             let text = if bare { inner } else { format!("<r>{inner}</r>") };
@@ -253,7 +258,7 @@ mod tests {
     }
 
     proptest! {
-        /// However an answer is cut, it is known to be cut.
+        /// A response that is cut anywhere is refused.
         #[test]
         fn every_cut_is_seen(at in 0..WHOLE.len(), plain_at in 0..PLAIN.len()) {
             prop_assert!(check(&WHOLE.as_bytes()[..at]).is_err());

@@ -20,16 +20,16 @@ use ssoinv_core::env::Env;
 
 use crate::large_bodies::limit_large_bodies;
 
-/// A file of certificates that are trusted in place of the system's.
+/// A file of certificates that are trusted instead of the system's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaBundle {
     /// The PEM file.
     pub path: PathBuf,
-    /// Who named it, for messages: `AWS_CA_BUNDLE`, or file and line.
+    /// The source of the path, for messages: `AWS_CA_BUNDLE`, or file and line.
     pub origin: String,
 }
 
-/// Why there is no HTTP client.
+/// The reason for which there is no HTTP client.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// The file of certificates can't be read.
@@ -37,16 +37,16 @@ pub enum HttpError {
     UnreadableBundle {
         /// The file.
         bundle: CaBundle,
-        /// Why.
+        /// The reason.
         source: std::io::Error,
     },
-    /// The file of certificates has no certificate that can be used.
+    /// The file holds no certificate that TLS can use.
     #[error("`{}` ({}) holds no certificate in PEM form", bundle.path.display(), bundle.origin)]
     NoCertificate {
         /// The file.
         bundle: CaBundle,
     },
-    /// A proxy's address can't be used. It isn't shown: it may hold a password.
+    /// The proxy's address isn't valid. Not shown, since it may hold a password.
     #[error("the proxy in `{variable}` is not a URL that starts with http:// or https://")]
     InvalidProxy {
         /// The environment variable.
@@ -55,18 +55,18 @@ pub enum HttpError {
     /// The connection pool refused its settings, which is a bug.
     #[error("the HTTP client cannot be built: {reason}")]
     Pool {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
 /// Builds the shared HTTP client.
 ///
-/// `bundle` replaces the system's certificates, as botocore does. Proxies come from `HTTPS_PROXY`, `ALL_PROXY` and
-/// `NO_PROXY` of `env`, in either case of letters; plain HTTP, which only goes to this machine, goes there straight.
+/// `bundle` replaces the system's certificates, as in botocore. Proxies come from `HTTPS_PROXY`, `ALL_PROXY` and
+/// `NO_PROXY` of `env`, in upper or lower case; plain HTTP, which only goes to this machine, uses no proxy.
 /// `connections` bounds the connections to one host: all accounts share `ec2.<region>`, so it should not be below the
-/// number of calls made at once. `idle` is how long one stays open that nobody uses; the client's own choice where it is
-/// none. Large answers are read a few at a time (`large_bodies.rs`).
+/// number of concurrent calls. `idle` is the time for which an unused connection stays open; if none is given, the
+/// client's own default. Large bodies are read a few at a time (`large_bodies.rs`).
 pub fn client(
     env: &Env,
     bundle: Option<&CaBundle>,
@@ -92,8 +92,9 @@ pub fn client(
     Ok(limit_large_bodies(SharedHttpClient::new(client)))
 }
 
-/// The certificates of a bundle. Those that TLS can't use are passed over, as OpenSSL does: a distribution's whole
-/// bundle is often named, and holds one or another.
+/// Reads the certificates of a bundle.
+///
+/// Certificates that TLS can't use are skipped, as OpenSSL does: bundles of whole distributions hold some.
 fn trusted(bundle: &CaBundle) -> Result<TrustStore, HttpError> {
     let unreadable = |source| HttpError::UnreadableBundle { bundle: bundle.clone(), source };
     let text = std::fs::read(&bundle.path).map_err(unreadable)?;
@@ -110,7 +111,7 @@ fn trusted(bundle: &CaBundle) -> Result<TrustStore, HttpError> {
     if found { Ok(store) } else { Err(HttpError::NoCertificate { bundle: bundle.clone() }) }
 }
 
-/// The certificates of a PEM text, each with its first and last line (RFC 7468).
+/// Splits a PEM text into certificates, each with its first and last line (RFC 7468).
 fn pem_blocks(text: &str) -> impl Iterator<Item = &str> {
     const END: &str = "-----END CERTIFICATE-----";
     text.match_indices("-----BEGIN CERTIFICATE-----").filter_map(move |(start, _)| {
@@ -119,7 +120,7 @@ fn pem_blocks(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The proxy for HTTPS.
+/// Reads the proxy for HTTPS from the environment.
 fn proxy(env: &Env) -> Result<ProxyConfig, HttpError> {
     let first = |names: &[&'static str]| {
         names
@@ -129,7 +130,7 @@ fn proxy(env: &Env) -> Result<ProxyConfig, HttpError> {
     let Some((variable, address)) = first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]) else {
         return Ok(ProxyConfig::disabled());
     };
-    // As curl and botocore do, an address without scheme is taken as http.
+    // As in curl and botocore, an address without a scheme is plain http.
     let url = if address.contains("://") { address.clone() } else { format!("http://{address}") };
     let proxy = ProxyConfig::https(url).map_err(|_| HttpError::InvalidProxy { variable })?;
     Ok(match first(&["no_proxy", "NO_PROXY"]) {

@@ -1,12 +1,13 @@
-//! Large answers are read a few at a time, so that memory doesn't grow with the calls that are under way.
+//! Bounds the memory of large response bodies: only a few are read at a time.
 //!
-//! A page of a thousand instances is 5 MB of XML, and the SDK parses it when all of it has come. Where answers come in
-//! faster than they are parsed, every call under way would hold one. So whoever reads a large answer takes one of a few
-//! places: before its first byte where its length is told, and where it isn't, when the beginning has been read. It keeps
-//! the place until the answer is read; meanwhile the rest stays with the sender (TCP's flow control).
+//! A page of a thousand instances is 5 MB of XML, and the SDK parses it when all of it has arrived. If bodies arrive
+//! faster than they are parsed, every concurrent call would hold one. So reading a large body takes one of a few
+//! permits: before the first byte if the length is announced, else after the beginning. The permit is held until the
+//! body has been read or dropped; meanwhile the rest stays with the sender (TCP's flow control).
 //!
-//! Nobody waits for long: an attempt's time runs on, and so does the SDK's protection against streams that stall. On a
-//! line so slow that a place isn't had in time, answers hardly come in faster than they are parsed.
+//! The wait for a permit is bounded, since the time-out of the attempt runs on, and so does the SDK's protection
+//! against stalled streams. On a connection so slow that no permit comes in time, bodies hardly arrive faster than
+//! they are parsed.
 
 use std::fmt;
 use std::future::Future;
@@ -28,27 +29,29 @@ use aws_smithy_types::config_bag::ConfigBag;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many large answers are read at once: one more than there are processors to parse them, so that the next has come
-/// when one is done; and never so few that a slow one holds up all.
-fn places() -> usize {
+/// Returns the number of large bodies that are read at once.
+///
+/// One more than the processors that parse them, so that the next has arrived when one is done; at least three, so
+/// that a slow one doesn't hold up all others.
+fn permits() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).max(2) + 1
 }
 
-/// An answer is large when it is longer than this, in bytes.
+/// The length in bytes above which a body is large.
 const LARGE: u64 = 64 << 10;
 
-/// The longest that is waited for a place; below the 20 seconds after which the SDK takes a stream for stalled.
+/// The longest wait for a permit; below the 20 seconds after which the SDK calls a stream stalled.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The same client, with few large answers at a time.
+/// Returns the same client, with few large bodies at a time.
 pub(crate) fn limit_large_bodies(client: SharedHttpClient) -> SharedHttpClient {
-    SharedHttpClient::new(LimitedClient { client, places: Arc::new(Semaphore::new(places())) })
+    SharedHttpClient::new(LimitedClient { client, permits: Arc::new(Semaphore::new(permits())) })
 }
 
 #[derive(Debug)]
 struct LimitedClient {
     client: SharedHttpClient,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl HttpClient for LimitedClient {
@@ -58,7 +61,7 @@ impl HttpClient for LimitedClient {
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
         let connector = self.client.http_connector(settings, components);
-        SharedHttpConnector::new(Connector { connector, places: Arc::clone(&self.places) })
+        SharedHttpConnector::new(LimitedConnector { connector, permits: Arc::clone(&self.permits) })
     }
 
     fn validate_base_client_config(
@@ -83,58 +86,64 @@ impl HttpClient for LimitedClient {
 }
 
 #[derive(Debug)]
-struct Connector {
+struct LimitedConnector {
     connector: SharedHttpConnector,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
-impl HttpConnector for Connector {
+impl HttpConnector for LimitedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (answer, places) = (self.connector.call(request), Arc::clone(&self.places));
+        let (response, permits) = (self.connector.call(request), Arc::clone(&self.permits));
         HttpConnectorFuture::new(async move {
-            Ok(answer.await?.map(|body| {
+            Ok(response.await?.map(|body| {
                 let small = body.content_length().is_some_and(|length| length <= LARGE);
-                if small { body } else { SdkBody::from_body_1_x(Answer::new(body, Arc::clone(&places))) }
+                if small {
+                    body
+                } else {
+                    SdkBody::from_body_1_x(LimitedBody::new(body, Arc::clone(&permits)))
+                }
             }))
         })
     }
 }
 
-/// The body of an answer that may be large.
-struct Answer {
+/// A response body that may be large.
+struct LimitedBody {
     body: Pin<Box<SdkBody>>,
-    /// Bytes that have been read, or that are known to come.
+    /// The number of bytes that have been read, or that are announced.
     known: u64,
-    place: Place,
+    permit: Permit,
 }
 
-type WaitForPlace = dyn Future<Output = Option<OwnedSemaphorePermit>> + Send + Sync;
+type PermitFuture = dyn Future<Output = Option<OwnedSemaphorePermit>> + Send + Sync;
 
-enum Place {
+enum Permit {
     NotNeeded(Arc<Semaphore>),
-    Awaited(Pin<Box<WaitForPlace>>),
-    /// None where it was waited for long enough.
-    Taken(#[expect(dead_code, reason = "it is kept until the answer is read")] Option<OwnedSemaphorePermit>),
+    Awaited(Pin<Box<PermitFuture>>),
+    /// None if the wait was too long.
+    Taken(
+        #[expect(dead_code, reason = "it is kept until the response is read")] Option<OwnedSemaphorePermit>,
+    ),
 }
 
-impl Answer {
-    fn new(body: SdkBody, places: Arc<Semaphore>) -> Self {
+impl LimitedBody {
+    fn new(body: SdkBody, permits: Arc<Semaphore>) -> Self {
         let known = body.content_length().unwrap_or_default();
-        Self { body: Box::pin(body), known, place: Place::NotNeeded(places) }
+        Self { body: Box::pin(body), known, permit: Permit::NotNeeded(permits) }
     }
 }
 
-async fn wait_for_place(places: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    tokio::time::timeout(PATIENCE, places.acquire_owned()).await.ok()?.ok()
+async fn wait_for_permit(permits: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    tokio::time::timeout(PATIENCE, permits.acquire_owned()).await.ok()?.ok()
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for LimitedBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").field("known", &self.known).finish_non_exhaustive()
+        f.debug_struct("LimitedBody").field("known", &self.known).finish_non_exhaustive()
     }
 }
 
-impl Body for Answer {
+impl Body for LimitedBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -144,12 +153,12 @@ impl Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         if this.known > LARGE
-            && let Place::NotNeeded(places) = &this.place
+            && let Permit::NotNeeded(permits) = &this.permit
         {
-            this.place = Place::Awaited(Box::pin(wait_for_place(Arc::clone(places))));
+            this.permit = Permit::Awaited(Box::pin(wait_for_permit(Arc::clone(permits))));
         }
-        if let Place::Awaited(wait) = &mut this.place {
-            this.place = Place::Taken(ready!(wait.as_mut().poll(context)));
+        if let Permit::Awaited(wait) = &mut this.permit {
+            this.permit = Permit::Taken(ready!(wait.as_mut().poll(context)));
         }
         let frame = ready!(this.body.as_mut().poll_frame(context));
         if let Some(Ok(frame)) = &frame {
@@ -177,43 +186,43 @@ mod tests {
 
     use super::*;
 
-    /// What is large, four pieces of it.
+    /// Four pieces are as much as is not yet large.
     const PIECE: usize = 16 << 10;
     const BEGINNING: usize = 4 * PIECE;
 
-    /// An answer of so many pieces that doesn't tell its length.
-    fn answer(pieces: usize, places: &Arc<Semaphore>) -> Answer {
+    /// Returns a body of so many pieces that doesn't announce its length.
+    fn response(pieces: usize, permits: &Arc<Semaphore>) -> LimitedBody {
         let piece = || Ok::<_, Infallible>(Frame::data(Bytes::from(vec![b'x'; PIECE])));
         let pieces: Vec<_> = std::iter::repeat_with(piece).take(pieces).collect();
-        Answer::new(SdkBody::from_body_1_x(StreamBody::new(stream::iter(pieces))), Arc::clone(places))
+        LimitedBody::new(SdkBody::from_body_1_x(StreamBody::new(stream::iter(pieces))), Arc::clone(permits))
     }
 
-    async fn length(answer: Answer) -> usize {
-        answer.collect().await.expect("an answer").to_bytes().len()
+    async fn length(response: LimitedBody) -> usize {
+        response.collect().await.expect("a response").to_bytes().len()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_large_answer_waits_for_its_place_after_its_beginning_and_small_ones_never() {
-        let places = Arc::new(Semaphore::new(1));
-        let held = Arc::clone(&places).acquire_owned().await.expect("a place");
-        let mut large = Box::pin(length(answer(40, &places)));
+        let permits = Arc::new(Semaphore::new(1));
+        let held = Arc::clone(&permits).acquire_owned().await.expect("a permit");
+        let mut large = Box::pin(length(response(40, &permits)));
         assert!(poll!(&mut large).is_pending());
         let start = Instant::now();
-        assert_eq!(length(answer(4, &places)).await, BEGINNING);
+        assert_eq!(length(response(4, &permits)).await, BEGINNING);
         drop(held);
         assert_eq!(large.await, 10 * BEGINNING, "nothing is lost");
         assert_eq!(start.elapsed(), Duration::ZERO);
-        assert_eq!(places.available_permits(), 1, "the place is given back");
+        assert_eq!(permits.available_permits(), 1, "the permit is given back");
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_tells_that_it_is_large_waits_before_its_first_byte() {
         assert_eq!(BEGINNING as u64, LARGE);
-        let places = Arc::new(Semaphore::new(1));
-        let held = Arc::clone(&places).acquire_owned().await.expect("a place");
+        let permits = Arc::new(Semaphore::new(1));
+        let held = Arc::clone(&permits).acquire_owned().await.expect("a permit");
         let told = SdkBody::from(vec![b'x'; BEGINNING + 1]);
-        let mut told = Answer::new(told, Arc::clone(&places));
-        let mut untold = answer(40, &places);
+        let mut told = LimitedBody::new(told, Arc::clone(&permits));
+        let mut untold = response(40, &permits);
         assert!(poll!(told.frame()).is_pending());
         assert!(poll!(untold.frame()).is_ready());
         drop(held);
@@ -222,12 +231,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_place_is_kept_while_an_answer_is_read_and_given_back_when_it_is_dropped() {
-        let places = Arc::new(Semaphore::new(1));
-        let mut first = answer(40, &places);
+        let permits = Arc::new(Semaphore::new(1));
+        let mut first = response(40, &permits);
         for _ in 0..6 {
             first.frame().await.expect("a piece").expect("bytes");
         }
-        let mut second = Box::pin(length(answer(8, &places)));
+        let mut second = Box::pin(length(response(8, &permits)));
         assert!(poll!(&mut second).is_pending());
         drop(first);
         assert!(poll!(&mut second).is_ready());
@@ -235,8 +244,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_for_long() {
-        let (places, start) = (Arc::new(Semaphore::new(0)), Instant::now());
-        assert_eq!(length(answer(40, &places)).await, 10 * BEGINNING);
+        let (permits, start) = (Arc::new(Semaphore::new(0)), Instant::now());
+        assert_eq!(length(response(40, &permits)).await, 10 * BEGINNING);
         assert_eq!(start.elapsed(), PATIENCE);
     }
 }

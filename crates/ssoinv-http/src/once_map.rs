@@ -1,10 +1,10 @@
 //! One fetch per key for all callers that need the value at the same time.
 //!
-//! A [`OnceMap`] keeps the last value of each key. A caller says which values serve it: one may need credentials that
-//! last, and another others than those that a service has just refused. If the kept value doesn't serve, the caller
+//! A [`OnceMap`] keeps the last value of each key. The caller decides which values serve: credentials must last, for
+//! instance, or differ from those that a service has just refused. If the kept value doesn't serve, the caller
 //! fetches another one, and callers of the same key wait for the outcome. Callers of other keys don't wait.
 //!
-//! Failures are values, too: `V` is often a `Result`, and the caller says for how long a failure stands.
+//! Failures are values, too: `V` is often a `Result`, and the caller decides for how long a failure stands.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -36,8 +36,7 @@ pub struct KeptValue<'a, V> {
 impl<K: Eq + Hash, V: Clone> OnceMap<K, V> {
     /// Returns the kept value of `key` if `serves` accepts it; else runs `fetch`, keeps its value and returns it.
     ///
-    /// If the caller is dropped while it fetches, the next one that waits
-    /// fetches in its place.
+    /// If the caller is dropped while it fetches, the next one that waits fetches in its place.
     pub async fn get_if<F>(
         &self,
         key: K,

@@ -1,4 +1,7 @@
 //! The queue before a [`Pacer`]: calls wait here for their turn, in the order of arrival.
+//!
+//! [`crate::retry_loop`] acquires a turn for each attempt and records the result. Failures that say nothing about the
+//! service's limit are not recorded.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,39 +9,40 @@ use std::time::{Duration, Instant};
 use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 use ssoinv_core::pace::{PaceLimits, Pacer};
 
-/// A pacer that tasks queue up before, first come, first served.
+/// A pacer with a queue: first come, first served.
 #[derive(Debug)]
 pub struct RateLimiter {
-    /// Held by whoever is next while it waits; tokio's mutex is fair.
+    /// Held by the next call in the queue while it waits; tokio's mutex is fair.
     queue: tokio::sync::Mutex<()>,
     pacer: Arc<Mutex<Pacer>>,
-    /// How the last call was refused that was throttled.
+    /// The last failure that a throttled call got.
     refusal: Arc<Mutex<Option<Failure>>>,
 }
 
-/// However short the retry time is, so long whoever was never refused waits until others are answered.
+/// The shortest time for which a call waits for a service that responds to none, however short its retry budget is.
 const LEAST_PATIENCE: Duration = Duration::from_secs(5);
 
 impl RateLimiter {
-    /// A limiter with a full bucket.
+    /// Creates a limiter with a full bucket.
     #[must_use]
     pub fn new(limits: PaceLimits) -> Self {
         let pacer = Arc::new(Mutex::new(Pacer::new(limits, now())));
         Self { queue: tokio::sync::Mutex::default(), pacer, refusal: Arc::default() }
     }
 
-    /// A second line before the same pacer, for what the first one waits for.
+    /// Creates a second queue before the same pacer, for calls that those in the first queue wait for.
     #[must_use]
     pub fn with_own_queue(&self) -> Self {
         let (pacer, refusal) = (Arc::clone(&self.pacer), Arc::clone(&self.refusal));
         Self { queue: tokio::sync::Mutex::default(), pacer, refusal }
     }
 
-    /// Waits for a turn. Whoever stops waiting gives its place away.
+    /// Waits for a turn. Dropping the future gives up the place in the queue.
     ///
     /// # Errors
-    /// Where the service answers nobody, and would have done so for longer than `patience` when the turn comes: as it
-    /// refused another. Each who waits would else have to find that out by calls of its own, one after the other.
+    /// The last throttled call's failure, if the service responds to no call and would have done so for longer than
+    /// `patience` at the end of the wait. Otherwise each waiting call would have to find that out by itself, one
+    /// after the other.
     pub async fn acquire(&self, patience: Duration) -> Result<(), Failure> {
         let _next = self.queue.lock().await;
         loop {
@@ -56,20 +60,20 @@ impl RateLimiter {
         }
     }
 
-    /// Tells the pacer how a call that was made at `sent` was answered.
-    pub fn record<T>(&self, sent: Instant, answer: &Result<T, Failure>) {
-        match answer {
+    /// Records the result of a call that was made at `sent`.
+    pub fn record<T>(&self, sent: Instant, result: &Result<T, Failure>) {
+        match result {
             Err(Failure { remedy: Remedy::SlowDown { after }, .. }) => {
                 self.pacer().throttled(sent, now(), *after);
-                *self.refusal() = answer.as_ref().err().cloned();
+                *self.refusal() = result.as_ref().err().cloned();
             }
-            // What never arrived says nothing about the limit; neither does a call that is made again.
+            // A call that never arrived says nothing about the limit; nor does one that is made again.
             Err(Failure { remedy: Remedy::TryAgain, .. } | Failure { kind: FailureKind::NotTried, .. }) => {}
             Ok(_) | Err(_) => self.pacer().answered(sent, now()),
         }
     }
 
-    /// The present rate, in calls a second.
+    /// Returns the present rate, in calls a second.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.pacer().rate()
@@ -80,12 +84,12 @@ impl RateLimiter {
     }
 
     fn pacer(&self) -> MutexGuard<'_, Pacer> {
-        // A pacer is whole between any two of its steps.
+        // A panic can't leave a pacer between two states.
         self.pacer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Tokio's clock, which tests can stop.
+/// Returns the time of tokio's clock, which tests can pause.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

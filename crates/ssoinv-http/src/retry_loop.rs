@@ -1,8 +1,8 @@
-//! The one retry loop. Each attempt at a call to AWS takes a turn of its rate limiter, then a slot, is counted, and its
-//! response is recorded in the rate limiter.
+//! The one retry loop for calls to AWS.
 //!
-//! What a failure means is decided by the caller ([`crate::classify`]), how long to wait by [`ssoinv_core::retry`], and
-//! how fast calls may follow one another by [`ssoinv_core::pace`].
+//! Each attempt takes a turn of its rate limiter, then a slot, is counted, and its result is recorded in the rate
+//! limiter. The meaning of a failure is the caller's ([`crate::classify`]); the delay before a retry is
+//! [`ssoinv_core::retry`]'s, and the rate of calls [`ssoinv_core::pace`]'s.
 
 use std::future::Future;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::rate_limiter::{RateLimiter, now};
 
-/// How often a call was made.
+/// The number of times that a call was made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Attempts {
     /// All attempts.
@@ -31,9 +31,11 @@ impl std::ops::AddAssign for Attempts {
 
 /// Makes a call until it succeeds, its failure stands, or its budget is spent.
 ///
-/// Each attempt waits for `limiter`, then for one of `slots`, which it holds for the call itself only. `on_retry`
-/// hears of each failure that isn't the last, and of how long is waited. Failures whose remedy is [`Remedy::Renew`] or
-/// [`Remedy::CheckRegion`] come back at once: the caller knows what to renew. It may be dropped at any moment.
+/// Each attempt waits for `limiter`, then for one of `slots`, which it holds for the call itself only. `on_retry` is
+/// called with each failure that isn't the last, and the delay that follows. Failures with the remedy
+/// [`Remedy::Renew`](ssoinv_core::failure::Remedy::Renew) or
+/// [`Remedy::CheckRegion`](ssoinv_core::failure::Remedy::CheckRegion) are returned at once: the caller knows what to
+/// renew. The future may be dropped at any moment.
 pub async fn call<T, F>(
     limiter: &RateLimiter,
     slots: Option<&Semaphore>,
@@ -50,9 +52,9 @@ where
         if let Err(refusal) = limiter.acquire(policy.throttle_budget).await {
             return (Err(retry.exhausted(refusal)), attempts);
         }
-        let (sent, answer) = {
+        let (sent, response) = {
             let _slot = match slots {
-                // A semaphore that was closed holds nobody back.
+                // A closed semaphore holds no call back.
                 Some(slots) => slots.acquire().await.ok(),
                 None => None,
             };
@@ -60,8 +62,8 @@ where
             attempts.calls += 1;
             (now(), op().await)
         };
-        limiter.record(sent, &answer);
-        let failure = match answer {
+        limiter.record(sent, &response);
+        let failure = match response {
             Ok(value) => return (Ok(value), attempts),
             Err(failure) => failure,
         };
@@ -144,7 +146,7 @@ mod tests {
     async fn a_429_halves_the_pace_and_its_pause_is_kept() {
         let limiter = RateLimiter::new(PaceLimits::PORTAL);
         let start = tokio::time::Instant::now();
-        let answers = AtomicU32::new(0);
+        let responses = AtomicU32::new(0);
         let after = Some(Duration::from_secs(30));
         let (result, _) = call(
             &limiter,
@@ -152,7 +154,7 @@ mod tests {
             POLICY,
             |_, _| (),
             || async {
-                match answers.fetch_add(1, Ordering::Relaxed) {
+                match responses.fetch_add(1, Ordering::Relaxed) {
                     0 => Err(failure(Remedy::SlowDown { after })),
                     _ => Ok(()),
                 }

@@ -1,4 +1,4 @@
-//! The settings that all AWS clients have in common.
+//! The settings that the clients of all AWS services have in common.
 //!
 //! The SDK's own retries and caches are off: [`crate::retry_loop`] retries, and the credential store of `ssoinv-sso`
 //! caches.
@@ -25,12 +25,12 @@ use crate::request_id::RequestIdRecorder;
 use crate::role_credentials::RoleCredentials;
 use crate::service_endpoint::ServiceEndpoint;
 
-/// How long calls may take.
+/// The longest times that a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For a connection, TLS and proxy included.
+    /// For a connection, with TLS and proxy.
     pub connect: Duration,
-    /// For one attempt, from the request to the whole answer.
+    /// For one attempt, from the request to the complete response.
     pub attempt: Duration,
 }
 
@@ -40,25 +40,25 @@ impl Default for Timeouts {
     }
 }
 
-/// What all AWS clients have in common.
+/// The settings that the clients of all AWS services have in common.
 #[derive(Clone, Debug)]
 pub struct SdkSettings {
     common: SdkConfig,
-    /// How long a connection may take.
+    /// The longest time that a connection may take.
     connect: Duration,
 }
 
 impl SdkSettings {
-    /// The settings of all clients, over one HTTP client.
+    /// Creates the settings, over one HTTP client.
     #[must_use]
     pub fn new(http: SharedHttpClient, clock: &Clock, timeouts: Timeouts) -> Self {
-        // What could not be reached should be told as such, and not as an answer that was late.
+        // A host that can't be reached should be reported as such, not as a late response.
         let connect = timeouts.connect.min(timeouts.attempt.mul_f64(0.9));
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(connect)
             .operation_attempt_timeout(timeouts.attempt)
-            // With the SDK's retries off an operation is one attempt and what comes before it; the attempt's own end
-            // should always be the first to be told.
+            // With the SDK's retries off, an operation is one attempt and what precedes it. The attempt's time-out
+            // should always come first.
             .operation_timeout(timeouts.attempt + Duration::from_secs(1))
             .build();
         let mut common = SdkConfig::builder()
@@ -71,7 +71,7 @@ impl SdkSettings {
             .stalled_stream_protection(
                 StalledStreamProtectionConfig::enabled().grace_period(Duration::from_secs(20)).build(),
             );
-        // `app/ssoinv`, and `lib/ssoinv/0.1.0`: an application's name takes no slash.
+        // `app/ssoinv` and `lib/ssoinv/0.1.0`: the name of an application can't have a slash.
         common.set_app_name(AppName::new("ssoinv").ok());
         if let Ok(name) = FrameworkMetadata::new("ssoinv", Some(env!("CARGO_PKG_VERSION"))) {
             common = common.framework_metadata(name);
@@ -79,13 +79,14 @@ impl SdkSettings {
         Self { common: common.build(), connect }
     }
 
-    /// How long a connection may take: whoever has waited longer for an answer is connected.
+    /// Returns the longest time that a connection may take: a call that has waited longer for its response is
+    /// connected.
     #[must_use]
     pub fn connect_timeout(&self) -> Duration {
         self.connect
     }
 
-    /// The settings of all clients, without an endpoint.
+    /// Returns the settings without an endpoint.
     #[must_use]
     pub fn common(&self) -> &SdkConfig {
         &self.common
@@ -104,19 +105,19 @@ impl SdkSettings {
         builder.credentials_provider(SharedCredentialsProvider::new(credentials.to_sdk())).build()
     }
 
-    /// The settings of clients at `endpoint`, without credentials.
+    /// Returns the settings of clients at `endpoint`, without credentials.
     #[must_use]
     pub fn at(&self, endpoint: &ServiceEndpoint) -> sdk_config::Builder {
         let builder = self.common.to_builder().region(Region::new(endpoint.region.to_string()));
         match &endpoint.url {
-            // The services' endpoint rules refuse both together: who names the endpoint has chosen.
+            // The services' endpoint rules refuse both together: a URL that is set wins.
             Some(url) => builder.endpoint_url(url.to_string()),
             None => builder.use_fips(endpoint.use_fips).use_dual_stack(endpoint.use_dual_stack),
         }
     }
 }
 
-/// The clock that is handed in, for signatures.
+/// The clock that is passed in, for signatures.
 struct WallClock(Clock);
 
 impl TimeSource for WallClock {

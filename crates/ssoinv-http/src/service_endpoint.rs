@@ -1,13 +1,13 @@
-//! Where the calls to one service go.
+//! The endpoint of one service in one region.
 
 use std::sync::Arc;
 
-/// The region of a service, and the endpoint in place of AWS's own.
+/// The endpoint of a service: AWS's own in a region, or a URL that is set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceEndpoint {
-    /// The region: the host's and the signature's.
+    /// The region, in the host's name and in the signature.
     pub region: Arc<str>,
-    /// The URL to call instead of AWS's own.
+    /// The URL that replaces AWS's own.
     pub url: Option<Arc<str>>,
     /// `use_fips_endpoint`.
     pub use_fips: bool,

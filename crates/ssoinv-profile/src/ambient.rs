@@ -8,7 +8,7 @@ use ssoinv_core::env::Env;
 use ssoinv_core::scope::AccountId;
 
 use crate::credential_source::{
-    AssumeRole, CredentialSource, Kind, Machine, RoleSource, SsoRole, SsoSession, WebIdentity,
+    AmbientSource, AssumeRole, CredentialSource, ProfileKind, RoleSource, SsoRole, SsoSession, WebIdentity,
 };
 use crate::endpoints::ConfiguredEndpoints;
 use crate::location::Location;
@@ -29,7 +29,7 @@ impl Profile {
         let any = |names: [&str; 2]| names.iter().any(|name| variable(name).is_some());
         let mut profile = Self::nameless(AMBIENT);
         profile.credentials = if any(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]) {
-            CredentialSource::Machine(Machine::Environment)
+            CredentialSource::Machine(AmbientSource::Environment)
         } else if let Some(file) = variable("AWS_WEB_IDENTITY_TOKEN_FILE") {
             match variable("AWS_ROLE_ARN").and_then(|arn| RoleArn::parse(arn)) {
                 Some(role) => {
@@ -45,9 +45,9 @@ impl Profile {
                 None => CredentialSource::Unusable,
             }
         } else if any(["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"]) {
-            CredentialSource::Machine(Machine::EcsContainer)
+            CredentialSource::Machine(AmbientSource::EcsContainer)
         } else {
-            CredentialSource::Machine(Machine::Ec2InstanceMetadata)
+            CredentialSource::Machine(AmbientSource::Ec2InstanceMetadata)
         };
         profile
     }
@@ -55,7 +55,7 @@ impl Profile {
     /// Whether this is what the EC2 instance is: of that the environment says nothing, so it has to be asked.
     #[must_use]
     pub fn is_instance(&self) -> bool {
-        self.credentials == CredentialSource::Machine(Machine::Ec2InstanceMetadata)
+        self.credentials == CredentialSource::Machine(AmbientSource::Ec2InstanceMetadata)
     }
 
     /// A role in an account, assumed with this profile's credentials. It goes by this profile's name.
@@ -65,7 +65,7 @@ impl Profile {
             account_id: Some(role.account_id),
             role_name: Some(role.name.clone()),
             role_arn: Some(role.clone()),
-            kind: Kind::AssumeRole,
+            kind: ProfileKind::AssumeRole,
             credentials: CredentialSource::AssumeRole(Box::new(AssumeRole {
                 profile: self.name.clone(),
                 role,
@@ -93,7 +93,7 @@ impl Profile {
             profile.use_dualstack_endpoint = user.use_dualstack_endpoint;
             profile.endpoints = user.endpoints.clone();
         }
-        profile.kind = if session.is_legacy() { Kind::SsoLegacy } else { Kind::SsoSession };
+        profile.kind = if session.is_legacy() { ProfileKind::SsoLegacy } else { ProfileKind::SsoSession };
         profile.sso_session.clone_from(&session.name);
         profile.sso_region = Some(session.sso_region.clone());
         profile
@@ -119,7 +119,7 @@ impl Profile {
         Self {
             name: name.to_owned(),
             source: Location { file: std::path::Path::new("the environment").into(), line: 0 },
-            kind: Kind::Ambient,
+            kind: ProfileKind::Ambient,
             account_id: None::<AccountId>,
             role_name: None,
             role_arn: None,
@@ -154,10 +154,10 @@ mod tests {
         let container = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/x");
         let source = |variables: &[(&str, &str)]| ambient(variables).credentials;
         let machine = CredentialSource::Machine;
-        assert_eq!(source(&[keys, file, role, container]), machine(Machine::Environment));
-        assert_eq!(source(&[container]), machine(Machine::EcsContainer));
-        assert_eq!(source(&[]), machine(Machine::Ec2InstanceMetadata));
-        assert_eq!(source(&[("AWS_ACCESS_KEY_ID", ""), container]), machine(Machine::EcsContainer));
+        assert_eq!(source(&[keys, file, role, container]), machine(AmbientSource::Environment));
+        assert_eq!(source(&[container]), machine(AmbientSource::EcsContainer));
+        assert_eq!(source(&[]), machine(AmbientSource::Ec2InstanceMetadata));
+        assert_eq!(source(&[("AWS_ACCESS_KEY_ID", ""), container]), machine(AmbientSource::EcsContainer));
         let web = ambient(&[file, role, container]);
         assert!(matches!(web.credentials, CredentialSource::WebIdentity(_)));
         assert_eq!(
@@ -177,7 +177,7 @@ mod tests {
         let (roles, base) = assuming.credentials.chain();
         assert_eq!(roles.len(), 1);
         assert_eq!(roles[0].external_id.as_deref(), Some("x-1"));
-        let machine = CredentialSource::Machine(Machine::Environment);
-        assert!(matches!(base, crate::Base::Credentials(source) if *source == machine));
+        let machine = CredentialSource::Machine(AmbientSource::Environment);
+        assert!(matches!(base, crate::ChainBase::Credentials(source) if *source == machine));
     }
 }

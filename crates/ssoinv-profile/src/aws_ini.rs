@@ -51,12 +51,12 @@ pub struct SyntaxError {
     /// The line, from 1.
     pub line: usize,
     /// What is wrong with it.
-    pub what: Syntax,
+    pub what: SyntaxErrorKind,
 }
 
 /// What can be wrong with a line. The words are those of the AWS SDKs, so that a search finds them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Syntax {
+pub enum SyntaxErrorKind {
     /// Something stands above the first section.
     #[error("Expected a profile definition, found something above the first section")]
     NoSection,
@@ -86,7 +86,7 @@ pub enum Syntax {
     Unreadable(String),
 }
 
-impl Syntax {
+impl SyntaxErrorKind {
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {
@@ -113,10 +113,10 @@ const COMMENT: [char; 2] = ['#', ';'];
 pub fn read(bytes: &[u8]) -> Result<Vec<Section>, SyntaxError> {
     let text = std::str::from_utf8(bytes).map_err(|error| SyntaxError {
         line: bytes[..error.valid_up_to()].split(|byte| *byte == b'\n').count(),
-        what: Syntax::NotUtf8,
+        what: SyntaxErrorKind::NotUtf8,
     })?;
     let plain = to_plain(text.strip_prefix('\u{feff}').unwrap_or(text))?;
-    let broken = |line, why: &str| SyntaxError { line, what: Syntax::Unreadable(why.to_owned()) };
+    let broken = |line, why: &str| SyntaxError { line, what: SyntaxErrorKind::Unreadable(why.to_owned()) };
     let ini = Ini::load_from_str(&plain.text).map_err(|error| broken(error.line, &error.msg))?;
 
     // rust-ini keeps sections and keys in the order of the text, also those that come twice.
@@ -144,7 +144,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Section>, SyntaxError> {
 
 /// A file as plain INI, and where its parts came from.
 #[derive(Default)]
-struct Plain {
+struct PlainIni {
     text: String,
     /// The line of each header, in order.
     headers: Vec<usize>,
@@ -158,8 +158,8 @@ struct KeyLines {
 }
 
 /// Brings the AWS dialect to plain INI, and refuses what AWS's readers refuse.
-fn to_plain(text: &str) -> Result<Plain, SyntaxError> {
-    let mut plain = Plain::default();
+fn to_plain(text: &str) -> Result<PlainIni, SyntaxError> {
+    let mut plain = PlainIni::default();
     // Inside a value, its closing quote is still to be written: an indented line may go on with it.
     let mut value: Option<Value> = None;
     for (index, line) in text.lines().enumerate() {
@@ -172,15 +172,15 @@ fn to_plain(text: &str) -> Result<Plain, SyntaxError> {
         }
         if line.starts_with(BLANK) {
             match value {
-                _ if plain.headers.is_empty() => return Err(fail(Syntax::NoSection)),
-                None => return Err(fail(Syntax::StrayContinuation)),
+                _ if plain.headers.is_empty() => return Err(fail(SyntaxErrorKind::NoSection)),
+                None => return Err(fail(SyntaxErrorKind::StrayContinuation)),
                 Some(Value::Nested) => {
                     let (key, _) = split_comment(trimmed)
                         .0
                         .split_once('=')
-                        .ok_or_else(|| fail(Syntax::NestedNoEquals))?;
+                        .ok_or_else(|| fail(SyntaxErrorKind::NestedNoEquals))?;
                     if key.trim_matches(BLANK).is_empty() {
-                        return Err(fail(Syntax::NestedNoName));
+                        return Err(fail(SyntaxErrorKind::NestedNoName));
                     }
                 }
                 Some(Value::Text) => {}
@@ -196,20 +196,20 @@ fn to_plain(text: &str) -> Result<Plain, SyntaxError> {
             plain.text.push_str("\"\n");
         }
         if line.starts_with('[') {
-            let header = header(trimmed).ok_or_else(|| fail(Syntax::HeaderNotClosed))?;
+            let header = header(trimmed).ok_or_else(|| fail(SyntaxErrorKind::HeaderNotClosed))?;
             plain.text.push_str("[\"");
             escape_into(&mut plain.text, header);
             plain.text.push_str("\"]\n");
             plain.headers.push(number);
         } else {
             if plain.headers.is_empty() {
-                return Err(fail(Syntax::NoSection));
+                return Err(fail(SyntaxErrorKind::NoSection));
             }
             let (content, commented) = split_comment(trimmed);
-            let (key, text) = content.split_once('=').ok_or_else(|| fail(Syntax::NoEquals))?;
+            let (key, text) = content.split_once('=').ok_or_else(|| fail(SyntaxErrorKind::NoEquals))?;
             let (key, text) = (key.trim_matches(BLANK), text.trim_matches(BLANK));
             if key.is_empty() {
-                return Err(fail(Syntax::NoName));
+                return Err(fail(SyntaxErrorKind::NoName));
             }
             plain.text.push('"');
             escape_into(&mut plain.text, &key.to_ascii_lowercase());
@@ -428,7 +428,7 @@ mod tests {
             [(&b"[a]\nk = \xff"[..], 2), (b"\xff\xfe[\0a\0]\0", 1), (b"[a]\n\nk = 1\n# \xc3\n", 4)]
         {
             let error = read(bytes).expect_err("not UTF-8");
-            assert_eq!(error, SyntaxError { line, what: Syntax::NotUtf8 });
+            assert_eq!(error, SyntaxError { line, what: SyntaxErrorKind::NotUtf8 });
         }
     }
 

@@ -1,18 +1,23 @@
 //! What is wrong with a profile whatever its credentials are: keys that nobody reads, values that can't be right.
 
-use crate::credential_source::Kind;
-use crate::endpoints::{ConfiguredEndpoints, Origin};
+use crate::credential_source::ProfileKind;
+use crate::endpoints::{ConfiguredEndpoints, EndpointOrigin};
 use crate::keys::{misspelt, renaming};
 use crate::location::Location;
 use crate::names::{is_https_or_loopback, is_url, listed, nearest};
 use crate::problem::{Problem, ProblemKind};
 use crate::resolver::Resolver;
-use crate::sections::{Entry, Group};
+use crate::sections::{ProfileEntry, SectionGroup};
 use crate::sso::{mixed_formats, region_problem};
 
 impl Resolver<'_> {
     /// The problems of a profile that don't come from resolving its credentials, which gave `kind`.
-    pub(crate) fn check(&self, entry: &Entry, kind: Kind, endpoints: &ConfiguredEndpoints) -> Vec<Problem> {
+    pub(crate) fn check(
+        &self,
+        entry: &ProfileEntry,
+        kind: ProfileKind,
+        endpoints: &ConfiguredEndpoints,
+    ) -> Vec<Problem> {
         let mut problems = entry.problems.clone();
         for group in [&entry.config, &entry.credentials].into_iter().flatten() {
             problems.extend_from_slice(&group.problems);
@@ -21,10 +26,10 @@ impl Resolver<'_> {
         if let Some(region) = entry.merged.get("region").filter(|region| !region.value.is_empty()) {
             problems.extend(region_problem("region", &format!("profile `{}`", entry.name), region));
         }
-        if let Some(named) = entry.merged.get("sso_session").filter(|_| kind != Kind::SsoSession) {
+        if let Some(named) = entry.merged.get("sso_session").filter(|_| kind != ProfileKind::SsoSession) {
             problems.extend(self.session_problem(entry, named));
         }
-        if kind == Kind::None {
+        if kind == ProfileKind::None {
             self.check_without_credentials(entry, &mut problems);
         }
         sso_in_credentials(entry, &mut problems);
@@ -33,7 +38,7 @@ impl Resolver<'_> {
         if !endpoints.is_ignored() {
             self.check_services(entry, &mut problems);
             problems.extend(endpoints.iter().filter_map(|endpoint| {
-                let Origin::File(location) = &endpoint.origin else { return None };
+                let EndpointOrigin::File(location) = &endpoint.origin else { return None };
                 endpoint_problem(&entry.name, &endpoint.url, location)
             }));
         }
@@ -46,7 +51,7 @@ impl Resolver<'_> {
         problems
     }
 
-    fn check_without_credentials(&self, entry: &Entry, problems: &mut Vec<Problem>) {
+    fn check_without_credentials(&self, entry: &ProfileEntry, problems: &mut Vec<Problem>) {
         let name = &entry.name;
         if let Some(secret) = entry.merged.get("aws_secret_access_key") {
             let message = format!("profile `{name}` has `aws_secret_access_key` but no `aws_access_key_id`");
@@ -69,7 +74,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn check_services(&self, entry: &Entry, problems: &mut Vec<Problem>) {
+    fn check_services(&self, entry: &ProfileEntry, problems: &mut Vec<Problem>) {
         let Some(named) = entry.merged.get("services") else { return };
         let what = match self.files.services.get(&named.value) {
             Some(group) if group.settings.iter().next().is_some() => return,
@@ -99,7 +104,7 @@ impl Resolver<'_> {
     }
 }
 
-fn misspelt_keys(group: &Group) -> impl Iterator<Item = Problem> {
+fn misspelt_keys(group: &SectionGroup) -> impl Iterator<Item = Problem> {
     group.settings.iter().filter_map(|(key, setting)| {
         let meant = misspelt(key)?;
         let message = format!("AWS's tools don't know `{key}` in `{}`; is it `{meant}`?", group.label);
@@ -109,7 +114,7 @@ fn misspelt_keys(group: &Group) -> impl Iterator<Item = Problem> {
     })
 }
 
-fn sso_in_credentials(entry: &Entry, problems: &mut Vec<Problem>) {
+fn sso_in_credentials(entry: &ProfileEntry, problems: &mut Vec<Problem>) {
     let Some(group) = &entry.credentials else { return };
     if let Some((key, setting)) = group.settings.iter().find(|(key, _)| key.starts_with("sso_")) {
         let message = format!(
@@ -122,7 +127,7 @@ fn sso_in_credentials(entry: &Entry, problems: &mut Vec<Problem>) {
 }
 
 /// Keys that mean nothing without another one.
-fn lone_keys(entry: &Entry, problems: &mut Vec<Problem>) {
+fn lone_keys(entry: &ProfileEntry, problems: &mut Vec<Problem>) {
     if entry.merged.get("role_arn").is_none() {
         for key in ["source_profile", "credential_source"] {
             if let Some(setting) = entry.merged.get(key) {
@@ -142,7 +147,7 @@ fn lone_keys(entry: &Entry, problems: &mut Vec<Problem>) {
 }
 
 /// Values that botocore reads as something else than they look like.
-fn odd_values(entry: &Entry, problems: &mut Vec<Problem>) {
+fn odd_values(entry: &ProfileEntry, problems: &mut Vec<Problem>) {
     for key in ["use_fips_endpoint", "use_dualstack_endpoint", "ignore_configured_endpoint_urls"] {
         let is_switch = |value: &str| ["true", "false"].iter().any(|word| value.eq_ignore_ascii_case(word));
         if let Some(setting) = entry.merged.get(key).filter(|setting| !is_switch(&setting.value)) {

@@ -14,7 +14,7 @@ use crate::names::RoleArn;
 /// The kind of a profile: which of botocore's credential providers answers for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum ProfileKind {
     /// Single sign-on through `[sso-session NAME]`.
     SsoSession,
     /// Single sign-on with the start URL in the profile.
@@ -35,7 +35,7 @@ pub enum Kind {
     None,
 }
 
-impl Kind {
+impl ProfileKind {
     /// As `ssoinv profiles` writes it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -53,7 +53,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ProfileKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -136,12 +136,12 @@ pub enum RoleSource {
         credentials: CredentialSource,
     },
     /// Those that the machine has (`credential_source`).
-    Machine(Machine),
+    Machine(AmbientSource),
 }
 
 /// Credentials that a machine has, without any profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Machine {
+pub enum AmbientSource {
     /// Keys in the environment.
     Environment,
     /// Those of this EC2 instance.
@@ -200,7 +200,7 @@ pub enum CredentialSource {
         session: String,
     },
     /// Those that the machine has.
-    Machine(Machine),
+    Machine(AmbientSource),
     /// The profile has no credentials.
     None,
     /// The profile is meant to have some, but one of its problems stands in the way.
@@ -210,15 +210,15 @@ pub enum CredentialSource {
 impl CredentialSource {
     /// The roles to assume, the first one first, and what stands below them.
     #[must_use]
-    pub fn chain(&self) -> (Vec<&AssumeRole>, Base<'_>) {
+    pub fn chain(&self) -> (Vec<&AssumeRole>, ChainBase<'_>) {
         let mut roles = Vec::new();
         let mut source = self;
         let base = loop {
-            let Self::AssumeRole(role) = source else { break Base::Credentials(source) };
+            let Self::AssumeRole(role) = source else { break ChainBase::Credentials(source) };
             roles.push(&**role);
             match &role.source {
                 RoleSource::Profile { credentials, .. } => source = credentials,
-                RoleSource::Machine(machine) => break Base::Machine(*machine),
+                RoleSource::Machine(machine) => break ChainBase::Machine(*machine),
             }
         };
         roles.reverse();
@@ -229,7 +229,7 @@ impl CredentialSource {
     #[must_use]
     pub fn session(&self) -> Option<&Arc<SsoSession>> {
         match self.chain().1 {
-            Base::Credentials(Self::Sso(role)) => Some(&role.session),
+            ChainBase::Credentials(Self::Sso(role)) => Some(&role.session),
             _ => None,
         }
     }
@@ -237,9 +237,9 @@ impl CredentialSource {
 
 /// What the first role of a chain is assumed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Base<'a> {
+pub enum ChainBase<'a> {
     /// Credentials of a profile; never an assumed role.
     Credentials(&'a CredentialSource),
     /// Those that the machine has.
-    Machine(Machine),
+    Machine(AmbientSource),
 }

@@ -12,7 +12,7 @@ use ssoinv_core::service::ServiceInfo;
 
 use crate::location::Location;
 use crate::names::is_https_or_loopback;
-use crate::sections::Group;
+use crate::sections::SectionGroup;
 use crate::settings::{Setting, Settings};
 
 /// The variable for all services.
@@ -20,14 +20,14 @@ const GLOBAL: &str = "AWS_ENDPOINT_URL";
 
 /// Where an endpoint was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum EndpointOrigin {
     /// In this environment variable.
     Variable(String),
     /// In this line.
     File(Location),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for EndpointOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Variable(name) => f.write_str(name),
@@ -38,14 +38,14 @@ impl fmt::Display for Origin {
 
 /// An endpoint, and where it was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct ConfiguredEndpoint {
     /// The URL, as it was given.
     pub url: String,
     /// Who set it.
-    pub origin: Origin,
+    pub origin: EndpointOrigin,
 }
 
-impl Endpoint {
+impl ConfiguredEndpoint {
     /// Whether tokens and credentials may be sent there: over `https`, or to loopback.
     #[must_use]
     pub fn is_secure(&self) -> bool {
@@ -58,15 +58,16 @@ impl Endpoint {
 pub struct ConfiguredEndpoints {
     ignored: Option<bool>,
     /// By the service's key in the `services` section.
-    services: BTreeMap<String, Endpoint>,
-    global: Option<Endpoint>,
+    services: BTreeMap<String, ConfiguredEndpoint>,
+    global: Option<ConfiguredEndpoint>,
 }
 
 impl ConfiguredEndpoints {
     /// From a profile's settings and the `services` section that it names.
-    pub(crate) fn new(settings: &Settings, services: Option<&Group>) -> Self {
+    pub(crate) fn new(settings: &Settings, services: Option<&SectionGroup>) -> Self {
         let endpoint = |url: &str, location: Location| {
-            (!url.is_empty()).then(|| Endpoint { url: url.to_owned(), origin: Origin::File(location) })
+            (!url.is_empty())
+                .then(|| ConfiguredEndpoint { url: url.to_owned(), origin: EndpointOrigin::File(location) })
         };
         let of_service = |setting: &Setting| {
             setting
@@ -92,7 +93,7 @@ impl ConfiguredEndpoints {
     }
 
     /// All that the profile sets, whether it is used or not.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Endpoint> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ConfiguredEndpoint> {
         self.services.values().chain(&self.global)
     }
 
@@ -113,7 +114,7 @@ pub fn endpoint_for(
     service: &ServiceInfo,
     configured: Option<&ConfiguredEndpoints>,
     env: &Env,
-) -> Option<Endpoint> {
+) -> Option<ConfiguredEndpoint> {
     let ignored = env
         .get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
         .map(|value| is_true(value))
@@ -123,7 +124,7 @@ pub fn endpoint_for(
     }
     let variable = |name: &str| {
         let url = env.get(name).filter(|url| !url.is_empty())?;
-        Some(Endpoint { url: url.clone(), origin: Origin::Variable(name.to_owned()) })
+        Some(ConfiguredEndpoint { url: url.clone(), origin: EndpointOrigin::Variable(name.to_owned()) })
     };
     variable(&service.endpoint_variable()).or_else(|| variable(GLOBAL)).or_else(|| {
         let configured = configured?;

@@ -30,14 +30,14 @@ mod sso;
 
 pub use self::ambient::AMBIENT;
 pub use self::credential_source::{
-    AssumeRole, Base, CredentialSource, Kind, Machine, RoleSource, SCOPE, SsoRole, SsoSession, StaticKeys,
-    WebIdentity,
+    AmbientSource, AssumeRole, ChainBase, CredentialSource, ProfileKind, RoleSource, SCOPE, SsoRole,
+    SsoSession, StaticKeys, WebIdentity,
 };
-pub use self::endpoints::{ConfiguredEndpoints, Endpoint, Origin, endpoint_for};
+pub use self::endpoints::{ConfiguredEndpoint, ConfiguredEndpoints, EndpointOrigin, endpoint_for};
 pub use self::location::Location;
 pub use self::names::{RoleArn, bare_start_url, host, is_https_or_loopback, nearest};
-pub use self::problem::{Problem, ProblemKind, Severity, Shown};
+pub use self::problem::{Excerpt, Problem, ProblemKind, ProblemSeverity};
 pub use self::profile::Profile;
 pub use self::profile_report::{ProblemReport, ProfileReport, SourceReport};
-pub use self::profiles::{LoadError, LookedAt, Profiles, config_file};
+pub use self::profiles::{LoadError, ProfileFile, Profiles, config_file};
 pub use self::settings::{Setting, Settings};

@@ -9,7 +9,7 @@ use crate::settings::Setting;
 /// How bad a problem is, measured by botocore, on which the AWS CLI stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Severity {
+pub enum ProblemSeverity {
     /// botocore raises an error when the profile is used.
     Error,
     /// botocore goes on.
@@ -76,14 +76,14 @@ pub enum ProblemKind {
 
 /// A line that shows the problem, such as `sso_region = us-east-1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
+pub struct Excerpt {
     /// Where it is.
     pub location: Location,
     /// What stands there. Never a secret.
     pub text: String,
 }
 
-impl Shown {
+impl Excerpt {
     /// Returns the line of a key that is no secret.
     pub(crate) fn setting(key: &str, setting: &Setting) -> Self {
         Self { location: setting.location.clone(), text: format!("{key} = {}", setting.value) }
@@ -94,7 +94,7 @@ impl Shown {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Whether botocore refuses.
-    pub severity: Severity,
+    pub severity: ProblemSeverity,
     /// What kind of problem it is.
     pub kind: ProblemKind,
     /// What is wrong, with names in back-ticks. Names come from the files: make them safe for a terminal.
@@ -104,7 +104,7 @@ pub struct Problem {
     /// The line to look at first.
     pub location: Location,
     /// Lines to show, where more than one make up the problem.
-    pub shown: Vec<Shown>,
+    pub shown: Vec<Excerpt>,
     /// Whether ssoinv can't use the profile. All errors do, and some that botocore leaves to AWS to refuse.
     pub blocks: bool,
     /// The changes to the files that cure it; none where that takes somebody's judgement, or a value that isn't there.
@@ -115,7 +115,7 @@ impl Problem {
     /// A problem that botocore refuses.
     pub(crate) fn error(kind: ProblemKind, location: &Location, message: String, hint: String) -> Self {
         Self {
-            severity: Severity::Error,
+            severity: ProblemSeverity::Error,
             kind,
             message,
             hint,
@@ -128,7 +128,11 @@ impl Problem {
 
     /// A problem that botocore doesn't mind.
     pub(crate) fn warning(kind: ProblemKind, location: &Location, message: String, hint: String) -> Self {
-        Self { severity: Severity::Warning, blocks: false, ..Self::error(kind, location, message, hint) }
+        Self {
+            severity: ProblemSeverity::Warning,
+            blocks: false,
+            ..Self::error(kind, location, message, hint)
+        }
     }
 
     /// The same, but ssoinv can't use the profile.
@@ -138,7 +142,7 @@ impl Problem {
 
     /// The same where botocore never comes to the point of refusing.
     pub(crate) fn harmless(self) -> Self {
-        Self { severity: Severity::Warning, blocks: false, ..self }
+        Self { severity: ProblemSeverity::Warning, blocks: false, ..self }
     }
 
     /// The same, with the changes that cure it.
@@ -147,7 +151,7 @@ impl Problem {
     }
 
     /// The same, with these lines to show.
-    pub(crate) fn showing(self, shown: Vec<Shown>) -> Self {
+    pub(crate) fn showing(self, shown: Vec<Excerpt>) -> Self {
         Self { shown, ..self }
     }
 }

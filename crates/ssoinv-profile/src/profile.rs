@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ssoinv_core::scope::AccountId;
 
-use crate::credential_source::{CredentialSource, Kind};
+use crate::credential_source::{CredentialSource, ProfileKind};
 use crate::endpoints::ConfiguredEndpoints;
 use crate::location::Location;
 use crate::names::RoleArn;
@@ -19,7 +19,7 @@ pub struct Profile {
     /// Where it starts; in the config file where it is in both.
     pub source: Location,
     /// Which of botocore's providers answers for it.
-    pub kind: Kind,
+    pub kind: ProfileKind,
     /// Its account, where the files alone tell: `sso_account_id`, or the account of `role_arn`.
     pub account_id: Option<AccountId>,
     /// `sso_role_name`, or the name in `role_arn`.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::credential_source::Kind;
-use crate::problem::{Problem, Severity};
+use crate::credential_source::ProfileKind;
+use crate::problem::{Problem, ProblemSeverity};
 use crate::profile::Profile;
 
 /// One profile, without its secrets. The fields are what users' scripts read: only append.
@@ -14,7 +14,7 @@ pub struct ProfileReport {
     /// The profile's name.
     pub name: String,
     /// Its kind.
-    pub kind: Kind,
+    pub kind: ProfileKind,
     /// Where it starts.
     pub source: SourceReport,
     /// Its account, where the files tell.
@@ -46,7 +46,7 @@ pub struct SourceReport {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProblemReport {
     /// `error` where botocore refuses the profile.
-    pub severity: Severity,
+    pub severity: ProblemSeverity,
     /// What is wrong.
     pub message: String,
     /// What to do.

@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use ssoinv_core::env::Env;
 
-use crate::aws_ini::{self, Section, Syntax};
-use crate::credential_source::{Kind, SsoSession};
+use crate::aws_ini::{self, Section, SyntaxErrorKind};
+use crate::credential_source::{ProfileKind, SsoSession};
 use crate::endpoints::{self, ConfiguredEndpoints};
 use crate::location::Location;
 use crate::names::{RoleArn, nearest};
 use crate::problem::Problem;
 use crate::profile::Profile;
-use crate::resolve::Resolved;
+use crate::resolve::Resolution;
 use crate::resolver::Resolver;
-use crate::sections::{Entry, Files, Group};
+use crate::sections::{ProfileEntry, ProfileFiles, SectionGroup};
 use crate::settings::Settings;
 use crate::sso;
 
@@ -31,7 +31,7 @@ pub enum LoadError {
         /// The line, from 1.
         line: usize,
         /// What is wrong with it.
-        what: Syntax,
+        what: SyntaxErrorKind,
     },
     /// A file that is there but can't be read.
     #[error("cannot read `{}`", file.display())]
@@ -66,7 +66,7 @@ impl LoadError {
 
 /// A file that was looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LookedAt {
+pub struct ProfileFile {
     /// Its path, with `~` expanded.
     pub path: PathBuf,
     /// Whether it was there.
@@ -81,7 +81,7 @@ pub struct Profiles {
     sessions: BTreeMap<String, Arc<SsoSession>>,
     session_settings: BTreeMap<String, (Settings, Location)>,
     file_problems: Vec<Problem>,
-    looked_at: Vec<LookedAt>,
+    looked_at: Vec<ProfileFile>,
 }
 
 impl Profiles {
@@ -101,24 +101,24 @@ impl Profiles {
                 }
                 Err(source) => return Err(LoadError::Read { file: path, source }),
             };
-            looked_at.push(LookedAt { path: path.clone(), found: bytes.is_some() });
+            looked_at.push(ProfileFile { path: path.clone(), found: bytes.is_some() });
             let Some(bytes) = bytes else { return Ok(None) };
             Ok(Some((Arc::from(path.as_path()), read(&path, &bytes)?)))
         };
         let config = load(config_file(home, env))?;
         let named = env.get("AWS_SHARED_CREDENTIALS_FILE").map_or("~/.aws/credentials", String::as_str);
         let credentials = load(expand_home(named, home))?;
-        let mut profiles = Self::from_files(&Files::new(config, credentials));
+        let mut profiles = Self::from_files(&ProfileFiles::new(config, credentials));
         profiles.looked_at = looked_at;
         Ok(profiles)
     }
 
     /// What the bytes of a config file say alone, read from `path`.
     pub(crate) fn of_config(path: &Path, bytes: &[u8]) -> Result<Self, LoadError> {
-        Ok(Self::from_files(&Files::new(Some((Arc::from(path), read(path, bytes)?)), None)))
+        Ok(Self::from_files(&ProfileFiles::new(Some((Arc::from(path), read(path, bytes)?)), None)))
     }
 
-    fn from_files(files: &Files) -> Self {
+    fn from_files(files: &ProfileFiles) -> Self {
         let sessions = sso::sessions(files);
         let resolver = Resolver::new(files, &sessions);
         let profiles: Vec<Profile> = files.profiles.iter().map(|entry| profile(&resolver, entry)).collect();
@@ -129,7 +129,7 @@ impl Profiles {
         let unused = files.sessions.iter().filter(|(name, _)| !used(name)).map(|(_, group)| group);
         let of_groups = unused.chain(files.services.values()).flat_map(|group| &group.problems);
         let file_problems = files.problems.iter().chain(of_groups).cloned().collect();
-        let section = |group: &Group| (group.settings.clone(), group.location.clone());
+        let section = |group: &SectionGroup| (group.settings.clone(), group.location.clone());
         let session_settings =
             files.sessions.iter().map(|(name, group)| (name.clone(), section(group))).collect();
         Self { all: profiles, by_name, sessions, session_settings, file_problems, looked_at: Vec::new() }
@@ -177,7 +177,7 @@ impl Profiles {
 
     /// The files that were looked for.
     #[must_use]
-    pub fn looked_at(&self) -> &[LookedAt] {
+    pub fn looked_at(&self) -> &[ProfileFile] {
         &self.looked_at
     }
 }
@@ -208,11 +208,11 @@ fn expand_home(path: &str, home: Option<&Path>) -> Option<PathBuf> {
     }
 }
 
-fn profile(resolver: &Resolver<'_>, entry: &Entry) -> Profile {
+fn profile(resolver: &Resolver<'_>, entry: &ProfileEntry) -> Profile {
     let settings = entry.merged.clone();
     let services = settings.value("services").and_then(|name| resolver.files.services.get(name));
     let endpoints = ConfiguredEndpoints::new(&settings, services);
-    let Resolved { kind, credentials, mut problems, .. } = resolver.resolve(entry);
+    let Resolution { kind, credentials, mut problems, .. } = resolver.resolve(entry);
     problems.extend(resolver.check(entry, kind, &endpoints));
     let credentials_file = entry.credentials.as_ref().map(|group| Arc::clone(&group.location.file));
     problems.sort_by_key(|problem| {
@@ -223,11 +223,11 @@ fn profile(resolver: &Resolver<'_>, entry: &Entry) -> Profile {
     let text = |key: &str| settings.value(key).filter(|value| !value.is_empty()).map(str::to_owned);
     let flag = |key: &str| settings.value(key).map(endpoints::is_true);
     let session = settings.value("sso_session").and_then(|name| resolver.files.sessions.get(name));
-    let assumes = matches!(kind, Kind::AssumeRole | Kind::WebIdentity);
+    let assumes = matches!(kind, ProfileKind::AssumeRole | ProfileKind::WebIdentity);
     let role_arn = settings.value("role_arn").filter(|_| assumes).and_then(RoleArn::parse);
     let (account_id, role_name) = match (&role_arn, kind) {
         (Some(role), _) => (Some(role.account_id), Some(role.name.clone())),
-        (None, Kind::SsoSession | Kind::SsoLegacy) => {
+        (None, ProfileKind::SsoSession | ProfileKind::SsoLegacy) => {
             let of_sso = |key| text(key).or_else(|| session?.settings.value(key).map(str::to_owned));
             (of_sso("sso_account_id").and_then(|id| id.parse().ok()), of_sso("sso_role_name"))
         }

@@ -8,14 +8,14 @@
 use ssoinv_core::secret::Secret;
 
 use crate::credential_source::{
-    AssumeRole, CredentialSource, Kind, Machine, RoleSource, StaticKeys, WebIdentity,
+    AmbientSource, AssumeRole, CredentialSource, ProfileKind, RoleSource, StaticKeys, WebIdentity,
 };
 use crate::keys::{meant_as, renaming};
 use crate::location::Location;
 use crate::names::{RoleArn, listed, nearest};
-use crate::problem::{Problem, ProblemKind, Shown};
+use crate::problem::{Excerpt, Problem, ProblemKind};
 use crate::resolver::Resolver;
-use crate::sections::{Entry, Group};
+use crate::sections::{ProfileEntry, SectionGroup};
 use crate::settings::Setting;
 
 /// A credential provider of botocore's.
@@ -31,8 +31,8 @@ enum Provider {
 }
 
 /// What a profile comes to.
-pub(crate) struct Resolved {
-    pub(crate) kind: Kind,
+pub(crate) struct Resolution {
+    pub(crate) kind: ProfileKind,
     pub(crate) credentials: CredentialSource,
     /// The profile's own problems on this way.
     pub(crate) problems: Vec<Problem>,
@@ -48,13 +48,18 @@ const SHORTEST_ARN: usize = 20;
 
 impl<'a> Resolver<'a> {
     /// Resolves a profile that was named.
-    pub(crate) fn resolve(&self, entry: &'a Entry) -> Resolved {
+    pub(crate) fn resolve(&self, entry: &'a ProfileEntry) -> Resolution {
         let mut resolved = self.resolve_as(entry, false, &mut vec![entry]);
         resolved.problems.extend(ignored_keys(entry, resolved.kind));
         resolved
     }
 
-    fn resolve_as(&self, entry: &'a Entry, as_source: bool, path: &mut Vec<&'a Entry>) -> Resolved {
+    fn resolve_as(
+        &self,
+        entry: &'a ProfileEntry,
+        as_source: bool,
+        path: &mut Vec<&'a ProfileEntry>,
+    ) -> Resolution {
         let mut problems = Vec::new();
         let provider = providers(entry, as_source).first().map(|(provider, ..)| *provider);
         let mut below = None;
@@ -76,16 +81,16 @@ impl<'a> Resolver<'a> {
         let own = problems.iter().filter(|problem| problem.blocks);
         let own = own.map(|problem| (entry.name.clone(), problem.clone()));
         let blocker = below.into_iter().chain(own).min_by_key(|(_, problem)| problem.severity);
-        Resolved {
+        Resolution {
             kind: match provider {
-                None => Kind::None,
-                Some(Provider::AssumeRole) => Kind::AssumeRole,
-                Some(Provider::WebIdentity) => Kind::WebIdentity,
-                Some(Provider::Sso) if entry.merged.get("sso_session").is_some() => Kind::SsoSession,
-                Some(Provider::Sso) => Kind::SsoLegacy,
-                Some(Provider::KeysInCredentials | Provider::KeysInConfig) => Kind::Static,
-                Some(Provider::Login) => Kind::Login,
-                Some(Provider::Process) => Kind::CredentialProcess,
+                None => ProfileKind::None,
+                Some(Provider::AssumeRole) => ProfileKind::AssumeRole,
+                Some(Provider::WebIdentity) => ProfileKind::WebIdentity,
+                Some(Provider::Sso) if entry.merged.get("sso_session").is_some() => ProfileKind::SsoSession,
+                Some(Provider::Sso) => ProfileKind::SsoLegacy,
+                Some(Provider::KeysInCredentials | Provider::KeysInConfig) => ProfileKind::Static,
+                Some(Provider::Login) => ProfileKind::Login,
+                Some(Provider::Process) => ProfileKind::CredentialProcess,
             },
             credentials: credentials.filter(|_| blocker.is_none()).unwrap_or(CredentialSource::Unusable),
             problems,
@@ -95,8 +100,8 @@ impl<'a> Resolver<'a> {
 
     fn assume_role(
         &self,
-        entry: &'a Entry,
-        path: &mut Vec<&'a Entry>,
+        entry: &'a ProfileEntry,
+        path: &mut Vec<&'a ProfileEntry>,
         problems: &mut Vec<Problem>,
         below: &mut Option<(String, Problem)>,
     ) -> Option<CredentialSource> {
@@ -131,15 +136,15 @@ impl<'a> Resolver<'a> {
 
     fn role_source(
         &self,
-        entry: &'a Entry,
-        path: &mut Vec<&'a Entry>,
+        entry: &'a ProfileEntry,
+        path: &mut Vec<&'a ProfileEntry>,
         problems: &mut Vec<Problem>,
         below: &mut Option<(String, Problem)>,
     ) -> Option<RoleSource> {
         let (name, label) = (&entry.name, entry.label());
         let named = match named_source(entry) {
-            Ok(Named::Profile(named)) => named,
-            Ok(Named::Machine(source)) => return Some(RoleSource::Machine(source)),
+            Ok(NamedSource::Profile(named)) => named,
+            Ok(NamedSource::Machine(source)) => return Some(RoleSource::Machine(source)),
             Err(problem) => {
                 problems.push(problem);
                 return None;
@@ -186,7 +191,7 @@ impl<'a> Resolver<'a> {
 }
 
 /// Says which keys of a profile lose against others.
-fn ignored_keys(entry: &Entry, kind: Kind) -> Vec<Problem> {
+fn ignored_keys(entry: &ProfileEntry, kind: ProfileKind) -> Vec<Problem> {
     let all = providers(entry, false);
     let Some((first, winner, _)) = all.first() else { return Vec::new() };
     // A role over the profile's own keys uses both.
@@ -215,25 +220,25 @@ fn ignored_keys(entry: &Entry, kind: Kind) -> Vec<Problem> {
 }
 
 /// Whom a role's profile names as its source.
-enum Named<'a> {
+enum NamedSource<'a> {
     /// `source_profile`, not looked up yet.
     Profile(&'a Setting),
     /// `credential_source`.
-    Machine(Machine),
+    Machine(AmbientSource),
 }
 
 /// Reads `source_profile` or `credential_source`: one of the two must be there.
-fn named_source(entry: &Entry) -> Result<Named<'_>, Problem> {
+fn named_source(entry: &ProfileEntry) -> Result<NamedSource<'_>, Problem> {
     const SOURCES: [&str; 3] = ["Environment", "Ec2InstanceMetadata", "EcsContainer"];
     let (name, label) = (&entry.name, entry.label());
     let error =
         |location, message, hint| Err(Problem::error(ProblemKind::InvalidSource, location, message, hint));
     match (entry.merged.get("source_profile"), entry.merged.get("credential_source")) {
-        (Some(profile), None) => Ok(Named::Profile(profile)),
+        (Some(profile), None) => Ok(NamedSource::Profile(profile)),
         (None, Some(source)) => match source.value.as_str() {
-            "Environment" => Ok(Named::Machine(Machine::Environment)),
-            "Ec2InstanceMetadata" => Ok(Named::Machine(Machine::Ec2InstanceMetadata)),
-            "EcsContainer" => Ok(Named::Machine(Machine::EcsContainer)),
+            "Environment" => Ok(NamedSource::Machine(AmbientSource::Environment)),
+            "Ec2InstanceMetadata" => Ok(NamedSource::Machine(AmbientSource::Ec2InstanceMetadata)),
+            "EcsContainer" => Ok(NamedSource::Machine(AmbientSource::EcsContainer)),
             other => {
                 let message =
                     format!("`credential_source` of profile `{name}` is `{other}`, which does not exist");
@@ -247,8 +252,10 @@ fn named_source(entry: &Entry) -> Result<Named<'_>, Problem> {
         (Some(profile), Some(source)) => {
             let message = format!("profile `{name}` has both `source_profile` and `credential_source`");
             let hint = format!("delete one of the two from `{label}`");
-            let lines =
-                vec![Shown::setting("source_profile", profile), Shown::setting("credential_source", source)];
+            let lines = vec![
+                Excerpt::setting("source_profile", profile),
+                Excerpt::setting("credential_source", source),
+            ];
             error(&source.location, message, hint).map_err(|problem| problem.showing(lines))
         }
         (None, None) => {
@@ -271,7 +278,7 @@ fn named_source(entry: &Entry) -> Result<Named<'_>, Problem> {
 }
 
 /// The providers that a profile has keys for, in botocore's order, each with the key that calls it.
-fn providers(entry: &Entry, as_source: bool) -> Vec<(Provider, &'static str, &Setting)> {
+fn providers(entry: &ProfileEntry, as_source: bool) -> Vec<(Provider, &'static str, &Setting)> {
     const KEY_ID: &str = "aws_access_key_id";
     let merged = |key| entry.merged.get(key);
     let token_file = merged("web_identity_token_file");
@@ -297,7 +304,7 @@ fn providers(entry: &Entry, as_source: bool) -> Vec<(Provider, &'static str, &Se
 }
 
 /// Whether botocore takes the profile for one with keys of its own.
-fn has_key(entry: &Entry) -> bool {
+fn has_key(entry: &ProfileEntry) -> bool {
     ["aws_access_key_id", "aws_secret_access_key"].into_iter().any(|key| entry.merged.get(key).is_some())
 }
 
@@ -311,13 +318,13 @@ fn below_problem(name: &str, named: &Setting, root: &str, cause: &Problem) -> Pr
     let message =
         format!("profile `{name}` rests on profile `{root}`, which cannot be used: {}", cause.message);
     let lines = vec![
-        Shown::setting("source_profile", named),
-        Shown { location: cause.location.clone(), text: format!("profile `{root}`") },
+        Excerpt::setting("source_profile", named),
+        Excerpt { location: cause.location.clone(), text: format!("profile `{root}`") },
     ];
     Problem { kind: ProblemKind::UnusableSource, message, location, ..cause.clone() }.showing(lines)
 }
 
-fn circle_problem(path: &[&Entry], source: &Entry, location: &Location) -> Problem {
+fn circle_problem(path: &[&ProfileEntry], source: &ProfileEntry, location: &Location) -> Problem {
     let first = &path[0].name;
     if path.len() > MAX_CHAIN {
         let message = format!(
@@ -331,12 +338,12 @@ fn circle_problem(path: &[&Entry], source: &Entry, location: &Location) -> Probl
     let hint = "let one of them name a profile with keys or single sign-on".to_owned();
     let lines = path
         .iter()
-        .filter_map(|entry| Some(Shown::setting("source_profile", entry.merged.get("source_profile")?)));
+        .filter_map(|entry| Some(Excerpt::setting("source_profile", entry.merged.get("source_profile")?)));
     Problem::error(ProblemKind::SourceLoop, location, message, hint).showing(lines.collect())
 }
 
 /// Reads `role_arn`, which may be missing.
-fn role_arn(entry: &Entry, problems: &mut Vec<Problem>) -> Option<RoleArn> {
+fn role_arn(entry: &ProfileEntry, problems: &mut Vec<Problem>) -> Option<RoleArn> {
     let setting = entry.merged.get("role_arn")?;
     let role = RoleArn::parse(&setting.value);
     if role.is_none() {
@@ -354,7 +361,7 @@ fn role_arn(entry: &Entry, problems: &mut Vec<Problem>) -> Option<RoleArn> {
     role
 }
 
-fn web_identity(entry: &Entry, problems: &mut Vec<Problem>) -> Option<CredentialSource> {
+fn web_identity(entry: &ProfileEntry, problems: &mut Vec<Problem>) -> Option<CredentialSource> {
     let file = entry.merged.get("web_identity_token_file")?;
     if entry.merged.value("role_arn").is_none_or(str::is_empty) {
         let message = format!("profile `{}` has `web_identity_token_file` but no `role_arn`", entry.name);
@@ -371,8 +378,8 @@ fn web_identity(entry: &Entry, problems: &mut Vec<Problem>) -> Option<Credential
 
 /// Keys of one file: botocore doesn't look for half a pair in the other.
 fn static_keys(
-    entry: &Entry,
-    group: Option<&Group>,
+    entry: &ProfileEntry,
+    group: Option<&SectionGroup>,
     problems: &mut Vec<Problem>,
 ) -> Option<CredentialSource> {
     let group = group?;
@@ -404,7 +411,7 @@ fn static_keys(
     }))
 }
 
-fn process(entry: &Entry, problems: &mut Vec<Problem>) -> Option<CredentialSource> {
+fn process(entry: &ProfileEntry, problems: &mut Vec<Problem>) -> Option<CredentialSource> {
     let command = entry.merged.get("credential_process")?;
     // The words of a Windows command line have no such rule.
     let words = shlex::split(&command.value);

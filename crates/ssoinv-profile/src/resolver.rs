@@ -9,18 +9,18 @@ use std::sync::Arc;
 
 use crate::credential_source::SsoSession;
 use crate::names::nearest;
-use crate::sections::Files;
+use crate::sections::ProfileFiles;
 
 /// Resolves the profiles of two files.
 pub(crate) struct Resolver<'a> {
-    pub(crate) files: &'a Files,
+    pub(crate) files: &'a ProfileFiles,
     pub(crate) sessions: &'a BTreeMap<String, Arc<SsoSession>>,
     /// What [`Self::nearest_profile`] has found.
     meant: RefCell<BTreeMap<String, Option<String>>>,
 }
 
 impl<'a> Resolver<'a> {
-    pub(crate) fn new(files: &'a Files, sessions: &'a BTreeMap<String, Arc<SsoSession>>) -> Self {
+    pub(crate) fn new(files: &'a ProfileFiles, sessions: &'a BTreeMap<String, Arc<SsoSession>>) -> Self {
         Self { files, sessions, meant: RefCell::default() }
     }
 

@@ -12,7 +12,7 @@ use crate::aws_ini::{Property, Section};
 use crate::config_edit::line_edit::Change;
 use crate::location::Location;
 use crate::names::nearest;
-use crate::problem::{Problem, ProblemKind, Shown};
+use crate::problem::{Excerpt, Problem, ProblemKind};
 use crate::settings::{Setting, Settings};
 
 /// Which of the two files.
@@ -24,7 +24,7 @@ pub(crate) enum FileKind {
 
 /// All sections of one name in one file.
 #[derive(Debug, Clone)]
-pub(crate) struct Group {
+pub(crate) struct SectionGroup {
     /// The header as it stands in the file: `[profile dev]`.
     pub(crate) label: String,
     /// Its first header.
@@ -35,19 +35,19 @@ pub(crate) struct Group {
 
 /// A profile, as the two files have it.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
+pub(crate) struct ProfileEntry {
     pub(crate) name: String,
-    pub(crate) config: Option<Group>,
-    pub(crate) credentials: Option<Group>,
+    pub(crate) config: Option<SectionGroup>,
+    pub(crate) credentials: Option<SectionGroup>,
     /// Both merged: a key of the credentials file wins.
     pub(crate) merged: Settings,
     /// About sections that would have been part of the profile, but are ignored.
     pub(crate) problems: Vec<Problem>,
 }
 
-impl Entry {
+impl ProfileEntry {
     /// The section that the profile starts with; config goes first.
-    pub(crate) fn main(&self) -> Option<&Group> {
+    pub(crate) fn main(&self) -> Option<&SectionGroup> {
         self.config.as_ref().or(self.credentials.as_ref())
     }
 
@@ -70,17 +70,17 @@ impl Entry {
 
 /// What the two files define.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Files {
+pub(crate) struct ProfileFiles {
     /// In file order: config first, then those that only the credentials file has.
-    pub(crate) profiles: Vec<Entry>,
+    pub(crate) profiles: Vec<ProfileEntry>,
     by_name: BTreeMap<String, usize>,
-    pub(crate) sessions: BTreeMap<String, Group>,
-    pub(crate) services: BTreeMap<String, Group>,
+    pub(crate) sessions: BTreeMap<String, SectionGroup>,
+    pub(crate) services: BTreeMap<String, SectionGroup>,
     /// Of no profile.
     pub(crate) problems: Vec<Problem>,
 }
 
-impl Files {
+impl ProfileFiles {
     /// Reads the meaning of the two files' sections.
     pub(crate) fn new(
         config: Option<(Arc<Path>, Vec<Section>)>,
@@ -108,7 +108,7 @@ impl Files {
         files
     }
 
-    pub(crate) fn profile(&self, name: &str) -> Option<&Entry> {
+    pub(crate) fn profile(&self, name: &str) -> Option<&ProfileEntry> {
         self.by_name.get(name).map(|index| &self.profiles[*index])
     }
 
@@ -120,15 +120,15 @@ impl Files {
         sections: Vec<Section>,
         ignored: &mut Vec<(Option<String>, Problem)>,
     ) {
-        let mut meanings: Vec<Meaning> = sections
+        let mut meanings: Vec<HeaderMeaning> = sections
             .iter()
             .map(|section| meaning(kind, &section.header, &|name| self.profile(name).is_some()))
             .collect();
-        let prefixed = Meaning::Profile { name: "default".to_owned(), prefixed: true };
+        let prefixed = HeaderMeaning::Profile { name: "default".to_owned(), prefixed: true };
         if meanings.contains(&prefixed) {
             for meaning in &mut meanings {
-                if matches!(meaning, Meaning::Profile { name, prefixed: false } if name == "default") {
-                    *meaning = Meaning::Ignored {
+                if matches!(meaning, HeaderMeaning::Profile { name, prefixed: false } if name == "default") {
+                    *meaning = HeaderMeaning::Ignored {
                         profile: Some("default".to_owned()),
                         why: "`[profile default]` takes its place".to_owned(),
                         hint: "move its keys to `[profile default]`".to_owned(),
@@ -142,11 +142,17 @@ impl Files {
         for (section, meaning) in sections.into_iter().zip(meanings) {
             let location = Location { file: Arc::clone(path), line: section.line };
             let slot = match meaning {
-                Meaning::Profile { name, .. } => {
+                HeaderMeaning::Profile { name, .. } => {
                     let index = *self.by_name.entry(name.clone()).or_insert_with(|| {
                         let problems = Vec::new();
                         let merged = Settings::default();
-                        self.profiles.push(Entry { name, config: None, credentials: None, merged, problems });
+                        self.profiles.push(ProfileEntry {
+                            name,
+                            config: None,
+                            credentials: None,
+                            merged,
+                            problems,
+                        });
                         self.profiles.len() - 1
                     });
                     match kind {
@@ -154,16 +160,16 @@ impl Files {
                         FileKind::Credentials => &mut self.profiles[index].credentials,
                     }
                 }
-                Meaning::Session(name) => {
+                HeaderMeaning::Session(name) => {
                     add_to_map(&mut self.sessions, name, location, section);
                     continue;
                 }
-                Meaning::Services(name) => {
+                HeaderMeaning::Services(name) => {
                     add_to_map(&mut self.services, name, location, section);
                     continue;
                 }
-                Meaning::Foreign => continue,
-                Meaning::Ignored { profile, why, hint, meant } => {
+                HeaderMeaning::Foreign => continue,
+                HeaderMeaning::Ignored { profile, why, hint, meant } => {
                     let message = format!("section `[{}]` is ignored: {why}", section.header);
                     let cure = meant
                         .filter(|meant| headers.insert(meant.clone()))
@@ -175,22 +181,22 @@ impl Files {
             };
             match slot {
                 Some(group) => group.add_again(&location, section),
-                None => *slot = Some(Group::new(location, section)),
+                None => *slot = Some(SectionGroup::new(location, section)),
             }
         }
     }
 }
 
-fn add_to_map(map: &mut BTreeMap<String, Group>, name: String, location: Location, section: Section) {
+fn add_to_map(map: &mut BTreeMap<String, SectionGroup>, name: String, location: Location, section: Section) {
     match map.get_mut(&name) {
         Some(group) => group.add_again(&location, section),
         None => {
-            map.insert(name, Group::new(location, section));
+            map.insert(name, SectionGroup::new(location, section));
         }
     }
 }
 
-impl Group {
+impl SectionGroup {
     fn new(location: Location, section: Section) -> Self {
         let mut group = Self {
             label: format!("[{}]", section.header),
@@ -208,8 +214,8 @@ impl Group {
             format!("`{label}` is there twice; the two are merged, but the AWS CLI refuses the whole file");
         let hint = format!("move the keys of the second `{label}` to the first");
         let shown = vec![
-            Shown { location: self.location.clone(), text: self.label.clone() },
-            Shown { location: location.clone(), text: label },
+            Excerpt { location: self.location.clone(), text: self.label.clone() },
+            Excerpt { location: location.clone(), text: label },
         ];
         self.problems.push(Problem::warning(ProblemKind::Duplicate, location, message, hint).showing(shown));
         self.add_properties(section.properties);
@@ -244,8 +250,8 @@ impl Group {
                 // The value that counts stays.
                 let cure: Vec<_> = earlier.deletion().collect();
                 let shown = vec![
-                    Shown { location: earlier.location, text: key.clone() },
-                    Shown { location: location.clone(), text: key },
+                    Excerpt { location: earlier.location, text: key.clone() },
+                    Excerpt { location: location.clone(), text: key },
                 ];
                 let problem = Problem::warning(ProblemKind::Duplicate, &location, message, hint);
                 self.problems.push(problem.showing(shown).cured_by(cure));
@@ -256,7 +262,7 @@ impl Group {
 
 /// What a header means.
 #[derive(Debug, PartialEq, Eq)]
-enum Meaning {
+enum HeaderMeaning {
     Profile {
         name: String,
         prefixed: bool,
@@ -284,14 +290,14 @@ const FOREIGN: [&str; 2] = ["plugins", "preview"];
 /// Why a section with such a name is ignored.
 const NAME: &str = "its name has characters that AWS's tools don't take";
 
-fn meaning(kind: FileKind, header: &str, is_profile: &dyn Fn(&str) -> bool) -> Meaning {
+fn meaning(kind: FileKind, header: &str, is_profile: &dyn Fn(&str) -> bool) -> HeaderMeaning {
     let quoted = header.contains(['"', '\'', '\\']);
     let words: Vec<String> = if quoted {
         shlex::split(header).unwrap_or_default()
     } else {
         header.splitn(2, [' ', '\t']).map(|word| word.trim_matches([' ', '\t']).to_owned()).collect()
     };
-    let ignored = |profile: Option<&str>, why: &str, hint: String| Meaning::Ignored {
+    let ignored = |profile: Option<&str>, why: &str, hint: String| HeaderMeaning::Ignored {
         profile: profile.map(str::to_owned),
         why: why.to_owned(),
         hint,
@@ -300,7 +306,7 @@ fn meaning(kind: FileKind, header: &str, is_profile: &dyn Fn(&str) -> bool) -> M
     let valid = |name: &str| {
         if quoted { !name.trim().is_empty() && !name.contains(char::is_control) } else { is_identifier(name) }
     };
-    let instead = |profile: Option<&str>, why: &str, meant: String, sure: bool| Meaning::Ignored {
+    let instead = |profile: Option<&str>, why: &str, meant: String, sure: bool| HeaderMeaning::Ignored {
         profile: profile.map(str::to_owned),
         why: why.to_owned(),
         hint: format!("write `[{meant}]`"),
@@ -319,15 +325,15 @@ fn meaning(kind: FileKind, header: &str, is_profile: &dyn Fn(&str) -> bool) -> M
             }
             let name = name.clone();
             match prefix.as_str() {
-                "profile" => Meaning::Profile { name, prefixed: true },
-                "sso-session" => Meaning::Session(name),
-                _ => Meaning::Services(name),
+                "profile" => HeaderMeaning::Profile { name, prefixed: true },
+                "sso-session" => HeaderMeaning::Session(name),
+                _ => HeaderMeaning::Services(name),
             }
         }
         (FileKind::Config, [name]) if name == "default" => {
-            Meaning::Profile { name: name.clone(), prefixed: false }
+            HeaderMeaning::Profile { name: name.clone(), prefixed: false }
         }
-        (FileKind::Config, [name]) if FOREIGN.contains(&name.as_str()) => Meaning::Foreign,
+        (FileKind::Config, [name]) if FOREIGN.contains(&name.as_str()) => HeaderMeaning::Foreign,
         (FileKind::Config, [name]) => instead(
             Some(name),
             "in the config file a profile's header starts with `profile `",
@@ -352,7 +358,7 @@ fn meaning(kind: FileKind, header: &str, is_profile: &dyn Fn(&str) -> bool) -> M
             ignored(None, NAME, "write `[profile NAME]`, with the name in quotes where it has spaces".to_owned())
         }
         (FileKind::Credentials, [name]) if !quoted && is_identifier(name) => {
-            Meaning::Profile { name: name.clone(), prefixed: false }
+            HeaderMeaning::Profile { name: name.clone(), prefixed: false }
         }
         (FileKind::Credentials, [prefix, name]) if PREFIXES.contains(&prefix.as_str()) => match prefix.as_str() {
             "profile" => instead(
@@ -365,7 +371,7 @@ fn meaning(kind: FileKind, header: &str, is_profile: &dyn Fn(&str) -> bool) -> M
         },
         // botocore takes the bare header as the name, so that a profile in quotes can have its keys here.
         (FileKind::Credentials, _) if is_profile(header) => {
-            Meaning::Profile { name: header.to_owned(), prefixed: false }
+            HeaderMeaning::Profile { name: header.to_owned(), prefixed: false }
         }
         (FileKind::Credentials, _) => ignored(
             None,

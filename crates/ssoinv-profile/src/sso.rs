@@ -10,14 +10,14 @@ use crate::credential_source::{CredentialSource, SCOPE, SsoRole, SsoSession};
 use crate::keys::{meant_as, renaming};
 use crate::location::Location;
 use crate::names::{bare_start_url, botocore_accepts_region, is_https_or_loopback, is_url, listed, nearest};
-use crate::problem::{Problem, ProblemKind, Shown};
+use crate::problem::{Excerpt, Problem, ProblemKind};
 use crate::resolver::Resolver;
-use crate::sections::{Entry, Files, Group};
+use crate::sections::{ProfileEntry, ProfileFiles, SectionGroup};
 use crate::settings::{Setting, Settings};
 
 /// The sso-sessions that are complete, whether anybody uses them or not.
-pub(crate) fn sessions(files: &Files) -> BTreeMap<String, Arc<SsoSession>> {
-    let session = |(name, group): (&String, &Group)| {
+pub(crate) fn sessions(files: &ProfileFiles) -> BTreeMap<String, Arc<SsoSession>> {
+    let session = |(name, group): (&String, &SectionGroup)| {
         let settings = |key: &str| group.settings.get(key);
         Some((name.clone(), Arc::new(session(Some(name), &settings, group.location.clone())?)))
     };
@@ -50,7 +50,7 @@ fn session<'a>(
 
 impl Resolver<'_> {
     /// The account and role of a profile that has `sso_account_id` or `sso_role_name`.
-    pub(crate) fn sso(&self, entry: &Entry, problems: &mut Vec<Problem>) -> Option<CredentialSource> {
+    pub(crate) fn sso(&self, entry: &ProfileEntry, problems: &mut Vec<Problem>) -> Option<CredentialSource> {
         let (name, label) = (&entry.name, entry.label());
         let session_name = entry.merged.get("sso_session");
         let group = session_name.map(|named| {
@@ -132,14 +132,19 @@ impl Resolver<'_> {
 
     /// What is wrong with the sso-session that a profile names, if anything is: botocore looks at it whenever it makes a
     /// client, for a profile with other credentials too.
-    pub(crate) fn session_problem(&self, entry: &Entry, named: &Setting) -> Option<Problem> {
+    pub(crate) fn session_problem(&self, entry: &ProfileEntry, named: &Setting) -> Option<Problem> {
         match self.files.sessions.get(&named.value) {
             Some(group) => self.incomplete_session(entry, named, group),
             None => Some(self.unknown_session(entry, named)),
         }
     }
 
-    fn incomplete_session(&self, entry: &Entry, named: &Setting, group: &Group) -> Option<Problem> {
+    fn incomplete_session(
+        &self,
+        entry: &ProfileEntry,
+        named: &Setting,
+        group: &SectionGroup,
+    ) -> Option<Problem> {
         let keys = missing(TOKEN_KEYS, &|key| group.settings.get(key).is_some());
         let first = *keys.first()?;
         let message =
@@ -180,7 +185,7 @@ impl Resolver<'_> {
     }
 
     /// `sso_session` names what isn't there.
-    fn unknown_session(&self, entry: &Entry, named: &Setting) -> Problem {
+    fn unknown_session(&self, entry: &ProfileEntry, named: &Setting) -> Problem {
         let defined = || self.files.sessions.keys().map(String::as_str);
         let message =
             format!("profile `{}` names sso-session `{}`, which is not defined", entry.name, named.value);
@@ -218,7 +223,7 @@ fn missing(keys: [&'static str; 2], has: &dyn Fn(&str) -> bool) -> Vec<&'static 
 }
 
 /// A key in both the profile and its session: botocore refuses where the values differ.
-pub(crate) fn mixed_formats(entry: &Entry, group: &Group, problems: &mut Vec<Problem>) {
+pub(crate) fn mixed_formats(entry: &ProfileEntry, group: &SectionGroup, problems: &mut Vec<Problem>) {
     let (name, label) = (&entry.name, entry.label());
     let session = group.label.trim_matches(['[', ']']).split_once(' ').map_or("", |(_, name)| name.trim());
     let both: Vec<(&str, &Setting, &Setting)> = group
@@ -229,7 +234,7 @@ pub(crate) fn mixed_formats(entry: &Entry, group: &Group, problems: &mut Vec<Pro
     let keys: Vec<&str> = both.iter().map(|(key, ..)| *key).collect();
     for (key, ours, theirs) in &both {
         let hint = format!("delete {} from `{label}`", and(&keys));
-        let lines = vec![Shown::setting(key, ours), Shown::setting(key, theirs)];
+        let lines = vec![Excerpt::setting(key, ours), Excerpt::setting(key, theirs)];
         let problem = if ours.value == theirs.value {
             let message = format!(
                 "profile `{name}` repeats `{key}` of sso-session `{session}`; AWS SDKs other than botocore refuse that"

@@ -13,8 +13,8 @@ use ssoinv_core::env::Env;
 use ssoinv_core::pace::PaceLimits;
 use ssoinv_core::service::ServiceInfo;
 use ssoinv_profile::{
-    Base, CredentialSource, LoadError, Location, Machine, Problem, ProblemKind, Profile, ProfileReport,
-    Profiles, endpoint_for,
+    AmbientSource, ChainBase, CredentialSource, LoadError, Location, Problem, ProblemKind, Profile,
+    ProfileReport, Profiles, endpoint_for,
 };
 
 fn home(case: &str) -> PathBuf {
@@ -38,19 +38,23 @@ fn at(location: &Location) -> String {
 fn show_credentials(source: &CredentialSource) -> String {
     let (roles, base) = source.chain();
     let mut text = match base {
-        Base::Credentials(CredentialSource::Sso(role)) => {
+        ChainBase::Credentials(CredentialSource::Sso(role)) => {
             let session = &role.session;
             format!("{} {} by `{}`", role.account_id, role.role_name, session.cache_key())
         }
-        Base::Credentials(CredentialSource::WebIdentity(web)) => format!("{} by web identity", web.role.arn),
-        Base::Credentials(CredentialSource::Static(keys)) => format!("keys {}", keys.access_key_id),
-        Base::Credentials(CredentialSource::Process { command }) => format!("output of {}", command.reveal()),
-        Base::Credentials(CredentialSource::Login { session }) => format!("login {session}"),
-        Base::Credentials(CredentialSource::None) => "none".to_owned(),
-        Base::Credentials(_) => "unusable".to_owned(),
-        Base::Machine(Machine::Environment) => "the environment".to_owned(),
-        Base::Machine(Machine::Ec2InstanceMetadata) => "the instance".to_owned(),
-        Base::Machine(_) => "the container".to_owned(),
+        ChainBase::Credentials(CredentialSource::WebIdentity(web)) => {
+            format!("{} by web identity", web.role.arn)
+        }
+        ChainBase::Credentials(CredentialSource::Static(keys)) => format!("keys {}", keys.access_key_id),
+        ChainBase::Credentials(CredentialSource::Process { command }) => {
+            format!("output of {}", command.reveal())
+        }
+        ChainBase::Credentials(CredentialSource::Login { session }) => format!("login {session}"),
+        ChainBase::Credentials(CredentialSource::None) => "none".to_owned(),
+        ChainBase::Credentials(_) => "unusable".to_owned(),
+        ChainBase::Machine(AmbientSource::Environment) => "the environment".to_owned(),
+        ChainBase::Machine(AmbientSource::Ec2InstanceMetadata) => "the instance".to_owned(),
+        ChainBase::Machine(_) => "the container".to_owned(),
     };
     for role in roles {
         write!(text, " → {}", role.role.arn).expect("a string takes it");

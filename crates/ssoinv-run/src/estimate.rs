@@ -12,7 +12,7 @@ use ssoinv_core::failure::Failure;
 use ssoinv_core::pace::{PaceLimits, Pacer};
 use ssoinv_core::scope::{AccountId, Partition, Place, Scope};
 use ssoinv_sso::credential_store::CredentialStore;
-use ssoinv_sso::profile::{Base, CredentialSource};
+use ssoinv_sso::profile::{ChainBase, CredentialSource};
 
 use crate::access::{AccessState, AccountAccess, Regions};
 use crate::account_scan::{AccountScan, Entry, Layout, Start};
@@ -76,7 +76,7 @@ pub type RoleKey = (String, AccountId, String);
 
 /// Returns the key of the role credentials that an access uses, directly or below assumed roles.
 fn role_key(access: &AccountAccess) -> Option<RoleKey> {
-    let Base::Credentials(CredentialSource::Sso(role)) = access.source.credentials.chain().1 else {
+    let ChainBase::Credentials(CredentialSource::Sso(role)) = access.source.credentials.chain().1 else {
         return None;
     };
     Some((role.session.cache_key().to_owned(), role.account_id, role.role_name.clone()))
@@ -383,7 +383,7 @@ impl Estimate {
                     for hop in &hops {
                         *assumed.entry(format!("{} {}", hop.profile, hop.role.arn)).or_default() |= needed;
                     }
-                    let web = matches!(base, Base::Credentials(CredentialSource::WebIdentity(_)));
+                    let web = matches!(base, ChainBase::Credentials(CredentialSource::WebIdentity(_)));
                     if web {
                         *assumed.entry(format!("web {}", access.principal)).or_default() |= needed;
                     }

@@ -1,4 +1,4 @@
-//! Credentials that the machine has: in the environment, of its EC2 instance or its container (`credential_source`).
+//! The machine's own credentials: in the environment, of its EC2 instance or its container (`credential_source`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::context::{SsoContext, misconfigured};
 use crate::role_credentials::RoleCredentials;
 use crate::times::parse_time;
 
-/// How long the instance's metadata service may take to connect, and to answer.
+/// The longest time that the instance's metadata service may take to connect, and to respond.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The keys in the environment (`credential_source = Environment`).
+/// Returns the keys in the environment (`credential_source = Environment`).
 pub(crate) fn from_environment(env: &Env) -> Result<RoleCredentials, Failure> {
     let variable = |name: &str| env.get(name).filter(|value| !value.is_empty());
     let (Some(access_key_id), Some(secret)) =
@@ -39,7 +39,7 @@ pub(crate) fn from_environment(env: &Env) -> Result<RoleCredentials, Failure> {
     })
 }
 
-/// The role of this EC2 instance.
+/// Fetches the credentials of this EC2 instance's role.
 pub(crate) async fn of_instance(context: &SsoContext) -> Result<RoleCredentials, Failure> {
     let variable = |name: &str| context.env.get(name).filter(|value| !value.is_empty());
     if variable("AWS_EC2_METADATA_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
@@ -52,9 +52,9 @@ pub(crate) async fn of_instance(context: &SsoContext) -> Result<RoleCredentials,
         .is_some_and(|mode| mode.eq_ignore_ascii_case("ipv6"));
     let default = if ipv6 { "http://[fd00:ec2::254]" } else { "http://169.254.169.254" };
     let endpoint = variable("AWS_EC2_METADATA_SERVICE_ENDPOINT").map_or(default, String::as_str);
-    // Named here in full, so that the provider looks for it neither in the environment nor in the files.
+    // Set in full, so that the provider looks neither in the environment nor in the files.
     client = client.endpoint_mode(if ipv6 { EndpointMode::IpV6 } else { EndpointMode::IpV4 });
-    // As botocore asks: one attempt of a second, so that a machine that is no instance isn't held up.
+    // As in botocore: one attempt of a second, so that a machine that isn't an instance isn't held up.
     client = client.connect_timeout(PATIENCE).read_timeout(PATIENCE).max_attempts(1);
     client = client.endpoint(endpoint).map_err(|error| {
         misconfigured(
@@ -66,8 +66,10 @@ pub(crate) async fn of_instance(context: &SsoContext) -> Result<RoleCredentials,
     given(provider.provide_credentials().await, "this EC2 instance")
 }
 
-/// The role of this container. The SDK's provider reads `AWS_CONTAINER_CREDENTIALS_*` itself, so they are looked for in
-/// the environment that was handed in first: without them there is nothing to ask.
+/// Fetches the credentials of this container's role.
+///
+/// The SDK's provider reads `AWS_CONTAINER_CREDENTIALS_*` from the process's environment. So the environment that is
+/// passed in is checked first: without the variables no call is made.
 pub(crate) async fn of_container(context: &SsoContext) -> Result<RoleCredentials, Failure> {
     const URIS: [&str; 2] = ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
     if !URIS.iter().any(|name| context.env.contains_key(*name)) {
@@ -93,8 +95,8 @@ fn provider_config(context: &SsoContext) -> ProviderConfig {
     config
 }
 
-fn given(answer: Result<Credentials, CredentialsError>, whose: &str) -> Result<RoleCredentials, Failure> {
-    let credentials = answer.map_err(|error| {
+fn given(response: Result<Credentials, CredentialsError>, whose: &str) -> Result<RoleCredentials, Failure> {
+    let credentials = response.map_err(|error| {
         let mut reason: &dyn std::error::Error = &error;
         while let Some(source) = reason.source() {
             reason = source;

@@ -1,8 +1,9 @@
-//! Files in `~/.aws` that other tools write too: read again until they are whole, written whole, one writer at a time.
+//! Files in `~/.aws` that other tools write, too.
 //!
-//! The AWS CLI writes in place, without lock or rename, so a file may be empty or half there when it is read. Here a
-//! file is written beside its place, for its owner alone, and renamed; whoever means to change it takes the lock beside
-//! it first. What the files hold: [`crate::token_cache`] and [`crate::credential_cache`].
+//! The AWS CLI writes in place, without lock or rename, so a file may be empty or half written when it is read. So
+//! reads are repeated until the file is complete. Writes go to a temporary file, readable by its owner alone, which
+//! is then renamed; a lock file beside the file admits one writer at a time. The contents are
+//! [`crate::token_cache`]'s and [`crate::credential_cache`]'s.
 
 use std::fs::{self, TryLockError};
 use std::io::{self, Write};
@@ -16,32 +17,34 @@ use tokio::time::Instant;
 
 use crate::times::parse_time;
 
-/// How long a file that doesn't parse, and that nobody changes, is read again and again.
+/// The time for which a file that doesn't parse, and that doesn't change, is read again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
-/// How long one that changes meanwhile is read again, in all: who does nothing but write leaves it half there nearly
-/// always, and on a busy machine a second can pass without a look at the right moment.
+/// The time for which a file that doesn't parse, but changes, is read again, in all.
+///
+/// A process that does nothing but write leaves the file incomplete nearly always, and on a busy machine a second can
+/// pass without a read at the right moment.
 const READ_AGAIN_IN_ALL: Duration = Duration::from_secs(10);
 
-/// The pause after some reads. A write takes no time at all, so it is short.
+/// The pause after some reads. It is short, since a write takes hardly any time.
 const READ_PAUSE: Duration = Duration::from_millis(1);
 
-/// Reads without a pause.
+/// The number of reads without a pause.
 const READS_AT_ONCE: usize = 8;
 
-/// How long a lock is waited for.
+/// The time for which a lock is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often a lock that somebody holds is tried.
+/// The pause between two tries to take a lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// How the name of a file that is being written begins.
+/// The beginning of the name of a file that is being written.
 const UNFINISHED: &str = ".ssoinv-";
 
-/// How it ends.
+/// The end of that name.
 const UNFINISHED_END: &str = ".tmp";
 
-/// Why a file could not be written.
+/// The reason for which a file can't be written.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     /// There is no home directory.
@@ -52,7 +55,7 @@ pub enum CacheError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// Another process holds the lock.
@@ -63,11 +66,11 @@ pub enum CacheError {
     },
 }
 
-/// A JSON object whose keys ignore case, as the tools read them.
-pub(crate) struct File(Map<String, Value>);
+/// A JSON object whose keys ignore case, as the AWS CLI and the SDKs read them.
+pub(crate) struct JsonFile(Map<String, Value>);
 
-impl File {
-    /// `None` where the text isn't a JSON object, or not yet a whole one.
+impl JsonFile {
+    /// Returns none if the text isn't a JSON object, or not yet a complete one.
     fn parse(bytes: &[u8]) -> Option<Self> {
         let Value::Object(members) = serde_json::from_slice(bytes).ok()? else { return None };
         Some(Self(members))
@@ -86,21 +89,23 @@ impl File {
         parse_time(self.text(key)?)
     }
 
-    /// An object in it.
+    /// Returns a nested object.
     pub(crate) fn object(&self, key: &str) -> Option<Self> {
         Some(Self(self.value(key)?.as_object()?.clone()))
     }
 }
 
-/// Reads a file with `parse`, again after a moment where it isn't whole; `None` where it isn't there or never is.
-pub(crate) async fn read<T>(path: &Path, parse: impl Fn(&File) -> Option<T>) -> Option<T> {
+/// Reads a file with `parse`, again after a moment if it isn't complete.
+///
+/// Returns none if the file doesn't exist or never is complete.
+pub(crate) async fn read<T>(path: &Path, parse: impl Fn(&JsonFile) -> Option<T>) -> Option<T> {
     let start = Instant::now();
     let (mut before, mut changed) = (None, start);
     loop {
         let path = path.to_owned();
-        let half = match on_disk(move || look(&path)).await.ok()? {
-            Look::Whole(file) => return parse(&file),
-            Look::Half(bytes, since) => (bytes, since),
+        let half = match on_disk(move || try_read(&path)).await.ok()? {
+            FileState::Whole(file) => return parse(&file),
+            FileState::Half(bytes, since) => (bytes, since),
         };
         let now = Instant::now();
         if before.as_ref() != Some(&half) {
@@ -113,50 +118,52 @@ pub(crate) async fn read<T>(path: &Path, parse: impl Fn(&File) -> Option<T>) -> 
     }
 }
 
-/// What a look at a file shows.
-enum Look {
-    Whole(File),
-    /// What there is of it, and since when.
+/// The state that a file is found in.
+enum FileState {
+    Whole(JsonFile),
+    /// An incomplete file: its bytes, and the time of its last change.
     Half(Vec<u8>, Option<SystemTime>),
 }
 
-/// Looks at a file, some times where it isn't whole.
-fn look(path: &Path) -> io::Result<Look> {
+/// Reads a file, a few times if it isn't complete.
+fn try_read(path: &Path) -> io::Result<FileState> {
     let mut left = READS_AT_ONCE;
     loop {
         let bytes = fs::read(path)?;
         left -= 1;
-        match File::parse(&bytes) {
-            Some(file) => return Ok(Look::Whole(file)),
+        match JsonFile::parse(&bytes) {
+            Some(file) => return Ok(FileState::Whole(file)),
             None if left > 0 => {}
             None => {
                 let since = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-                return Ok(Look::Half(bytes, since));
+                return Ok(FileState::Half(bytes, since));
             }
         }
     }
 }
 
-/// Writes a file whole.
+/// Replaces a file.
 pub(crate) async fn write(path: &Path, file: &Value) -> Result<(), CacheError> {
     let failed = |source| CacheError::Io { path: path.to_owned(), source };
     let (to, text) = (path.to_owned(), file.to_string());
     on_disk(move || write_whole(&to, text.as_bytes())).await.map_err(failed)
 }
 
-/// Does something with a file on a thread that may wait for the disk, a few at a time: a thousand accounts' files would
-/// else have hundreds of threads, each with memory of its own.
+/// Runs blocking work on files in threads, a few at a time.
+///
+/// The files of a thousand accounts would otherwise have hundreds of threads, each with its own memory.
 async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     static AT_ONCE: Semaphore = Semaphore::const_new(4);
-    // It is never closed.
+    // The semaphore is never closed.
     let _turn = AT_ONCE.acquire().await.ok();
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-/// Writes a file whole: beside its place, for its owner alone, then renamed. Its folder is made where it is missing.
+/// Replaces a file: writes a temporary file, readable by its owner alone, and renames it. Creates the folder if
+/// needed.
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = make_folder(path)?;
-    // `tempfile` makes files that only their owner may read.
+    // `tempfile` creates files that only their owner can read.
     let mut file = tempfile::Builder::new().prefix(UNFINISHED).suffix(UNFINISHED_END).tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_data()?;
@@ -164,7 +171,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the folder of a file, for its owner alone, where it is missing.
+/// Creates the folder of a file, for its owner alone, if it doesn't exist.
 fn make_folder(path: &Path) -> io::Result<&Path> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut builder = fs::DirBuilder::new();
@@ -175,11 +182,12 @@ fn make_folder(path: &Path) -> io::Result<&Path> {
     Ok(folder)
 }
 
-/// Removes those files of a folder for which `wanted` answers, and gives the answers. A file that nobody can read as a
-/// JSON object stays; so does one that is gone by then.
+/// Removes the files of a folder for which `wanted` returns something, and returns that.
+///
+/// A file that can't be read as a JSON object stays.
 pub(crate) async fn remove<T>(
     folder: &Path,
-    wanted: impl Fn(&File) -> Option<T>,
+    wanted: impl Fn(&JsonFile) -> Option<T>,
 ) -> Result<Vec<T>, CacheError> {
     let mut removed = Vec::new();
     for path in json_files(folder).await? {
@@ -191,7 +199,7 @@ pub(crate) async fn remove<T>(
     Ok(removed)
 }
 
-/// Removes the files of a folder that were never finished. Who is just writing one fails, as where it can't write.
+/// Removes the temporary files of a folder. A process that is just writing one fails, as if it couldn't write.
 pub(crate) async fn sweep(folder: &Path) -> Result<(), CacheError> {
     let unfinished = |path: &Path| {
         let name = path.file_name().and_then(|name| name.to_str());
@@ -203,7 +211,7 @@ pub(crate) async fn sweep(folder: &Path) -> Result<(), CacheError> {
     Ok(())
 }
 
-/// Removes a file, and tells whether it was there.
+/// Removes a file, and returns whether it existed.
 pub(crate) async fn remove_file(path: &Path) -> Result<bool, CacheError> {
     match tokio::fs::remove_file(path).await {
         Ok(()) => Ok(true),
@@ -212,12 +220,12 @@ pub(crate) async fn remove_file(path: &Path) -> Result<bool, CacheError> {
     }
 }
 
-/// The files of a folder that end in `.json`, in the order of their names; none where there is no folder.
+/// Lists the files of a folder that end in `.json`, by name; none if there is no folder.
 pub(crate) async fn json_files(folder: &Path) -> Result<Vec<PathBuf>, CacheError> {
     files(folder, |path| path.extension().is_some_and(|ending| ending == "json")).await
 }
 
-/// The files of a folder that are wanted, in the order of their names; none where there is no folder.
+/// Lists the files of a folder that are `wanted`, by name; none if there is no folder.
 async fn files(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, CacheError> {
     let failed = |source| CacheError::Io { path: folder.to_owned(), source };
     let mut entries = match tokio::fs::read_dir(folder).await {
@@ -236,24 +244,25 @@ async fn files(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<Path
     Ok(files)
 }
 
-/// The right to change a file. The kernel takes it back when it is dropped, or when the process ends, however it ends.
+/// The right to change a file. The kernel frees the lock when this is dropped or the process ends.
 #[derive(Debug)]
-pub(crate) struct Lock {
+pub(crate) struct FileLock {
     _file: fs::File,
 }
 
-/// Takes the lock beside a file: an empty file that ends in `.lock`, which stays, since whoever removed it could take
-/// another's lock away.
+/// Takes the lock beside a file: an empty file that ends in `.lock`.
+///
+/// The lock file is never removed: that could free another process's lock.
 ///
 /// # Errors
-/// Where it can't be had in half a minute, or can't be made: then the file must not be written.
-pub(crate) async fn lock(path: &Path) -> Result<Lock, CacheError> {
+/// If the lock can't be had in half a minute, or can't be created. Then the file must not be written.
+pub(crate) async fn lock(path: &Path) -> Result<FileLock, CacheError> {
     let failed = |source| CacheError::Io { path: path.to_owned(), source };
     let file = open_lock(path).map_err(failed)?;
     let end = Instant::now() + LOCK_PATIENCE;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(Lock { _file: file }),
+            Ok(()) => return Ok(FileLock { _file: file }),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
             Err(TryLockError::WouldBlock) if Instant::now() >= end => {
                 return Err(CacheError::Locked { path: path.to_owned() });
@@ -272,13 +281,13 @@ fn open_lock(path: &Path) -> io::Result<fs::File> {
     options.open(path.with_extension("lock"))
 }
 
-/// The name of a cached file: the SHA-1 of what it is for, in hexadecimal digits.
+/// Returns the name of a cached file: the SHA-1 of its key, in hexadecimal digits.
 pub(crate) fn file_name(key: &str) -> String {
     let hex: Vec<String> = Sha1::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     hex.concat() + ".json"
 }
 
-/// A string as Python's `json.dumps` writes it: in ASCII, the rest as UTF-16 escapes.
+/// Returns a string as Python's `json.dumps` writes it: in ASCII, with UTF-16 escapes.
 pub(crate) fn python_json(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
@@ -310,7 +319,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.json");
         fs::write(&path, r#"{"key": "#).unwrap();
-        let key = |file: &File| file.text("KEY").map(str::to_owned);
+        let key = |file: &JsonFile| file.text("KEY").map(str::to_owned);
         let start = Instant::now();
         assert_eq!(read(&path, key).await, None);
         assert_eq!(start.elapsed(), Duration::from_secs(1));
@@ -322,12 +331,12 @@ mod tests {
         assert_eq!(found.as_deref(), Some("whole"), "the other half came in the meantime");
     }
 
-    /// Whoever writes all the time leaves a file half there whenever it is looked at, for longer than a write takes.
+    /// A process that writes all the time leaves a file incomplete for longer than a write takes.
     #[tokio::test(start_paused = true)]
     async fn a_file_that_changes_is_read_again_for_longer() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.json");
-        let key = |file: &File| file.text("key").map(str::to_owned);
+        let key = |file: &JsonFile| file.text("key").map(str::to_owned);
         let writes = async |times: usize| {
             for length in (0..times).map(|time| time % 5) {
                 fs::write(&path, &br#"{"key""#[..length]).unwrap();
@@ -364,7 +373,7 @@ mod tests {
         });
         drop(next.unwrap());
         assert_eq!(start.elapsed().as_secs(), 40);
-        // Its age means nothing, nor that the file is there.
+        // Neither the age of a lock file nor its existence means anything.
         lock(&path).await.unwrap();
     }
 

@@ -1,7 +1,7 @@
-//! What this crate needs from outside: environment, clock, limits, and whether a person can be asked.
+//! The inputs of this crate: environment, clock, limits, and whether a person can be asked.
 //!
-//! [`SsoContext::service_endpoint`] decides where a service is called. Nothing secret goes to an endpoint that is neither
-//! https nor this machine, and no region becomes part of a host name before it looks like one.
+//! [`SsoContext::service_endpoint`] decides where a service is called. Nothing secret goes to an endpoint that is
+//! neither https nor this machine, and no region becomes part of a host name before it looks like one.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,50 +19,50 @@ use ssoinv_http::sdk_settings::SdkSettings;
 use ssoinv_http::service_endpoint::ServiceEndpoint;
 use ssoinv_profile::{Profile, endpoint_for};
 
-/// Whether there is somebody to ask.
+/// Whether a person can be asked to sign in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Interaction {
     /// A person can approve a sign-in in a browser.
     Person,
-    /// Nobody: `--no-input`, or no terminal.
-    Nobody,
+    /// No person: `--no-input`, or no terminal.
+    None,
 }
 
-/// How a person signs in to an sso-session. To what the legacy format names they always do so with a device code.
+/// The flow of a sign-in to an sso-session. For the legacy format it is always a device code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Flow {
-    /// On a page in a browser of this machine, which comes back to it (authorization code with PKCE).
+pub enum SignInFlow {
+    /// A page in a browser of this machine, which comes back to it (authorization code with PKCE).
     Page {
-        /// The port of this machine that it comes back to; any free one where none is named.
+        /// The port of this machine that the browser comes back to; any free one if none is set.
         redirect_port: Option<u16>,
     },
-    /// With a code that is approved in any browser.
+    /// A code that is approved in any browser.
     DeviceCode,
 }
 
-/// What this crate needs from outside.
+/// The inputs of this crate.
 #[derive(Clone, Debug)]
 pub struct SsoContext {
-    /// The home directory, for `~/.aws/sso/cache`; without one nothing is cached.
+    /// The home directory, for `~/.aws/sso/cache`; without it nothing is cached.
     pub home: Option<PathBuf>,
     /// The environment.
     pub env: Env,
     /// The time of day.
     pub clock: Clock,
-    /// Who hears what happens.
+    /// The receiver of events.
     pub events: Events,
-    /// Whether a sign-in may ask somebody.
+    /// Whether a person can be asked to sign in.
     pub interaction: Interaction,
-    /// How a person signs in.
-    pub flow: Flow,
-    /// How long calls to the portal, the sign-in and STS are tried; the portal's limits last for minutes.
+    /// The flow of a sign-in.
+    pub flow: SignInFlow,
+    /// The retry policy of calls to the portal, the sign-in and STS; the portal's limits last for minutes.
     pub retry: RetryPolicy,
-    /// How fast a portal may be called.
+    /// The limits of calls to a portal.
     pub portal_pace: PaceLimits,
-    /// What all clients have in common.
+    /// The settings of all clients.
     pub sdk: SdkSettings,
-    /// Whether a token may be refreshed, which ends the refresh token in the shared cache. Without it the tokens that
-    /// are there are used as they are, and no file is written.
+    /// Whether tokens may be refreshed, which invalidates the refresh token in the shared cache. Otherwise the
+    /// present tokens are used as they are, and no file is written.
     pub refresh_tokens: bool,
     /// Whether `credential_process` may be run.
     pub run_processes: bool,
@@ -71,17 +71,17 @@ pub struct SsoContext {
 }
 
 impl SsoContext {
-    /// For [`ssoinv_http::retry_loop::call`]: says that a call of the sign-in is tried again.
-    pub(crate) fn retrying(&self) -> impl Fn(&Failure, Duration) {
+    /// Returns a callback for [`ssoinv_http::retry_loop::call`] that reports the retry of a sign-in's call.
+    pub(crate) fn on_retry(&self) -> impl Fn(&Failure, Duration) {
         |failure, delay| {
             self.events.emit(Event::Retrying { task: None, failure: Arc::new(failure.clone()), delay });
         }
     }
 
-    /// Where calls to `service` go, in `region`; a profile may say so.
+    /// Returns the endpoint of `service` in `region`; a profile may set it.
     ///
     /// # Errors
-    /// [`FailureKind::Misconfigured`] where nothing secret may go: codes `InvalidRegion` and `InsecureEndpoint`.
+    /// [`FailureKind::Misconfigured`] with `InvalidRegion` or `InsecureEndpoint`, if nothing secret may go there.
     pub fn service_endpoint(
         &self,
         service: &ServiceInfo,
@@ -116,7 +116,7 @@ impl SsoContext {
     }
 }
 
-/// A profile that can't be used, or what it says.
+/// Returns the failure of a profile or setting that can't be used.
 pub(crate) fn misconfigured(code: &str, message: impl Into<String>) -> Failure {
     Failure::new(FailureKind::Misconfigured, message).with_code(code)
 }

@@ -1,9 +1,8 @@
-//! `~/.aws/cli/cache`: role credentials, shared with the AWS CLI both ways, so that neither asks the portal for what the
-//! other has.
+//! Role credentials in `~/.aws/cli/cache`, shared with the AWS CLI in both directions.
 //!
-//! Names and contents are those of botocore's `SSOCredentialFetcher`. A file is found by session, account and role alone
-//! and doesn't say whose portal gave it; [`crate::credential_store`] looks here only for a session whose token isn't
-//! another's. How such files are read and written: `cache_file.rs`.
+//! Names and contents are those of botocore's `SSOCredentialFetcher`. A file is found by session, account and role
+//! alone, and doesn't say which portal gave the keys. So [`crate::credential_store`] uses the cache only for sessions
+//! whose token isn't another session's. Reading and writing such files is left to `cache_file.rs`.
 
 use std::path::{Path, PathBuf};
 
@@ -11,32 +10,32 @@ use serde_json::json;
 use ssoinv_core::secret::Secret;
 use ssoinv_profile::{SsoRole, SsoSession};
 
-use crate::cache_file::{self, CacheError, File, file_name, python_json, read};
+use crate::cache_file::{self, CacheError, JsonFile, file_name, python_json, read};
 use crate::role_credentials::RoleCredentials;
 use crate::times::timestamp;
 
-/// `ProviderType` of what single sign-on gave.
+/// The `ProviderType` of credentials from single sign-on.
 const SSO: &str = "sso";
 
-/// The folder, or none where there is no home.
+/// The cache; its folder is none if there is no home.
 #[derive(Clone, Debug)]
 pub struct CredentialCache {
     folder: Option<PathBuf>,
 }
 
 impl CredentialCache {
-    /// The cache below a home directory.
+    /// Returns the cache below a home directory.
     #[must_use]
     pub fn new(home: Option<&Path>) -> Self {
         Self { folder: home.map(|home| home.join(".aws").join("cli").join("cache")) }
     }
 
-    /// Reads the credentials of a role, ended or not.
+    /// Reads the credentials of a role, expired or not.
     pub(crate) async fn get(&self, role: &SsoRole) -> Option<RoleCredentials> {
         read(&self.path(role)?, |file| {
             (file.text("ProviderType") == Some(SSO)).then_some(())?;
             let keys = file.object("Credentials")?;
-            // Where the account is named it must be the one.
+            // If the file names an account, it must be the role's.
             let named = keys.text("AccountId");
             named.is_none_or(|named| named == role.account_id.as_str()).then_some(())?;
             Some(RoleCredentials {
@@ -50,7 +49,7 @@ impl CredentialCache {
         .await
     }
 
-    /// Writes the credentials of a role. Those without an end, which the portal doesn't give, aren't kept.
+    /// Writes the credentials of a role. Credentials without expiry, which the portal doesn't give, are not cached.
     pub(crate) async fn store(&self, role: &SsoRole, keys: &RoleCredentials) -> Result<(), CacheError> {
         let path = self.path(role).ok_or(CacheError::NoHome)?;
         let (Some(expires_at), Some(token)) = (keys.expires_at, &keys.session_token) else { return Ok(()) };
@@ -67,11 +66,13 @@ impl CredentialCache {
         cache_file::write(&path, &file).await
     }
 
-    /// Removes all credentials that single sign-on gave, as `aws sso logout` does: the files don't tell of which session
-    /// they are; and what killed processes left. Answers how many there were.
+    /// Removes all credentials from single sign-on, and returns how many there were.
+    ///
+    /// `aws sso logout` does the same, since the files don't say which session they belong to. What killed processes
+    /// left behind is removed, too.
     pub async fn remove_all(&self) -> Result<usize, CacheError> {
         let Some(folder) = &self.folder else { return Ok(0) };
-        let is_of_sso = |file: &File| (file.text("ProviderType") == Some(SSO)).then_some(());
+        let is_of_sso = |file: &JsonFile| (file.text("ProviderType") == Some(SSO)).then_some(());
         cache_file::sweep(folder).await?;
         cache_file::remove(folder, is_of_sso).await.map(|removed| removed.len())
     }
@@ -81,11 +82,11 @@ impl CredentialCache {
     }
 }
 
-/// botocore's `_create_cache_key`: Python's JSON, sorted and without spaces.
+/// Returns botocore's `_create_cache_key`: Python's JSON, sorted and without spaces.
 fn name(session: &SsoSession, account_id: &str, role_name: &str) -> String {
     let [account_id, role_name, key] = [account_id, role_name, session.cache_key()].map(python_json);
     let which = if session.is_legacy() { "startUrl" } else { "sessionName" };
-    // `sessionName` and `startUrl` both come after the other two.
+    // In sorted order, `sessionName` and `startUrl` both follow the other two keys.
     file_name(&format!(r#"{{"accountId":{account_id},"roleName":{role_name},"{which}":{key}}}"#))
 }
 
@@ -153,7 +154,7 @@ mod tests {
             fs::write(&path, text.replace(part, other)).unwrap();
             assert_eq!(cache.get(&role(Some("corp"))).await, None, "{other}");
         }
-        // As botocore wrote it before it knew of `AccountId`.
+        // The form that botocore wrote before it had `AccountId`.
         fs::write(&path, text.replace("AccountId", "Ignored").replace("05Z", "05UTC")).unwrap();
         assert_eq!(cache.get(&role(Some("corp"))).await, Some(keys()));
     }

@@ -19,7 +19,7 @@ use ssoinv_core::scope::{AccountId, Partition, is_region_name, partition_of_regi
 use ssoinv_http::once_map::{KeptValue, OnceMap};
 use ssoinv_http::service_endpoint::ServiceEndpoint;
 use ssoinv_profile::{
-    AssumeRole, CredentialSource, Machine, Profile, RoleArn, RoleSource, SsoRole, StaticKeys,
+    AmbientSource, AssumeRole, CredentialSource, Profile, RoleArn, RoleSource, SsoRole, StaticKeys,
 };
 
 use crate::context::{SsoContext, misconfigured};
@@ -239,18 +239,18 @@ impl CredentialChain {
         }
     }
 
-    async fn machine(&self, machine: Machine, refused: Option<&RoleCredentials>) -> Link {
+    async fn machine(&self, machine: AmbientSource, refused: Option<&RoleCredentials>) -> Link {
         match machine {
-            Machine::Environment => unrenewable(
+            AmbientSource::Environment => unrenewable(
                 ambient_credentials::from_environment(&self.context.env)?,
                 refused,
                 "the keys in the environment",
             ),
-            Machine::Ec2InstanceMetadata => {
+            AmbientSource::Ec2InstanceMetadata => {
                 let fetch = || ambient_credentials::of_instance(&self.context);
                 self.once(LinkKey::Instance, refused, fetch).await
             }
-            Machine::EcsContainer => {
+            AmbientSource::EcsContainer => {
                 let fetch = || ambient_credentials::of_container(&self.context);
                 self.once(LinkKey::Container, refused, fetch).await
             }

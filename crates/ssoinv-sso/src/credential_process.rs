@@ -1,5 +1,7 @@
-//! `credential_process`: a program that prints credentials ("Process credential provider", AWS SDKs and Tools Reference
-//! Guide). It is run as botocore runs it: split into words, without a shell.
+//! `credential_process`: a program that prints credentials.
+//!
+//! "Process credential provider", AWS SDKs and Tools Reference Guide. As in botocore, the command line is split into
+//! words and runs without a shell.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -15,13 +17,15 @@ use crate::context::misconfigured;
 use crate::role_credentials::RoleCredentials;
 use crate::times::parse_time;
 
-/// How long the program may take.
+/// The longest time that the program may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// More than any credentials are.
+/// More bytes than any credentials have.
 const LONGEST_OUTPUT: u64 = 1 << 20;
 
-/// Runs the program and reads what it prints. It gets nothing on stdin, and what it prints gets into no message.
+/// Runs the program and reads its output.
+///
+/// The program gets an empty stdin; its output gets into no message.
 pub(crate) async fn run(command: &Secret, env: &Env) -> Result<RoleCredentials, Failure> {
     let words = shlex::split(command.reveal()).unwrap_or_default();
     let Some((program, arguments)) = words.split_first() else {
@@ -54,7 +58,7 @@ pub(crate) async fn run(command: &Secret, env: &Env) -> Result<RoleCredentials, 
     };
     let (status, output) = match tokio::time::timeout(PATIENCE, running).await {
         Ok(ended) => ended.map_err(|error| failed(format!("cannot be read: {error}")))?,
-        Err(_) => return Err(failed(format!("gave no answer in {} seconds", PATIENCE.as_secs()))),
+        Err(_) => return Err(failed(format!("gave no response in {} seconds", PATIENCE.as_secs()))),
     };
     if !status.success() {
         return Err(failed(format!("ended with {status}")));
@@ -62,7 +66,7 @@ pub(crate) async fn run(command: &Secret, env: &Env) -> Result<RoleCredentials, 
     parse(&output).map_err(failed)
 }
 
-/// What the program prints.
+/// The program's output.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Output {
@@ -73,7 +77,7 @@ struct Output {
     expiration: Option<String>,
 }
 
-/// Reads the output; an error says what is wrong with it, and nothing of what it holds.
+/// Parses the output. An error says what is wrong with the output, and quotes nothing of it.
 fn parse(output: &[u8]) -> Result<RoleCredentials, String> {
     let output: Output =
         serde_json::from_slice(output).map_err(|_| "printed no JSON with `Version` and keys".to_owned())?;
@@ -131,7 +135,7 @@ mod tests {
         let env = Env::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
         let start = tokio::time::Instant::now();
         let failed = run(&Secret::new("sleep 1000"), &env).await.unwrap_err();
-        assert_eq!(failed.message, "`credential_process` gave no answer in 30 seconds");
+        assert_eq!(failed.message, "`credential_process` gave no response in 30 seconds");
         assert_eq!(start.elapsed().as_secs(), 30);
     }
 

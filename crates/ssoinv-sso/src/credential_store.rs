@@ -11,7 +11,7 @@ use ssoinv_core::event::{Event, Notice};
 use ssoinv_core::failure::{Failure, Remedy};
 use ssoinv_core::scope::{AccountId, Partition, partition_of_region};
 use ssoinv_http::once_map::OnceMap;
-use ssoinv_profile::{Base, CredentialSource, Profile, SsoSession};
+use ssoinv_profile::{ChainBase, CredentialSource, Profile, SsoSession};
 
 use crate::context::{SsoContext, misconfigured};
 use crate::credential_chain::CredentialChain;
@@ -66,7 +66,7 @@ impl CredentialStore {
 
     /// Returns whether the role credentials below a profile are in the cache and good, so that no call is needed.
     pub async fn has_cached(&self, profile: &Profile) -> bool {
-        let Base::Credentials(CredentialSource::Sso(role)) = profile.credentials.chain().1 else {
+        let ChainBase::Credentials(CredentialSource::Sso(role)) = profile.credentials.chain().1 else {
             return false;
         };
         match self.sessions.get(&role.session, Some(profile)) {

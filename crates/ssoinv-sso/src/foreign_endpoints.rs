@@ -1,29 +1,29 @@
-//! Endpoints for tokens that aren't AWS's own, which a config file could lead a token astray with.
+//! Endpoints for tokens that aren't AWS's own: a config file could lead a token astray with them.
 
 use std::sync::Arc;
 
 use ssoinv_core::env::Env;
 use ssoinv_core::service::ServiceInfo;
-use ssoinv_profile::{Endpoint, Origin, Profile, endpoint_for, host};
+use ssoinv_profile::{ConfiguredEndpoint, EndpointOrigin, Profile, endpoint_for, host};
 
 use crate::services::{SSO, SSO_OIDC};
 
-/// An endpoint for tokens that isn't AWS's own sign-in or portal; told once, since a config file could lead a token
-/// astray with it.
+/// An endpoint for tokens that isn't AWS's own sign-in or portal. Reported once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForeignEndpoint {
     /// The sign-in or the portal.
     pub service: &'static ServiceInfo,
     /// The URL.
     pub url: String,
-    /// The variable, or file and line.
-    pub origin: Origin,
-    /// The session whose token goes there: its name, or its start URL.
+    /// The variable, or the file and line, that sets it.
+    pub origin: EndpointOrigin,
+    /// The session whose token goes there, by name or start URL.
     pub session: Arc<str>,
 }
 
-/// The endpoints that tokens of these profiles would be sent to and that aren't AWS's, each once, in order. Nothing is
-/// sent to those that aren't secure ([`SsoContext::service_endpoint`]), so they aren't among them.
+/// Lists the endpoints that receive tokens of these profiles and that aren't AWS's, each once, in order.
+///
+/// Insecure endpoints are left out, since nothing is sent to them ([`crate::context::SsoContext::service_endpoint`]).
 pub fn foreign_endpoints<'a>(
     profiles: impl IntoIterator<Item = &'a Profile>,
     env: &Env,
@@ -32,8 +32,9 @@ pub fn foreign_endpoints<'a>(
     for profile in profiles {
         let Some(session) = profile.credentials.session() else { continue };
         for service in [&SSO_OIDC, &SSO] {
-            let endpoint = endpoint_for(service, Some(&profile.endpoints), env).filter(Endpoint::is_secure);
-            let Some(Endpoint { url, origin }) = endpoint else { continue };
+            let endpoint =
+                endpoint_for(service, Some(&profile.endpoints), env).filter(ConfiguredEndpoint::is_secure);
+            let Some(ConfiguredEndpoint { url, origin }) = endpoint else { continue };
             let known = found.iter().any(|other| other.url == url && other.origin == origin);
             if !known && !is_aws(&url) {
                 found.push(ForeignEndpoint { service, url, origin, session: session.cache_key().into() });
@@ -43,11 +44,12 @@ pub fn foreign_endpoints<'a>(
     found
 }
 
-/// How the hosts of the sign-in and the portal begin, up to the region: the endpoint rules of the two services.
+/// The beginnings of the hosts of the sign-in and the portal, by the endpoint rules of the two services.
 const OWN_HOSTS: [&str; 4] = ["oidc.", "oidc-fips.", "portal.sso.", "portal.sso-fips."];
 
-/// What follows the region, and how the names of such regions begin: `dnsSuffix`, `dualStackDnsSuffix` and
-/// `regionRegex` in the SDKs' `partitions.json`.
+/// The suffixes of the hosts of each partition, and the beginnings of its regions' names.
+///
+/// `dnsSuffix`, `dualStackDnsSuffix` and `regionRegex` in the SDKs' `partitions.json`.
 const PARTITIONS: [([&str; 2], &[&str]); 7] = [
     (
         ["amazonaws.com", "api.aws"],
@@ -61,8 +63,10 @@ const PARTITIONS: [([&str; 2], &[&str]); 7] = [
     (["csp.hci.ic.gov", "api.aws.hci.ic.gov"], &["us-isof-"]),
 ];
 
-/// Whether a URL's host is the sign-in or the portal of one of AWS's regions. Other hosts of AWS are as good as
-/// anybody's: whoever has an account can have a bucket `oidc`, whose host is `oidc.s3.amazonaws.com`.
+/// Returns whether a URL's host is the sign-in or the portal of one of AWS's regions.
+///
+/// Other hosts of AWS are no better than any others: every customer can have a bucket `oidc`, whose host is
+/// `oidc.s3.amazonaws.com`.
 fn is_aws(url: &str) -> bool {
     let Some((host, _)) = host(url) else { return false };
     let host = host.trim_end_matches('.').to_ascii_lowercase();
@@ -74,7 +78,7 @@ fn is_aws(url: &str) -> bool {
     })
 }
 
-/// Whether a region's name may end so: `west-1`.
+/// Returns whether the name of a region may end so, as in `west-1`.
 fn is_direction_and_number(end: &str) -> bool {
     let all = |text: &str, test: fn(&u8) -> bool| !text.is_empty() && text.as_bytes().iter().all(test);
     end.split_once('-').is_some_and(|(direction, number)| {
@@ -100,7 +104,7 @@ mod tests {
             assert!(is_aws(aws), "{aws}");
         }
         for other in [
-            // Somebody else's hosts.
+            // Hosts of others.
             "https://amazonaws.com.evil.example",
             "https://evilamazonaws.com",
             "https://oidc.eu-west-1.amazonaws.com.evil.example",
@@ -112,7 +116,7 @@ mod tests {
             "https://evil.example@oidc.eu-west-1.amazonaws.com/",
             "https://evil.example\\@oidc.eu-west-1.amazonaws.com/",
             "oidc.eu-west-1.amazonaws.com",
-            // Hosts of AWS that anybody can have.
+            // Hosts of AWS that every customer can have.
             "https://x.execute-api.us-east-1.amazonaws.com",
             "https://oidc.execute-api.us-east-1.amazonaws.com",
             "https://bucket.s3.amazonaws.com",
@@ -124,7 +128,7 @@ mod tests {
             "https://evil.oidc.eu-west-1.amazonaws.com",
             "https://vpce-1.oidc.us-east-1.vpce.amazonaws.com",
             "https://oidc.us-east-1.elb.amazonaws.com",
-            // Not so in any partition.
+            // Hosts that no partition has.
             "https://oidc.amazonaws.com",
             "https://oidc.cn-north-1.amazonaws.com",
             "https://oidc.us-east-1.amazonaws.com.cn",
@@ -136,7 +140,7 @@ mod tests {
         }
     }
 
-    /// Fails when the SDK's endpoint rules learn of another form of host.
+    /// Fails if the SDK's endpoint rules gain another form of host.
     #[tokio::test]
     async fn every_host_that_the_sdk_would_call_is_aws() {
         macro_rules! host_of {

@@ -1,7 +1,7 @@
-//! The portal of IAM Identity Center (Portal API Reference): which accounts there are, and role credentials.
+//! The portal of IAM Identity Center: its accounts, and role credentials (Portal API Reference).
 //!
-//! One limiter serves all calls to the portal of a region, since AWS counts them together. A 401 comes back with
-//! [`Remedy::Renew`]: [`crate::token_source`] finds out whether the token has ended. A 429 never means that.
+//! One limiter serves all calls to the portal of a region, since AWS counts them together. A 401 is returned with
+//! [`Remedy::Renew`]: [`crate::token_source`] finds out whether the token has expired. A 429 never means that.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,8 +26,8 @@ use ssoinv_http::service_endpoint::ServiceEndpoint;
 use crate::context::SsoContext;
 use crate::role_credentials::RoleCredentials;
 
-/// The most accounts, or roles, that a page may have; more is refused.
-pub const PAGE: u8 = 100;
+/// The largest page of accounts or roles; the portal refuses more.
+pub const PAGE_SIZE: u8 = 100;
 
 /// An account that the sign-in reaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,27 +36,28 @@ pub struct AccountInfo {
     pub id: AccountId,
     /// Its name in the organisation.
     pub name: Option<Arc<str>>,
-    /// The address of its root user.
+    /// The e-mail address of its root user.
     pub email: Option<Arc<str>>,
 }
 
-/// What the portal says to a token, and what time it is there.
+/// The portal's response to a token, and the time there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// Whether it takes the token, or why it doesn't say. Without a token it is `false`: somebody answered.
+    /// Whether the portal accepts the token, or the failure. Without a token `false`: the portal responded.
     pub accepts: Result<bool, Failure>,
-    /// By how many seconds this machine's clock is ahead of the answer's `Date`, where there was one.
+    /// The seconds by which this machine's clock is ahead of the response's `Date`, if there was one.
     pub clock_ahead: Option<i64>,
 }
 
-/// What a call shows the portal.
+/// The bearer token of a call.
 ///
-/// It is asked for when the call's turn has come: a thousand calls may stand in line, and a token end meanwhile.
+/// It is asked for when the call's turn has come: a thousand calls may wait in the queue, and a token may expire
+/// meanwhile.
 pub trait Bearer {
-    /// The token of now.
+    /// Returns the present token.
     ///
     /// # Errors
-    /// Where the call should not be made with any: the failure that it ends with, of the kind [`FailureKind::NotTried`].
+    /// A failure of the kind [`FailureKind::NotTried`] if the call should not be made: the call ends with it.
     fn token(&self) -> Result<Secret, Failure>;
 }
 
@@ -71,13 +72,13 @@ impl Bearer for Secret {
 pub struct Portal {
     client: aws_sdk_sso::Client,
     limiter: Arc<RateLimiter>,
-    /// For questions about the token, which all who stand in line wait for.
+    /// For calls about the token, which all calls in the queue wait for.
     first: Arc<RateLimiter>,
     context: Arc<SsoContext>,
 }
 
 impl Portal {
-    /// The portal at an endpoint, behind the limiter of its region.
+    /// Creates a portal at an endpoint, behind the limiter of its region.
     #[must_use]
     pub fn new(endpoint: &ServiceEndpoint, limiter: Arc<RateLimiter>, context: Arc<SsoContext>) -> Self {
         let client = aws_sdk_sso::Client::new(&context.sdk.at(endpoint).build());
@@ -85,18 +86,19 @@ impl Portal {
         Self { client, limiter, first, context }
     }
 
-    /// GetRoleCredentials: keys for a role in an account. They live as long as the permission set says, whatever
-    /// happens to the token.
+    /// Calls GetRoleCredentials: keys for a role in an account.
+    ///
+    /// The keys live as long as the permission set says, whatever becomes of the token.
     pub async fn role_credentials(
         &self,
         bearer: &impl Bearer,
         account: AccountId,
         role: &str,
     ) -> Result<RoleCredentials, Failure> {
-        let answer = self.ask_once_more(|| async {
+        let response = self.ask_once_more(|| async {
             let token = bearer.token()?;
             let call = self.client.get_role_credentials().access_token(token.reveal());
-            let answer = call.account_id(account.as_str()).role_name(role).send().await.map_err(|error| {
+            let response = call.account_id(account.as_str()).role_name(role).send().await.map_err(|error| {
                 let failure = self.failure(&error);
                 if is_forbidden(&failure) {
                     let message = format!(
@@ -106,56 +108,58 @@ impl Portal {
                 }
                 failure
             })?;
-            answer.role_credentials.and_then(whole).ok_or_else(|| {
-                invalid_response("the answer of GetRoleCredentials holds no credentials, or not all of them")
+            response.role_credentials.and_then(whole).ok_or_else(|| {
+                invalid_response("the response of GetRoleCredentials holds no credentials, or not all of them")
             })
         });
-        answer.await
+        response.await
     }
 
-    /// Logout: the token is good no more. Keys that it gave are.
+    /// Calls Logout: revokes the token, but not the keys that it gave.
     pub async fn logout(&self, token: &Secret) -> Result<(), Failure> {
-        let answer = self.call(|| async {
+        let response = self.call(|| async {
             let call = self.client.logout().access_token(token.reveal());
             call.send().await.map_err(|error| self.failure(&error))
         });
-        answer.await.map(|_| ())
+        response.await.map(|_| ())
     }
 
-    /// ListAccounts, one page: the accounts, and the token of the next page.
+    /// Calls ListAccounts for one page. Returns the accounts, and the token of the next page.
     ///
     /// # Errors
-    /// What the portal says; [`INVALID_RESPONSE`] where the page has no list, or an account without an ID.
+    /// What the portal responds; [`INVALID_RESPONSE`] if the page has no list, or an account without an ID.
     pub async fn accounts(
         &self,
         bearer: &impl Bearer,
         next: Option<&str>,
     ) -> Result<(Vec<AccountInfo>, Option<String>), Failure> {
-        let answer = self.call(|| async {
+        let response = self.call(|| async {
             let token = bearer.token()?;
-            let call = self.client.list_accounts().access_token(token.reveal()).max_results(PAGE.into());
+            let call = self.client.list_accounts().access_token(token.reveal()).max_results(PAGE_SIZE.into());
             let call = call.set_next_token(next.map(str::to_owned));
             let page = call.send().await.map_err(|error| self.failure(&error))?;
             let accounts = page
                 .account_list
-                .ok_or_else(|| invalid_response("the answer of ListAccounts has no list"))?;
+                .ok_or_else(|| invalid_response("the response of ListAccounts has no list"))?;
             let accounts = accounts.into_iter().map(account).collect::<Result<Vec<_>, _>>()?;
             Ok((accounts, page.next_token.filter(|token| !token.is_empty())))
         });
-        answer.await
+        response.await
     }
 
-    /// ListAccountRoles, one page: the names of the roles, and the token of the next page. It may list a role that
-    /// GetRoleCredentials refuses.
+    /// Calls ListAccountRoles for one page. Returns the roles' names, and the token of the next page.
+    ///
+    /// The list may have roles that GetRoleCredentials refuses.
     pub async fn account_roles(
         &self,
         bearer: &impl Bearer,
         account: AccountId,
         next: Option<&str>,
     ) -> Result<(Vec<String>, Option<String>), Failure> {
-        let answer = self.ask_once_more(|| async {
+        let response = self.ask_once_more(|| async {
             let token = bearer.token()?;
-            let call = self.client.list_account_roles().access_token(token.reveal()).max_results(PAGE.into());
+            let call =
+                self.client.list_account_roles().access_token(token.reveal()).max_results(PAGE_SIZE.into());
             let call = call.account_id(account.as_str()).set_next_token(next.map(str::to_owned));
             let page = call.send().await.map_err(|error| {
                 let failure = self.failure(&error);
@@ -166,39 +170,39 @@ impl Portal {
             })?;
             let roles = page
                 .role_list
-                .ok_or_else(|| invalid_response("the answer of ListAccountRoles has no list"))?;
+                .ok_or_else(|| invalid_response("the response of ListAccountRoles has no list"))?;
             let name = |role: aws_sdk_sso::types::RoleInfo| role.role_name.filter(|name| !name.is_empty());
             let roles = roles.into_iter().map(name).collect::<Option<Vec<_>>>();
             let roles = roles.ok_or_else(|| invalid_response("a role of ListAccountRoles has no name"))?;
             Ok((roles, page.next_token.filter(|token| !token.is_empty())))
         });
-        answer.await
+        response.await
     }
 
-    /// Whether the portal takes a token, asked with the smallest call.
+    /// Returns whether the portal accepts a token, by the smallest call.
     ///
     /// # Errors
-    /// Where no answer says so: a limit, the network, a server's error.
+    /// If no response says so: a limit, the network, a server's error.
     pub(crate) async fn accepts(&self, token: &Secret) -> Result<bool, Failure> {
         self.probe(Some(token)).await.accepts
     }
 
-    /// Asks the smallest call with a token, or with none, which the portal refuses. Changes nothing.
+    /// Makes the smallest call with a token, or with none, which the portal refuses. Changes nothing.
     pub async fn probe(&self, token: Option<&Secret>) -> Probe {
-        let date = DateHeader { clock: self.context.clock.clone(), ahead: Arc::default() };
+        let date = DateInterceptor { clock: self.context.clock.clone(), ahead: Arc::default() };
         let ask = || async {
             let call =
                 self.client.list_accounts().set_access_token(token.map(|token| token.reveal().to_owned()));
             let call = call.max_results(1).customize().interceptor(date.clone());
             call.send().await.map_err(|error| self.failure(&error))
         };
-        let answer = async {
-            retry_loop::call(&self.first, None, self.context.retry, self.context.retrying(), ask).await.0
+        let response = async {
+            retry_loop::call(&self.first, None, self.context.retry, self.context.on_retry(), ask).await.0
         };
-        let accepts = match answer.await {
+        let accepts = match response.await {
             Ok(_) => Ok(true),
             Err(Failure { remedy: Remedy::Renew, .. }) => Ok(false),
-            // It was let in, and then refused something else.
+            // The token was accepted, and the call then refused for another reason.
             Err(failure) if is_forbidden(&failure) => Ok(token.is_some()),
             Err(failure) => Err(failure),
         };
@@ -206,14 +210,14 @@ impl Portal {
         Probe { accepts, clock_ahead: ahead }
     }
 
-    /// A call whose refusal is asked once more, since a 403 can be transient (aws-cli #7871).
+    /// Makes a call, once more if it is refused, since a 403 can be transient (aws-cli #7871).
     async fn ask_once_more<T, F>(&self, mut op: impl FnMut() -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {
         match self.call(&mut op).await {
             Err(failure) if is_forbidden(&failure) => self.call(op).await,
-            answer => answer,
+            response => response,
         }
     }
 
@@ -221,7 +225,7 @@ impl Portal {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        retry_loop::call(&self.limiter, None, self.context.retry, self.context.retrying(), op).await.0
+        retry_loop::call(&self.limiter, None, self.context.retry, self.context.on_retry(), op).await.0
     }
 
     fn failure<E>(&self, error: &SdkError<E, HttpResponse>) -> Failure
@@ -234,7 +238,7 @@ impl Portal {
             _ => None,
         };
         let code = failure.code.as_deref();
-        // A 401 that isn't the portal's own says nothing of the token.
+        // A 401 that isn't the portal's own says nothing about the token.
         if code == Some("UnauthorizedException") || (status == Some(401) && code != Some(INVALID_RESPONSE)) {
             failure.kind = FailureKind::SignInExpired;
             failure.remedy = Remedy::Renew;
@@ -243,17 +247,17 @@ impl Portal {
     }
 }
 
-/// Notes how far this machine's clock is ahead of an answer's `Date` (RFC 9110, section 6.6.1).
+/// Records how far this machine's clock is ahead of a response's `Date` (RFC 9110, section 6.6.1).
 #[derive(Clone, Debug)]
-struct DateHeader {
+struct DateInterceptor {
     clock: Clock,
     ahead: Arc<Mutex<Option<i64>>>,
 }
 
 #[dyn_dispatch_hint]
-impl Intercept for DateHeader {
+impl Intercept for DateInterceptor {
     fn name(&self) -> &'static str {
-        "DateHeader"
+        "DateInterceptor"
     }
 
     fn read_before_deserialization(
@@ -275,7 +279,9 @@ fn is_forbidden(failure: &Failure) -> bool {
     matches!(failure.code.as_deref(), Some("ForbiddenException" | "HTTP403"))
 }
 
-/// An account of a list. One whose ID can't be read must not be left out: it would be taken for one that isn't there.
+/// Converts an account of a list.
+///
+/// An account whose ID can't be read must not be left out: it would be taken for one that doesn't exist.
 fn account(listed: aws_sdk_sso::types::AccountInfo) -> Result<AccountInfo, Failure> {
     let id = listed.account_id.and_then(|id| id.parse().ok());
     let id = id.ok_or_else(|| invalid_response("an account of ListAccounts has no ID of twelve digits"))?;
@@ -283,7 +289,7 @@ fn account(listed: aws_sdk_sso::types::AccountInfo) -> Result<AccountInfo, Failu
     Ok(AccountInfo { id, name: text(listed.account_name), email: text(listed.email_address) })
 }
 
-/// The credentials, where no part is missing.
+/// Converts credentials, if no part is missing.
 fn whole(given: aws_sdk_sso::types::RoleCredentials) -> Option<RoleCredentials> {
     let text = |text: Option<String>| text.filter(|text| !text.is_empty());
     Some(RoleCredentials {
@@ -295,7 +301,7 @@ fn whole(given: aws_sdk_sso::types::RoleCredentials) -> Option<RoleCredentials> 
     })
 }
 
-/// The portal gives its times in milliseconds.
+/// Converts a time of the portal, in milliseconds.
 fn of_millis(millis: i64) -> Option<SystemTime> {
     u64::try_from(millis)
         .ok()
@@ -312,23 +318,23 @@ mod tests {
     use super::*;
     use crate::testing::context;
 
-    fn portal(answer: Canned) -> Portal {
-        let context = context(canned(answer), Timeouts::default());
+    fn portal(response: Canned) -> Portal {
+        let context = context(canned(response), Timeouts::default());
         let client = aws_sdk_sso::Client::new(&context.sdk.at(&endpoint_at(None)).build());
         let limiter = Arc::new(RateLimiter::new(PaceLimits::PORTAL));
         Portal { client, first: Arc::new(limiter.with_own_queue()), limiter, context }
     }
 
-    /// The failure of GetRoleCredentials, and whether the portal is said to take the token.
-    async fn refused(answer: Canned) -> (Failure, Option<bool>) {
-        let portal = portal(answer);
+    /// Returns the failure of GetRoleCredentials, and whether the portal is said to accept the token.
+    async fn refused(response: Canned) -> (Failure, Option<bool>) {
+        let portal = portal(response);
         let token = Secret::new("token");
         let account = "111122223333".parse().expect("an account's ID");
         let failure = portal.role_credentials(&token, account, "Audit").await.expect_err("no credentials");
         (failure, portal.accepts(&token).await.ok())
     }
 
-    /// Without a code, as the portal was seen to answer; `requestid` tells that it is the portal.
+    /// A response without a code, as the portal was seen to send; `requestid` shows that it is the portal's.
     #[tokio::test]
     async fn the_portals_own_401_and_403_are_told_from_a_proxys() {
         use FailureKind::{Denied, Failed, SignInExpired, Throttled};
@@ -356,7 +362,7 @@ mod tests {
         }
     }
 
-    /// An account that vanishes would be taken for one that isn't there.
+    /// An account that is left out would be taken for one that doesn't exist.
     #[tokio::test]
     async fn no_account_is_left_out_of_a_list() {
         let listed = async |body: &str| {

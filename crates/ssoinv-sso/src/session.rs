@@ -12,20 +12,20 @@ use crate::services::{SSO, SSO_OIDC};
 /// A sign-in, and where it and its portal are called.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// As the files have it.
+    /// The session in the profile files.
     pub sso: Arc<SsoSession>,
-    /// How people know it: its name, or its start URL.
+    /// The name for messages: the session's, or its start URL.
     pub label: Arc<str>,
-    /// Where the sign-in is.
+    /// The endpoint of the sign-in.
     pub oidc: ServiceEndpoint,
-    /// Where the portal is.
+    /// The endpoint of the portal.
     pub portal: ServiceEndpoint,
 }
 
 impl Session {
-    /// The sign-in of a profile, which its `sso_session` or `sso_start_url` names.
+    /// Creates the sign-in that a profile's `sso_session` or `sso_start_url` names.
     ///
-    /// Two profiles of one sso-session may name different endpoints; then they are two sessions that share the token's
+    /// Two profiles of one sso-session may set different endpoints; then they are two sessions that share the token's
     /// file.
     ///
     /// # Errors
@@ -44,7 +44,7 @@ impl Session {
         })
     }
 
-    /// What tells sessions apart.
+    /// Returns the session's key.
     #[must_use]
     pub fn key(&self) -> SessionKey {
         SessionKey {
@@ -56,8 +56,8 @@ impl Session {
         }
     }
 
-    /// The session in a message: "sso-session `corp`", or "start URL `https://…`".
-    pub(crate) fn called(&self) -> String {
+    /// Describes the session: "sso-session `corp`", or "start URL `https://…`".
+    pub(crate) fn describe(&self) -> String {
         if self.sso.is_legacy() {
             format!("start URL `{}`", self.label)
         } else {
@@ -66,7 +66,7 @@ impl Session {
     }
 }
 
-/// What tells sessions apart.
+/// The identity of a session: two with the same key share a token.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey {
     name: Option<String>,

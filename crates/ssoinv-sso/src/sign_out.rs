@@ -1,5 +1,7 @@
-//! Signing out: a token ends at the portal and is removed here. Role credentials that were given for it live on until
-//! they end by themselves; [`crate::credential_cache`] forgets them.
+//! Signing out: a token is revoked at the portal and removed here.
+//!
+//! Role credentials that the token gave stay valid until they expire; [`crate::credential_cache`] removes them from
+//! the cache.
 
 use std::sync::Arc;
 
@@ -13,21 +15,21 @@ use crate::context::SsoContext;
 use crate::portal::Portal;
 use crate::token_cache::{StoredToken, TokenCache};
 
-/// What became of a token. It is removed in each case.
+/// The outcome for a token. Its file is removed in each case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignOutOutcome {
-    /// The portal takes it no more.
+    /// The portal has revoked the token.
     Revoked,
-    /// It had ended before.
+    /// The token had expired before.
     HadEnded,
-    /// The portal could not be told: whoever has a copy can use it until it ends.
+    /// The portal could not be told: a copy of the token stays valid until it expires.
     NotRevoked(Failure),
 }
 
 /// Revokes a token at the portal at `endpoint`, if there is one, and removes its file.
 ///
 /// # Errors
-/// Where the file can't be removed; the token has been revoked then.
+/// If the file can't be removed; the token has been revoked then.
 pub async fn sign_out(
     stored: &StoredToken,
     endpoint: Result<ServiceEndpoint, Failure>,

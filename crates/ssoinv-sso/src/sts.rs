@@ -1,7 +1,7 @@
-//! STS: assuming roles, and asking whose credentials these are.
+//! The calls to STS: assuming roles, and GetCallerIdentity.
 //!
-//! Its XML must be whole ([`ssoinv_http::complete_xml`]), and no part of credentials may be missing: the SDK's decoder would make
-//! shorter keys of the one, and empty keys of the other.
+//! The XML must be complete ([`ssoinv_http::complete_xml`]), and so must the credentials: the SDK's decoder would
+//! make shorter keys of the one, and empty keys of the other.
 
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -32,7 +32,9 @@ use crate::identity::Identity;
 use crate::role_credentials::RoleCredentials;
 use crate::services::STS;
 
-/// STS allows 600 calls a second for an account and region (IAM User Guide, "IAM and AWS STS quotas"); a tenth leaves
+/// The rate of all calls to STS.
+///
+/// STS allows 600 calls a second in an account and region (IAM User Guide, "IAM and AWS STS quotas"); a tenth leaves
 /// room for others.
 const PACE: PaceLimits =
     PaceLimits { burst: 60.0, initial_rate: 60.0, max_rate: 60.0, min_rate: 0.5, rise: 5.0 };
@@ -75,7 +77,7 @@ fn identity(response: GetCallerIdentityOutput) -> Result<Identity, Failure> {
     Ok(Identity { account_id, partition: partition.unwrap_or_default(), arn: arn.map(Arc::from), user_id })
 }
 
-/// All calls to STS.
+/// The calls to STS.
 #[derive(Debug)]
 pub(crate) struct Sts {
     limiter: RateLimiter,
@@ -87,7 +89,7 @@ impl Sts {
         Self { limiter: RateLimiter::new(PACE), context }
     }
 
-    /// AssumeRole with the credentials of `source`. [`Remedy::Renew`] says that those have ended.
+    /// Calls AssumeRole with the credentials of `source`. [`Remedy::Renew`] says that these have expired.
     pub(crate) async fn assume_role(
         &self,
         role: &AssumeRole,
@@ -101,16 +103,16 @@ impl Sts {
             .role_session_name(self.session_name(role.role_session_name.as_deref()))
             .set_external_id(role.external_id.clone())
             .set_duration_seconds(role.duration_seconds.and_then(|seconds| i32::try_from(seconds).ok()));
-        let answer = self.call(|| async {
+        let response = self.call(|| async {
             let call = call.clone().customize().interceptor(CompleteXml);
             call.send().await.map_err(|error| self.failure(&error))
         });
-        let answer = answer.await.map_err(|failure| not_assumed(&role.role.arn, failure))?;
-        let arn = answer.assumed_role_user.map(|user| user.arn);
-        given(answer.credentials, arn)
+        let response = response.await.map_err(|failure| not_assumed(&role.role.arn, failure))?;
+        let arn = response.assumed_role_user.map(|user| user.arn);
+        given(response.credentials, arn)
     }
 
-    /// AssumeRoleWithWebIdentity, with the token that the file holds now.
+    /// Calls AssumeRoleWithWebIdentity with the token that the file holds now.
     pub(crate) async fn assume_role_with_web_identity(
         &self,
         identity: &WebIdentity,
@@ -127,34 +129,34 @@ impl Sts {
             .role_arn(&identity.role.arn)
             .role_session_name(self.session_name(identity.role_session_name.as_deref()))
             .web_identity_token(token.trim());
-        let answer = self.call(|| async {
+        let response = self.call(|| async {
             let call = call.clone().customize().interceptor(CompleteXml);
             call.send().await.map_err(|error| self.failure(&error))
         });
-        let answer = answer.await.map_err(|mut failure| {
-            // The token in the file has ended; there is nothing here to renew it with.
+        let response = response.await.map_err(|mut failure| {
+            // The token in the file has expired, and nothing here renews it.
             if failure.remedy == Remedy::Renew {
                 failure.remedy = Remedy::None;
                 failure.kind = FailureKind::Failed;
             }
             not_assumed(&identity.role.arn, failure)
         })?;
-        let arn = answer.assumed_role_user.map(|user| user.arn);
-        given(answer.credentials, arn)
+        let arn = response.assumed_role_user.map(|user| user.arn);
+        given(response.credentials, arn)
     }
 
-    /// GetCallerIdentity: whose credentials these are. [`Remedy::Renew`] says that they have ended.
+    /// Calls GetCallerIdentity. [`Remedy::Renew`] says that the credentials have expired.
     pub(crate) async fn caller(
         &self,
         credentials: &RoleCredentials,
         endpoint: &ServiceEndpoint,
     ) -> Result<Identity, Failure> {
         let client = self.client(Some(credentials), endpoint);
-        let answer = self.call(|| async {
+        let response = self.call(|| async {
             let call = client.get_caller_identity().customize().interceptor(CompleteXml);
             call.send().await.map_err(|error| self.failure(&error))
         });
-        identity(answer.await?)
+        identity(response.await?)
     }
 
     fn client(
@@ -169,7 +171,7 @@ impl Sts {
         aws_sdk_sts::Client::new(&config.build())
     }
 
-    /// A role session's name: the profile's, else one that tells the tool and the time.
+    /// Returns the name of a role session: the profile's, else one with the tool's name and the time.
     fn session_name(&self, named: Option<&str>) -> String {
         let since = self.context.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
         named.map_or_else(|| format!("ssoinv-{}", since.as_secs()), str::to_owned)
@@ -179,7 +181,7 @@ impl Sts {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        retry_loop::call(&self.limiter, None, self.context.retry, self.context.retrying(), op).await.0
+        retry_loop::call(&self.limiter, None, self.context.retry, self.context.on_retry(), op).await.0
     }
 
     fn failure<E>(&self, error: &SdkError<E, HttpResponse>) -> Failure
@@ -189,15 +191,15 @@ impl Sts {
         let mut failure = classify(error, &self.context.clock);
         match failure.code.as_deref() {
             Some("IDPCommunicationError") => failure.remedy = Remedy::TryAgain,
-            // With status 403, but no word about the role.
+            // The status is 403, but the role isn't denied anything.
             Some("IDPRejectedClaim" | "RegionDisabledException") => failure.kind = FailureKind::Failed,
             _ => {}
         }
-        // What has ended are the credentials or the token that were shown, not the sign-in.
+        // The credentials or the token of the request have expired, not the sign-in.
         if failure.kind == FailureKind::SignInExpired {
             failure.kind = FailureKind::Failed;
         }
-        // Nobody asks here which regions are enabled.
+        // Callers of STS don't ask which regions are enabled.
         if failure.remedy == Remedy::CheckRegion {
             failure.remedy = Remedy::None;
         }
@@ -216,7 +218,7 @@ fn given(credentials: Option<Credentials>, arn: Option<String>) -> Result<RoleCr
         given.expiration.secs() > 0 && keys.iter().all(|key| !key.is_empty())
     };
     let Some(credentials) = credentials.filter(is_whole) else {
-        let message = "the answer of STS holds no credentials, or not all of them";
+        let message = "the response of STS holds no credentials, or not all of them";
         return Err(Failure::new(FailureKind::Failed, message).with_code(INVALID_RESPONSE));
     };
     Ok(RoleCredentials {
@@ -234,7 +236,7 @@ mod tests {
 
     use ssoinv_http::sdk_settings::Timeouts;
     use ssoinv_http::test_util::{Canned, canned, endpoint_at};
-    use ssoinv_profile::{Machine, RoleArn, RoleSource};
+    use ssoinv_profile::{AmbientSource, RoleArn, RoleSource};
 
     use super::*;
     use crate::testing::context;
@@ -246,8 +248,8 @@ mod tests {
     const CALLER: &str = "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::111122223333:user/x</Arn>\
         <UserId>AIDA</UserId><Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>";
 
-    fn sts(answer: Canned) -> Sts {
-        Sts::new(context(canned(answer), Timeouts::default()))
+    fn sts(response: Canned) -> Sts {
+        Sts::new(context(canned(response), Timeouts::default()))
     }
 
     fn keys() -> RoleCredentials {
@@ -264,32 +266,32 @@ mod tests {
         RoleArn::parse("arn:aws:iam::111122223333:role/x").expect("an ARN")
     }
 
-    async fn assume(answer: Canned) -> Result<RoleCredentials, Failure> {
+    async fn assume(response: Canned) -> Result<RoleCredentials, Failure> {
         let role = AssumeRole {
             profile: "dev".to_owned(),
             role: arn(),
-            source: RoleSource::Machine(Machine::Environment),
+            source: RoleSource::Machine(AmbientSource::Environment),
             external_id: None,
             role_session_name: None,
             duration_seconds: None,
             mfa_serial: None,
         };
-        sts(answer).assume_role(&role, &keys(), &endpoint_at(None)).await
+        sts(response).assume_role(&role, &keys(), &endpoint_at(None)).await
     }
 
-    async fn assume_with_token(answer: Canned) -> Result<RoleCredentials, Failure> {
+    async fn assume_with_token(response: Canned) -> Result<RoleCredentials, Failure> {
         let mut token = tempfile::NamedTempFile::new().expect("a file");
         token.write_all(b"token").expect("written");
         let identity =
             WebIdentity { role: arn(), token_file: token.path().to_owned(), role_session_name: None };
-        sts(answer).assume_role_with_web_identity(&identity, &endpoint_at(None)).await
+        sts(response).assume_role_with_web_identity(&identity, &endpoint_at(None)).await
     }
 
-    async fn caller(answer: Canned) -> Result<Identity, Failure> {
-        sts(answer).caller(&keys(), &endpoint_at(None)).await
+    async fn caller(response: Canned) -> Result<Identity, Failure> {
+        sts(response).caller(&keys(), &endpoint_at(None)).await
     }
 
-    /// HTTP doesn't tell of these cuts.
+    /// HTTP doesn't detect these cuts.
     #[tokio::test]
     async fn half_an_answer_never_counts() {
         let with_token = ASSUMED.replace("AssumeRoleRes", "AssumeRoleWithWebIdentityRes");

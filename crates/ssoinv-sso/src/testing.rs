@@ -1,4 +1,4 @@
-//! What the calls of tests need besides responses.
+//! Contexts and sessions for tests.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use ssoinv_http::sdk_settings::{SdkSettings, Timeouts};
 use ssoinv_http::test_util::{clock, endpoint_at};
 use ssoinv_profile::{Location, SsoSession};
 
-use crate::context::{Flow, Interaction, SsoContext};
+use crate::context::{Interaction, SignInFlow, SsoContext};
 use crate::session::Session;
 
-/// Calls through `http`, each tried once.
+/// Returns a context whose calls go through `http`, each tried once.
 pub(crate) fn context(http: SharedHttpClient, timeouts: Timeouts) -> Arc<SsoContext> {
     Arc::new(SsoContext {
         home: None,
         env: Env::new(),
         clock: clock(),
         events: Events::new(|_| ()),
-        interaction: Interaction::Nobody,
-        flow: Flow::DeviceCode,
+        interaction: Interaction::None,
+        flow: SignInFlow::DeviceCode,
         retry: RetryPolicy { max_attempts: 1, throttle_budget: Duration::ZERO },
         sdk: SdkSettings::new(http, &clock(), timeouts),
         refresh_tokens: true,
@@ -33,7 +33,7 @@ pub(crate) fn context(http: SharedHttpClient, timeouts: Timeouts) -> Arc<SsoCont
     })
 }
 
-/// sso-session `corp` in Ireland.
+/// Returns the sso-session `corp` in Ireland.
 pub(crate) fn session() -> Session {
     let at = Location { file: Path::new("config").into(), line: 1 };
     let sso = SsoSession {

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-/// The end of the year 9999, in Unix seconds: no tool reads what comes later (RFC 3339 has four digits).
+/// The end of the year 9999, in Unix seconds: no tool reads later times (RFC 3339 has four digits).
 const LAST_SECOND: u64 = 253_402_300_799;
 
 /// Returns the time that a service gives in Unix seconds.
@@ -18,7 +18,7 @@ pub(crate) fn timestamp(time: SystemTime) -> String {
     DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// Parses a time as the tools write it: ending in `Z`, in `UTC` (the AWS CLI before 2.1), or in an offset.
+/// Parses a time as the tools write it: with `Z`, with `UTC` (the AWS CLI before 2.1), or with an offset.
 pub(crate) fn parse_time(text: &str) -> Option<SystemTime> {
     let text = text.trim();
     let utc = text.strip_suffix("UTC").map(|text| format!("{}Z", text.trim_end()));
@@ -57,7 +57,7 @@ mod tests {
             assert_eq!(parse_time(bad), None, "{bad}");
         }
         assert_eq!(timestamp(at(1_767_323_045)), "2026-01-02T03:04:05Z");
-        // What a service may give: later than any tool could read.
+        // A service may give times that no tool could read.
         for late in [at(253_402_300_800), at(i64::MAX.unsigned_abs())] {
             assert_eq!(timestamp(late), "9999-12-31T23:59:59Z");
         }

@@ -1,7 +1,8 @@
-//! `~/.aws/sso/cache`, shared with the AWS CLI and the SDKs: tokens and client registrations, one JSON file each.
+//! Tokens and client registrations in `~/.aws/sso/cache`, shared with the AWS CLI and the SDKs.
 //!
-//! Names and contents are botocore's, so that the AWS CLI uses what is written here at once, and the other way round.
-//! How such files are read and written is in `cache_file.rs`. Who uses it: [`crate::token_source`] and the sign-in.
+//! Names and contents are botocore's, so that tokens that are written here serve the AWS CLI at once, and the other
+//! way round. Reading and writing such files is left to `cache_file.rs`. The users are [`crate::token_source`] and
+//! the sign-in.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,78 +14,78 @@ use ssoinv_core::secret::Secret;
 pub use crate::cache_file::CacheError;
 use ssoinv_profile::{SsoSession, bare_start_url};
 
-use crate::cache_file::{self, File, Lock, file_name, python_json, read};
+use crate::cache_file::{self, FileLock, JsonFile, file_name, python_json, read};
 use crate::times::timestamp;
 
-/// The folder, or none where there is no home.
+/// The cache; its folder is none if there is no home.
 #[derive(Clone, Debug)]
 pub struct TokenCache {
     folder: Option<PathBuf>,
 }
 
-/// An access token with what can refresh it, as the file has it.
+/// An access token with what can refresh it, as its file has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CachedToken {
     /// `accessToken`.
     pub access_token: Secret,
     /// `expiresAt`.
     pub expires_at: SystemTime,
-    /// `refreshToken`, where the service gave one.
+    /// `refreshToken`, if the service gave one.
     pub refresh_token: Option<Secret>,
-    /// `clientId`, `clientSecret` and `registrationExpiresAt`: the client that the token was given to.
-    pub client: Option<Client>,
+    /// `clientId`, `clientSecret` and `registrationExpiresAt`: the client that owns the token.
+    pub client: Option<ClientRegistration>,
 }
 
-/// A registered client.
+/// A registered OAuth client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Client {
+pub struct ClientRegistration {
     /// `clientId`.
     pub id: String,
     /// `clientSecret`.
     pub secret: Secret,
-    /// When the secret ends.
+    /// The time at which the secret expires.
     pub expires_at: SystemTime,
 }
 
-/// A token with what its file says of it.
+/// A token with the session that its file names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredToken {
     /// The file.
     pub path: PathBuf,
     /// `startUrl`; the AWS CLI and all SDKs write it.
     pub start_url: Option<String>,
-    /// `region`, whose portal it is for; may be anything.
+    /// `region`: the one of its portal. Untrusted text.
     pub region: Option<String>,
     /// The token.
     pub token: CachedToken,
 }
 
 impl StoredToken {
-    /// Whether it is for this session's start URL and region.
+    /// Returns whether the token is for this session's start URL and region.
     #[must_use]
     pub fn is_of(&self, session: &SsoSession) -> bool {
         difference(self.start_url.as_deref(), self.region.as_deref(), session).is_none()
     }
 }
 
-/// What lies where a session's token should be, for who looks into why there is none.
+/// The state of the file of a session's token, for diagnosis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenFile {
     /// There is no home directory.
     NoHome,
-    /// Nothing.
+    /// No file.
     Missing {
-        /// Where it would be.
+        /// The expected path.
         path: PathBuf,
     },
-    /// Something that can't be read.
+    /// A file that can't be read.
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// Something that isn't a JSON object, nor becomes one in a moment.
+    /// A file that isn't a JSON object, nor becomes one in a moment.
     Broken {
         /// The file.
         path: PathBuf,
@@ -93,16 +94,17 @@ pub enum TokenFile {
     Incomplete {
         /// The file.
         path: PathBuf,
-        /// The key that is missing, empty or no time.
+        /// The key that is missing, empty or not a time.
         key: &'static str,
     },
     /// A token, expired or not.
     Token {
-        /// The token, with what its file says of it.
+        /// The token with its file.
         stored: StoredToken,
-        /// In what it belongs to another session, if it does: then it is never sent anywhere for this one.
+        /// The difference to this session, if the token is another session's: then it is never sent anywhere for this
+        /// one.
         difference: Option<String>,
-        /// The permission bits of the file, where the system has such.
+        /// The permission bits of the file, on systems that have them.
         mode: Option<u32>,
     },
 }
@@ -122,44 +124,44 @@ pub(crate) const CODE_GRANT: &str = "authorization_code";
 /// `grant_type` of a refresh token.
 pub(crate) const REFRESH_GRANT: &str = "refresh_token";
 
-/// What the cache holds for a session.
+/// The cache's content for a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lookup {
+pub enum TokenLookup {
     /// A token of this session, expired or not.
     Token(CachedToken),
-    /// A token that belongs to another start URL or region, and what differs.
+    /// A token of another start URL or region, and the difference.
     Foreign(String),
-    /// No file, or none that can be read as a token.
+    /// No file, or none that is a token.
     None,
 }
 
 impl TokenCache {
-    /// The cache below a home directory.
+    /// Returns the cache below a home directory.
     #[must_use]
     pub fn new(home: Option<&Path>) -> Self {
         Self { folder: home.map(|home| home.join(".aws").join("sso").join("cache")) }
     }
 
-    /// Where the token of a session is, whether it is there or not.
+    /// Returns the path of a session's token, whether the file exists or not.
     #[must_use]
     pub fn token_path(&self, session: &SsoSession) -> Option<PathBuf> {
         Some(self.folder.as_ref()?.join(file_name(session.cache_key())))
     }
 
     /// Reads the token of a session.
-    pub async fn token(&self, session: &SsoSession) -> Lookup {
-        let Some(path) = self.token_path(session) else { return Lookup::None };
+    pub async fn token(&self, session: &SsoSession) -> TokenLookup {
+        let Some(path) = self.token_path(session) else { return TokenLookup::None };
         let found = read(&path, |file| {
             let token = CachedToken::from_file(file)?;
             Some(match difference(file.text("startUrl"), file.text("region"), session) {
-                Some(difference) => Lookup::Foreign(difference),
-                None => Lookup::Token(token),
+                Some(difference) => TokenLookup::Foreign(difference),
+                None => TokenLookup::Token(token),
             })
         });
-        found.await.unwrap_or(Lookup::None)
+        found.await.unwrap_or(TokenLookup::None)
     }
 
-    /// Every token, whoever's it is, in the order of the files' names.
+    /// Reads all tokens, of all sessions, in the order of the files' names.
     pub async fn all(&self) -> Result<Vec<StoredToken>, CacheError> {
         let Some(folder) = &self.folder else { return Ok(Vec::new()) };
         let mut tokens = Vec::new();
@@ -169,12 +171,12 @@ impl TokenCache {
         Ok(tokens)
     }
 
-    /// The token that is kept under a session's name, whoever's it is.
+    /// Reads the token in a session's file, even if it is another session's.
     pub async fn stored(&self, session: &SsoSession) -> Option<StoredToken> {
         stored(self.token_path(session)?).await
     }
 
-    /// Looks closely at what lies where a session's token should be.
+    /// Examines the file of a session's token.
     pub async fn examine(&self, session: &SsoSession) -> TokenFile {
         let Some(path) = self.token_path(session) else { return TokenFile::NoHome };
         match tokio::fs::read(&path).await {
@@ -198,13 +200,13 @@ impl TokenCache {
         found.unwrap_or(TokenFile::Broken { path })
     }
 
-    /// Removes a token.
+    /// Removes a token's file.
     pub(crate) async fn remove(&self, stored: &StoredToken) -> Result<(), CacheError> {
         let _lock = cache_file::lock(&stored.path).await?;
         cache_file::remove_file(&stored.path).await.map(|_| ())
     }
 
-    /// Removes what processes left here that were killed in the middle of a write: each may hold a token.
+    /// Removes what killed processes left in the middle of a write: each file may hold a token.
     pub async fn sweep(&self) -> Result<(), CacheError> {
         match &self.folder {
             Some(folder) => cache_file::sweep(folder).await,
@@ -212,17 +214,17 @@ impl TokenCache {
         }
     }
 
-    /// Takes the right to change a session's token, which all processes share.
-    pub(crate) async fn lock(&self, session: &SsoSession) -> Result<Lock, CacheError> {
+    /// Takes the lock of a session's token, which all processes share.
+    pub(crate) async fn lock(&self, session: &SsoSession) -> Result<FileLock, CacheError> {
         cache_file::lock(&self.token_path(session).ok_or(CacheError::NoHome)?).await
     }
 
-    /// Writes the token of a session. Whoever does so holds its lock.
+    /// Writes the token of a session, whose lock the caller holds.
     pub(crate) async fn store_token(
         &self,
         session: &SsoSession,
         token: &CachedToken,
-        _lock: &Lock,
+        _lock: &FileLock,
     ) -> Result<(), CacheError> {
         let mut file = json!({
             "startUrl": session.start_url,
@@ -242,19 +244,19 @@ impl TokenCache {
         cache_file::write(&path, &file).await
     }
 
-    /// Reads the client that was registered for a session and this flow; the AWS CLI's, too.
-    pub async fn registration(&self, session: &SsoSession, grant: Grant) -> Option<Client> {
+    /// Reads the client that is registered for a session and a flow; also one of the AWS CLI's.
+    pub async fn registration(&self, session: &SsoSession, grant: Grant) -> Option<ClientRegistration> {
         let found = [self.client(session, grant, OWN).await, self.client(session, grant, SHARED).await];
         found.into_iter().flatten().max_by_key(|client| client.expires_at)
     }
 
-    async fn client(&self, session: &SsoSession, grant: Grant, tool: &str) -> Option<Client> {
+    async fn client(&self, session: &SsoSession, grant: Grant, tool: &str) -> Option<ClientRegistration> {
         let path = self.folder.as_ref()?.join(registration_name(session, tool));
         read(&path, |file| {
-            // The AWS CLI keeps both flows' in the same place, and notes no grants for device codes.
+            // The AWS CLI keeps both flows' clients in one file, and notes no grants for device codes.
             let grants = file.value("grantTypes").and_then(Value::as_array);
             let with_code = grants.is_some_and(|grants| grants.iter().any(|grant| grant == CODE_GRANT));
-            (with_code == (grant == Grant::AuthorizationCode)).then_some(Client {
+            (with_code == (grant == Grant::AuthorizationCode)).then_some(ClientRegistration {
                 id: file.text("clientId")?.to_owned(),
                 secret: Secret::new(file.text("clientSecret")?),
                 expires_at: file.time("expiresAt")?,
@@ -263,11 +265,11 @@ impl TokenCache {
         .await
     }
 
-    /// Writes the client that was registered for a session and this flow.
+    /// Writes the client that is registered for a session and a flow.
     pub(crate) async fn store_registration(
         &self,
         session: &SsoSession,
-        client: &Client,
+        client: &ClientRegistration,
         grant: Grant,
     ) -> Result<(), CacheError> {
         let mut file = json!({
@@ -286,7 +288,7 @@ impl TokenCache {
     }
 }
 
-/// The permission bits of a file, where the system has such.
+/// Returns the permission bits of a file, on systems that have them.
 async fn mode(path: &Path) -> Option<u32> {
     #[cfg(unix)]
     {
@@ -301,7 +303,7 @@ async fn mode(path: &Path) -> Option<u32> {
 }
 
 async fn stored(path: PathBuf) -> Option<StoredToken> {
-    let text = |file: &File, key| file.text(key).map(str::to_owned);
+    let text = |file: &JsonFile, key| file.text(key).map(str::to_owned);
     let parts = read(&path, |file| {
         Some((text(file, "startUrl"), text(file, "region"), CachedToken::from_file(file)?))
     });
@@ -309,10 +311,10 @@ async fn stored(path: PathBuf) -> Option<StoredToken> {
     Some(StoredToken { path, start_url, region, token })
 }
 
-/// In what a token's file belongs to another session than this.
+/// Returns the difference between a token's file and a session, if the token is another session's.
 ///
-/// A file is found by the session's name alone, which any config file can use; so what isn't said counts as different.
-/// The legacy format's name is made from the start URL, which proves it.
+/// A file is found by the session's name alone, which any config file can use; so a missing key counts as different.
+/// The legacy format's file name is made from the start URL, which proves it.
 fn difference(start_url: Option<&str>, region: Option<&str>, session: &SsoSession) -> Option<String> {
     let missing = |key: &str| (!session.is_legacy()).then(|| format!("the file has no `{key}`"));
     match start_url {
@@ -328,9 +330,9 @@ fn difference(start_url: Option<&str>, region: Option<&str>, session: &SsoSessio
 }
 
 impl CachedToken {
-    fn from_file(file: &File) -> Option<Self> {
+    fn from_file(file: &JsonFile) -> Option<Self> {
         let client = || {
-            Some(Client {
+            Some(ClientRegistration {
                 id: file.text("clientId")?.to_owned(),
                 secret: Secret::new(file.text("clientSecret")?),
                 expires_at: file.time("registrationExpiresAt")?,
@@ -345,14 +347,16 @@ impl CachedToken {
     }
 }
 
-/// `tool` of the registrations that are shared with the AWS CLI.
+/// The `tool` of registrations that are shared with the AWS CLI.
 const SHARED: &str = "botocore";
 
-/// `tool` of those that aren't.
+/// The `tool` of registrations that aren't.
 const OWN: &str = "ssoinv";
 
-/// Where registrations for a flow are kept. The service takes no client for both flows, and AWS CLIs before 2.22 take
-/// what is in the shared place for a device code's, whatever its grants; so those for pages stay out of there.
+/// Returns the `tool` of the registrations for a flow.
+///
+/// The service accepts no client for both flows, and AWS CLIs before 2.22 take the shared registration for a device
+/// code's, whatever its grants. So registrations for pages are kept apart.
 fn keeper(grant: Grant) -> &'static str {
     match grant {
         Grant::AuthorizationCode => OWN,
@@ -360,8 +364,9 @@ fn keeper(grant: Grant) -> &'static str {
     }
 }
 
-/// The name of a registration's file: botocore's `_registration_cache_key`, the SHA-1 of Python's JSON for what the
-/// registration depends on.
+/// Returns the name of a registration's file, botocore's `_registration_cache_key`.
+///
+/// It is the SHA-1 of Python's JSON for everything that the registration depends on.
 fn registration_name(session: &SsoSession, tool: &str) -> String {
     let scopes = registered_scopes(session).map_or_else(
         || "null".to_owned(),
@@ -378,7 +383,7 @@ fn registration_name(session: &SsoSession, tool: &str) -> String {
     ))
 }
 
-/// The scopes that a session's client is registered with; the legacy format has none.
+/// Returns the scopes that a session's client is registered with; the legacy format has none.
 pub(crate) fn registered_scopes(session: &SsoSession) -> Option<&[String]> {
     (!session.is_legacy() && !session.scopes.is_empty()).then_some(session.scopes.as_slice())
 }
@@ -413,7 +418,7 @@ mod tests {
             access_token: Secret::new("a-token"),
             expires_at: at(1_767_323_045),
             refresh_token: Some(Secret::new("a-refresh-token")),
-            client: Some(Client {
+            client: Some(ClientRegistration {
                 id: "id".to_owned(),
                 secret: Secret::new("s"),
                 expires_at: at(1_775_000_000),
@@ -454,12 +459,12 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let cache = TokenCache::new(Some(home.path()));
         let session = session(Some("corp"), "https://corp.awsapps.com/start");
-        assert_eq!(cache.token(&session).await, Lookup::None);
+        assert_eq!(cache.token(&session).await, TokenLookup::None);
         store(&cache, &session, &token()).await;
-        assert_eq!(cache.token(&session).await, Lookup::Token(token()));
+        assert_eq!(cache.token(&session).await, TokenLookup::Token(token()));
         let bare = CachedToken { refresh_token: None, client: None, ..token() };
         store(&cache, &session, &bare).await;
-        assert_eq!(cache.token(&session).await, Lookup::Token(bare));
+        assert_eq!(cache.token(&session).await, TokenLookup::Token(bare));
     }
 
     #[tokio::test]
@@ -473,9 +478,13 @@ mod tests {
             "https://corp.awsapps.com/start#/",
             "https://corp.awsapps.com/start#",
         ] {
-            assert_eq!(cache.token(&session(Some("corp"), same)).await, Lookup::Token(token()), "{same}");
+            assert_eq!(
+                cache.token(&session(Some("corp"), same)).await,
+                TokenLookup::Token(token()),
+                "{same}"
+            );
         }
-        let foreign = |lookup| matches!(lookup, Lookup::Foreign(_));
+        let foreign = |lookup| matches!(lookup, TokenLookup::Foreign(_));
         assert!(foreign(cache.token(&session(Some("corp"), "https://evil.awsapps.com/start")).await));
         let mut elsewhere = mine.clone();
         elsewhere.sso_region = "us-east-1".to_owned();
@@ -486,7 +495,7 @@ mod tests {
         assert!(foreign(cache.token(&mine).await), "a name alone proves nothing");
         let legacy = session(None, "https://corp.awsapps.com/start");
         std::fs::rename(&path, cache.token_path(&legacy).unwrap()).unwrap();
-        assert!(matches!(cache.token(&legacy).await, Lookup::Token(_)), "the name is the start URL");
+        assert!(matches!(cache.token(&legacy).await, TokenLookup::Token(_)), "the name is the start URL");
     }
 
     #[tokio::test]
@@ -538,14 +547,14 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         let text = text.replace("accessToken", "AccessToken").replace("startUrl", "starturl");
         std::fs::write(path, text).unwrap();
-        assert_eq!(cache.token(&session).await, Lookup::Token(token()));
+        assert_eq!(cache.token(&session).await, TokenLookup::Token(token()));
     }
 
     #[tokio::test]
     async fn without_a_home_nothing_is_kept_and_nothing_breaks() {
         let cache = TokenCache::new(None);
         let session = session(Some("corp"), "https://corp.awsapps.com/start");
-        assert_eq!(cache.token(&session).await, Lookup::None);
+        assert_eq!(cache.token(&session).await, TokenLookup::None);
         assert!(matches!(cache.lock(&session).await, Err(CacheError::NoHome)));
         let client = token().client.unwrap();
         let stored = cache.store_registration(&session, &client, Grant::DeviceCode).await;
@@ -559,7 +568,8 @@ mod tests {
         let cache = TokenCache::new(Some(home.path()));
         let session = session(Some("corp"), "https://corp.awsapps.com/start");
         let client = token().client.unwrap();
-        let other = Client { id: "other".to_owned(), expires_at: at(1_776_000_000), ..client.clone() };
+        let other =
+            ClientRegistration { id: "other".to_owned(), expires_at: at(1_776_000_000), ..client.clone() };
         cache.store_registration(&session, &client, AuthorizationCode).await.unwrap();
         assert_eq!(cache.registration(&session, AuthorizationCode).await, Some(client.clone()));
         assert_eq!(cache.registration(&session, DeviceCode).await, None);
@@ -569,7 +579,7 @@ mod tests {
         assert_eq!(cache.registration(&session, AuthorizationCode).await, Some(client.clone()));
         assert_eq!(cache.registration(&session, DeviceCode).await, Some(other.clone()));
 
-        // What an AWS CLI from 2.22 on has registered for a page, the one that lasts longer.
+        // A registration of an AWS CLI since 2.22 for a page, which lasts longer.
         let text = std::fs::read_to_string(&shared).unwrap();
         let grants = r#", "grantTypes": ["authorization_code", "refresh_token"]}"#;
         std::fs::write(&shared, text.trim_end().strip_suffix('}').unwrap().to_owned() + grants).unwrap();

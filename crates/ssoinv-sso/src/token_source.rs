@@ -1,13 +1,13 @@
-//! The one access token of a sign-in: found in the cache, refreshed, or signed in for; once for all who wait.
+//! The access token of a sign-in: found in the cache, refreshed, or signed in for; once for all who wait.
 //!
-//! [`TokenSource::with_token`] makes a portal call with it. Where the portal answers 401, the call's token is looked at
-//! in this order: has somebody written a newer one to the file? Does the portal take it after all (it has refused good
-//! tokens under load)? Can it be refreshed? Else somebody signs in, where there is somebody. Whoever comes meanwhile
-//! waits for the same outcome. Every token has a number, so that a late 401 for an old one doesn't end the new one. A call
-//! that stands in the portal's line takes the token of the moment at which its turn comes ([`CurrentToken`]).
+//! [`TokenSource::with_token`] makes a portal call with it. If the portal responds 401, the call's token is checked
+//! in this order. Does the file hold a newer one? Does the portal accept the token after all (it has refused good
+//! tokens under load)? Can it be refreshed? Else a person signs in, if one can be asked. Calls that come meanwhile
+//! wait for the same outcome. Every token has a number, so that a late 401 for an old token doesn't end the new one.
+//! A call in the portal's queue takes the token of the moment at which its turn comes ([`CurrentToken`]).
 //!
-//! A refresh token serves once, so processes refresh one after the other, under the lock of the token's file, and each
-//! reads the file again first. While a person is asked, the file is looked at, too: somebody may sign in elsewhere.
+//! A refresh token serves once. So processes refresh one after the other, under the lock of the token's file, and
+//! each reads the file again first. While a person is asked, the file is read, too: the sign-in may happen elsewhere.
 //!
 //! A limit, a server's error or a broken network is never a reason to sign in: the failure stands.
 
@@ -25,30 +25,30 @@ use ssoinv_core::secret::Secret;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::cache_file::Lock;
+use crate::cache_file::FileLock;
 use crate::context::{Interaction, SsoContext};
 use crate::login::oidc::{Oidc, RefreshOutcome};
 use crate::login::sign_in;
 use crate::portal::{Bearer, Portal};
 use crate::session::Session;
 use crate::times::lasts;
-use crate::token_cache::{CacheError, CachedToken, Client, Lookup, TokenCache};
+use crate::token_cache::{CacheError, CachedToken, ClientRegistration, TokenCache, TokenLookup};
 
-/// A token with less than this left is refreshed, as botocore does.
+/// The remaining life below which a token is refreshed, as in botocore.
 const REFRESH_LEFT: Duration = Duration::from_mins(15);
 
-/// After a refresh that failed, a token that is still good isn't refreshed again for this long, as in botocore; neither
-/// is a service asked again that could not be reached.
+/// The time for which a valid token isn't refreshed again after a failed refresh, as in botocore. For the same time a
+/// service that could not be reached isn't called again.
 const PAUSE: Duration = Duration::from_mins(1);
 
-/// How often the token's file is looked at while a person is asked.
+/// The pause between two reads of the token's file while a person is asked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How often one call may be refused though the portal takes its token, before it is the call that is refused; and how
-/// many new tokens may be refused one after the other, before no other is asked for.
+/// The number of refusals of one call, though the portal accepts its token, after which the call itself is refused;
+/// and of new tokens in a row that may be refused.
 const MOST_RENEWALS: u32 = 3;
 
-/// How many tokens may end under one call while other calls go well. Bad luck has an end.
+/// The number of tokens that may expire under one call while other calls succeed.
 const MOST_ENDED: u32 = 8;
 
 /// An access token.
@@ -56,15 +56,15 @@ const MOST_ENDED: u32 = 8;
 pub struct AccessToken {
     /// The bearer token.
     pub secret: Secret,
-    /// When it ends.
+    /// The time at which the token expires.
     pub expires_at: SystemTime,
-    /// Whether it can be refreshed then.
+    /// Whether the token can be refreshed.
     pub refreshes: bool,
-    /// Counts the tokens of a source: a newer one has a higher number.
+    /// The token's number within its source: a newer token has a higher one.
     pub generation: u64,
 }
 
-/// A token that a call waits in line with. Once it is the call's turn, the newest there is counts.
+/// The token of a call in the queue. When the call's turn comes, the newest token counts.
 #[derive(Debug)]
 pub struct CurrentToken {
     source: Arc<Inner>,
@@ -95,7 +95,7 @@ impl Bearer for CurrentToken {
     }
 }
 
-/// The token of one session.
+/// The source of one session's tokens.
 #[derive(Clone, Debug)]
 pub struct TokenSource(Arc<Inner>);
 
@@ -113,31 +113,31 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    current: Option<Held>,
+    current: Option<LiveToken>,
     /// The last number given to a token.
     generation: u64,
-    /// The renewal under way. It has a task of its own: whoever waits for it may be dropped.
+    /// The renewal under way. It is a task of its own, since callers that wait for it may be dropped.
     flight: Option<Flight>,
-    /// No token could be had: until when that is the answer, or for the rest of the run.
+    /// The reason for which no token can be had, and until when it stands; without a time, for the rest of the run.
     gave_up: Option<(Failure, Option<Instant>)>,
-    told: Told,
-    /// New tokens since the portal last took one.
+    notices_sent: SentNotices,
+    /// New tokens since the portal last accepted one.
     unproven: u32,
-    /// Whether somebody has signed in since then.
+    /// Whether a person has signed in since then.
     signed_in: bool,
 }
 
 impl State {
-    /// Why no token can be had, as long as that is the answer.
+    /// Returns the reason for which no token can be had, as long as it stands.
     fn given_up(&self) -> Option<&Failure> {
         let (failure, until) = self.gave_up.as_ref()?;
         until.is_none_or(|until| Instant::now() < until).then_some(failure)
     }
 }
 
-/// What is said once.
+/// Notices that are sent once.
 #[derive(Default)]
-struct Told {
+struct SentNotices {
     foreign: bool,
     not_stored: bool,
 }
@@ -150,49 +150,49 @@ impl std::fmt::Debug for State {
     }
 }
 
-/// The token in use.
-struct Held {
+/// The present token.
+struct LiveToken {
     token: Arc<AccessToken>,
     cached: CachedToken,
-    /// When it should be refreshed.
-    refresh: When,
+    /// The time from which it should be refreshed.
+    refresh: RefreshTime,
 }
 
-/// When a token should be refreshed. Until then it is good while it lasts.
+/// The time from which a token should be refreshed. Until then it is good while it lasts.
 #[derive(Clone, Copy)]
-enum When {
-    /// From this moment on, when it has less than fifteen minutes left: at most one try a minute, as in botocore.
+enum RefreshTime {
+    /// From this moment on, if it has less than fifteen minutes left: at most one try a minute, as in botocore.
     From(Instant),
-    /// It can't be.
+    /// The token can't be refreshed.
     Never,
 }
 
-impl When {
+impl RefreshTime {
     fn in_a_minute() -> Self {
         Self::From(Instant::now() + PAUSE)
     }
 }
 
-/// What there is to do with the tokens that there are.
-enum Choice {
-    /// This one is good.
-    Use(CachedToken, When),
-    /// This one can be refreshed; `good` where it still lasts.
+/// The next step with the tokens that there are.
+enum TokenChoice {
+    /// Use this one.
+    Use(CachedToken, RefreshTime),
+    /// Refresh this one; `good` if it still lasts.
     Refresh { base: CachedToken, good: bool },
-    /// Somebody has to sign in. This one was there.
+    /// Sign in. This token was there.
     SignIn(Option<CachedToken>),
 }
 
-/// What a renewal came to.
-enum Renewed {
-    /// Another token, or the same one read anew.
-    Token(CachedToken, When),
-    /// The portal takes the token that it had refused.
+/// The outcome of a renewal.
+enum Renewal {
+    /// Another token, or the same one read again.
+    Token(CachedToken, RefreshTime),
+    /// The portal accepts the token that it had refused.
     Confirmed,
 }
 
 impl TokenSource {
-    /// The token of a session. Nothing is read or asked before it is needed.
+    /// Creates the source of a session's tokens. Reads nothing and makes no call yet.
     #[must_use]
     pub fn new(session: Arc<Session>, portal: Portal, context: Arc<SsoContext>) -> Self {
         let oidc = Oidc::new(&session, Arc::clone(&context));
@@ -201,9 +201,9 @@ impl TokenSource {
         Self(Arc::new(Inner { session, portal, oidc, cache, context, state: Mutex::default(), signing_in }))
     }
 
-    /// Makes a call with the token, again with another one where the token turns out to have ended.
+    /// Makes a call with the token, again with another one if the token turns out to have expired.
     ///
-    /// `call` is given what bears the token; a failure with [`Remedy::Renew`] says that it was refused.
+    /// `call` gets the bearer; a failure with [`Remedy::Renew`] says that the token was refused.
     pub async fn with_token<T, F>(&self, mut call: impl FnMut(Arc<CurrentToken>) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
@@ -217,33 +217,35 @@ impl TokenSource {
                 Some(_) => ended += 1,
                 None => {}
             }
-            // Either no token is taken for long, or it isn't the token.
+            // Either no token lives for long, or the token isn't the reason.
             if confirmed > MOST_RENEWALS || ended > MOST_ENDED {
                 break;
             }
             let bearer = Arc::new(CurrentToken { source: Arc::clone(&self.0), token: Mutex::new(token) });
             match call(Arc::clone(&bearer)).await {
-                // It waited in line for so long that another token is on its way. Nothing was asked.
+                // The call waited in the queue for so long that another token is on its way. No request was sent.
                 Err(Failure { kind: FailureKind::NotTried, remedy: Remedy::Renew, .. }) => {}
                 Err(Failure { remedy: Remedy::Renew, .. }) => refused = Some(Arc::clone(&bearer.held())),
                 Err(failure) => return Err(failure),
-                Ok(answer) => {
+                Ok(response) => {
                     let mut state = self.0.state();
                     (state.unproven, state.signed_in) = (0, false);
-                    return Ok(answer);
+                    return Ok(response);
                 }
             }
         }
-        let message =
-            format!("the portal refuses this call again and again, but takes the token of {}", self.called());
+        let message = format!(
+            "the portal refuses this call again and again, but takes the token of {}",
+            self.describe()
+        );
         Err(Failure::new(FailureKind::Failed, message).with_code("UnauthorizedException"))
     }
 
-    /// The token; a new one where `refused` is the number of the present one.
+    /// Returns the token; another one if `refused` is the number of the present one.
     ///
     /// # Errors
-    /// [`FailureKind::SignInExpired`] where there is no token and nobody to sign in; what the sign-in service answered
-    /// otherwise.
+    /// [`FailureKind::SignInExpired`] if there is no token and no person to sign in; otherwise the failure of the
+    /// sign-in service.
     pub async fn get(&self, refused: Option<u64>) -> Result<Arc<AccessToken>, Failure> {
         let flight = {
             let mut state = self.0.state();
@@ -257,7 +259,7 @@ impl TokenSource {
             {
                 return Ok(Arc::clone(&held.token));
             }
-            state.flight.get_or_insert_with(|| Arc::clone(&self.0).take_off(refused)).clone()
+            state.flight.get_or_insert_with(|| Arc::clone(&self.0).start_renewal(refused)).clone()
         };
         flight.await
     }
@@ -265,29 +267,29 @@ impl TokenSource {
     /// Asks a person to sign in, whatever token there is.
     ///
     /// # Errors
-    /// As [`TokenSource::get`], but never for want of somebody to ask.
+    /// As [`TokenSource::get`], whether a person can be asked or not.
     pub async fn sign_in(&self) -> Result<Arc<AccessToken>, Failure> {
         let inner = &self.0;
         let token = sign_in(&inner.session, &inner.oidc, &inner.cache, &inner.context).await?;
         inner.signed_in(&token).await;
-        inner.land(Ok(Renewed::Token(token, When::in_a_minute())))
+        inner.finish_renewal(Ok(Renewal::Token(token, RefreshTime::in_a_minute())))
     }
 
-    /// Whether the cached token of this name is another session's.
+    /// Returns whether the cached token of this session's name belongs to another session.
     pub(crate) async fn is_foreign(&self) -> bool {
-        self.0.look_up().await;
-        self.0.state().told.foreign
+        self.0.read_cached().await;
+        self.0.state().notices_sent.foreign
     }
 
-    /// Works off `work`, and says whether it waits while a person is asked to sign in: `on_park(true)` when that begins,
-    /// `on_park(false)` when it ends.
+    /// Runs `work`, and reports when a sign-in makes it wait for a person: `on_park(true)` at the beginning,
+    /// `on_park(false)` at the end.
     pub async fn parking<T>(&self, on_park: impl Fn(bool), work: impl Future<Output = T>) -> T {
         let mut signing_in = self.0.signing_in.subscribe();
         let mut work = pin!(work);
         let mut parked = false;
         let done = loop {
             tokio::select! {
-                // What needn't wait isn't parked.
+                // Work that needn't wait isn't parked.
                 biased;
                 done = &mut work => break done,
                 // The sender lives as long as this source.
@@ -301,14 +303,14 @@ impl TokenSource {
         done
     }
 
-    fn called(&self) -> String {
-        self.0.session.called()
+    fn describe(&self) -> String {
+        self.0.session.describe()
     }
 }
 
 impl Inner {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Whoever panicked while holding it changed nothing halfway.
+        // A panic while the lock is held leaves the state consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -316,36 +318,36 @@ impl Inner {
         self.context.events.emit(Event::SignIn(said));
     }
 
-    /// Starts a renewal. Called with the state locked, so that its end finds it there.
-    fn take_off(self: Arc<Self>, refused: Option<u64>) -> Flight {
+    /// Starts a renewal. The caller holds the state's lock, so that the renewal's end finds its flight there.
+    fn start_renewal(self: Arc<Self>, refused: Option<u64>) -> Flight {
         let inner = Arc::clone(&self);
         let task = tokio::spawn(async move {
             let outcome = inner.renew(refused).await;
-            inner.land(outcome)
+            inner.finish_renewal(outcome)
         });
         async move {
             task.await.unwrap_or_else(|error| {
                 let failure = Failure::new(FailureKind::Failed, format!("the sign-in stopped: {error}"));
-                self.land(Err(failure))
+                self.finish_renewal(Err(failure))
             })
         }
         .boxed()
         .shared()
     }
 
-    /// Ends a renewal: keeps what it came to, for all who wait and those who come.
-    fn land(&self, outcome: Result<Renewed, Failure>) -> Result<Arc<AccessToken>, Failure> {
+    /// Ends a renewal: stores its outcome for all who wait and those who come.
+    fn finish_renewal(&self, outcome: Result<Renewal, Failure>) -> Result<Arc<AccessToken>, Failure> {
         let mut state = self.state();
         state.flight = None;
         let (cached, refresh) = match outcome {
-            Ok(Renewed::Token(cached, refresh)) => (cached, refresh),
-            Ok(Renewed::Confirmed) => match state.current.take() {
+            Ok(Renewal::Token(cached, refresh)) => (cached, refresh),
+            Ok(Renewal::Confirmed) => match state.current.take() {
                 Some(held) => (held.cached, held.refresh),
                 None => return Err(Failure::new(FailureKind::Failed, "the token was lost")),
             },
             Err(failure) => {
-                // What only a person can cure stays so for the run; a service may come back, and is spared until then
-                // unless there is a token that may still be good.
+                // What only a person can cure stands for the run. A service may come back, and is left alone until
+                // then, unless there is a token that may still be good.
                 if matches!(failure.kind, FailureKind::SignInExpired | FailureKind::Misconfigured) {
                     state.current = None;
                     state.gave_up = Some((failure.clone(), None));
@@ -370,97 +372,97 @@ impl Inner {
             refreshes: self.refreshes(&cached),
             generation: state.generation,
         });
-        state.current = Some(Held { token: Arc::clone(&token), cached, refresh });
+        state.current = Some(LiveToken { token: Arc::clone(&token), cached, refresh });
         Ok(token)
     }
 
-    /// From what there is to a token.
-    async fn renew(&self, refused: Option<u64>) -> Result<Renewed, Failure> {
+    /// Finds a token: in the file, by the portal's confirmation, by a refresh, or by a sign-in.
+    async fn renew(&self, refused: Option<u64>) -> Result<Renewal, Failure> {
         let held = self.state().current.as_ref().map(|held| (held.token.generation, held.cached.clone()));
         let refused =
             held.as_ref().filter(|(generation, _)| Some(*generation) == refused).map(|(_, token)| token);
         let held = held.as_ref().map(|(_, token)| token);
-        // The file goes first: somebody may have signed in or refreshed meanwhile.
-        let stored = self.look_up().await;
+        // The file goes first: another process may have signed in or refreshed.
+        let stored = self.read_cached().await;
         if let Some(refused) = refused
             && !stored.as_ref().is_some_and(|stored| self.lives(stored, Some(refused)))
             && self.portal.accepts(&refused.access_token).await?
         {
-            return Ok(Renewed::Confirmed);
+            return Ok(Renewal::Confirmed);
         }
         match self.choose(stored.as_ref(), held, refused) {
-            Choice::Use(token, refresh) => Ok(Renewed::Token(token, refresh)),
-            Choice::Refresh { .. } => self.refresh(held, refused).await,
-            Choice::SignIn(ended) => self.sign_in(ended.as_ref(), refused).await,
+            TokenChoice::Use(token, refresh) => Ok(Renewal::Token(token, refresh)),
+            TokenChoice::Refresh { .. } => self.refresh(held, refused).await,
+            TokenChoice::SignIn(ended) => self.sign_in(ended.as_ref(), refused).await,
         }
     }
 
-    /// What to do with the tokens that there are.
+    /// Decides on the next step with the tokens that there are.
     fn choose(
         &self,
         stored: Option<&CachedToken>,
         held: Option<&CachedToken>,
         refused: Option<&CachedToken>,
-    ) -> Choice {
+    ) -> TokenChoice {
         let now = self.context.clock.now();
-        // Where the file can't be written, what is held is newer, and its refresh token is the one that is still good.
+        // If the file can't be written, the token in memory is newer, and its refresh token is the valid one.
         let newest =
             stored.into_iter().chain(held).max_by_key(|token| (token.expires_at, !is_same(token, refused)));
         let fresh = stored.filter(|token| refused.is_some() && self.lives(token, refused));
-        let Some(base) = fresh.or(newest) else { return Choice::SignIn(None) };
+        let Some(base) = fresh.or(newest) else { return TokenChoice::SignIn(None) };
         let good = self.lives(base, refused);
         if good && lasts(base.expires_at, now, REFRESH_LEFT) {
-            return Choice::Use(base.clone(), When::in_a_minute());
+            return TokenChoice::Use(base.clone(), RefreshTime::in_a_minute());
         }
         match (self.refreshes(base), good) {
-            (true, _) => Choice::Refresh { base: base.clone(), good },
-            (false, true) => Choice::Use(base.clone(), When::Never),
-            (false, false) => Choice::SignIn(Some(base.clone())),
+            (true, _) => TokenChoice::Refresh { base: base.clone(), good },
+            (false, true) => TokenChoice::Use(base.clone(), RefreshTime::Never),
+            (false, false) => TokenChoice::SignIn(Some(base.clone())),
         }
     }
 
-    /// Whether a token can be refreshed. What the legacy format signs in for has no scope to.
+    /// Returns whether a token can be refreshed. The legacy format has no scope for that.
     fn refreshes(&self, token: &CachedToken) -> bool {
         let now = self.context.clock.now();
-        let registered = |client: &Client| lasts(client.expires_at, now, Duration::ZERO);
+        let registered = |client: &ClientRegistration| lasts(client.expires_at, now, Duration::ZERO);
         self.context.refresh_tokens
             && token.refresh_token.is_some()
             && token.client.as_ref().is_some_and(registered)
             && !self.session.sso.is_legacy()
     }
 
-    /// Whether a token is good, as far as anybody knows.
+    /// Returns whether a token is good, as far as is known.
     fn lives(&self, token: &CachedToken, refused: Option<&CachedToken>) -> bool {
         lasts(token.expires_at, self.context.clock.now(), Duration::ZERO) && !is_same(token, refused)
     }
 
-    /// The token in the shared cache.
-    async fn look_up(&self) -> Option<CachedToken> {
+    /// Reads the token in the shared cache.
+    async fn read_cached(&self) -> Option<CachedToken> {
         match self.cache.token(&self.session.sso).await {
-            Lookup::Token(token) => Some(token),
-            Lookup::Foreign(reason) => {
-                let first = !std::mem::replace(&mut self.state().told.foreign, true);
+            TokenLookup::Token(token) => Some(token),
+            TokenLookup::Foreign(reason) => {
+                let first = !std::mem::replace(&mut self.state().notices_sent.foreign, true);
                 if first {
                     let session = self.session.label.clone();
                     self.context.events.emit(Event::Notice(Notice::ForeignToken { session, reason }));
                 }
                 None
             }
-            Lookup::None => None,
+            TokenLookup::None => None,
         }
     }
 
-    /// Refreshes the token, if nobody else has done so by the time that the lock is had.
+    /// Refreshes the token, unless another process has done so by the time that the lock is had.
     async fn refresh(
         &self,
         held: Option<&CachedToken>,
         refused: Option<&CachedToken>,
-    ) -> Result<Renewed, Failure> {
+    ) -> Result<Renewal, Failure> {
         let lock = self.cache.lock(&self.session.sso).await;
-        let (base, good) = match self.choose(self.look_up().await.as_ref(), held, refused) {
-            Choice::Use(token, refresh) => return Ok(Renewed::Token(token, refresh)),
-            Choice::Refresh { base, good } => (base, good),
-            Choice::SignIn(ended) => {
+        let (base, good) = match self.choose(self.read_cached().await.as_ref(), held, refused) {
+            TokenChoice::Use(token, refresh) => return Ok(Renewal::Token(token, refresh)),
+            TokenChoice::Refresh { base, good } => (base, good),
+            TokenChoice::SignIn(ended) => {
                 drop(lock);
                 return self.sign_in(ended.as_ref(), refused).await;
             }
@@ -471,7 +473,7 @@ impl Inner {
         if refused.is_some() && self.state().unproven >= MOST_RENEWALS {
             return Err(self.new_tokens_refused());
         }
-        // One try is enough for a token that is good for some more minutes: nobody should have to wait for it.
+        // One try is enough for a token that is good for some more minutes: no call should have to wait for it.
         let policy = if good {
             RetryPolicy { max_attempts: 1, throttle_budget: Duration::ZERO }
         } else {
@@ -481,23 +483,23 @@ impl Inner {
             Ok(RefreshOutcome::Token(token)) => {
                 self.keep(&token, lock).await;
                 self.say(SignIn::Refreshed { session: self.session.label.clone() });
-                Ok(Renewed::Token(token, When::in_a_minute()))
+                Ok(Renewal::Token(token, RefreshTime::in_a_minute()))
             }
             Ok(RefreshOutcome::Ended) => {
                 drop(lock);
                 // A tool that takes no lock may have used the same refresh token.
-                let other = self.look_up().await.filter(|token| token.access_token != base.access_token);
+                let other = self.read_cached().await.filter(|token| token.access_token != base.access_token);
                 match self.choose(other.as_ref(), None, refused) {
-                    Choice::Use(token, refresh) => Ok(Renewed::Token(token, refresh)),
-                    _ if good => Ok(Renewed::Token(base, When::Never)),
+                    TokenChoice::Use(token, refresh) => Ok(Renewal::Token(token, refresh)),
+                    _ if good => Ok(Renewal::Token(base, RefreshTime::Never)),
                     _ => self.sign_in(Some(&base), refused).await,
                 }
             }
-            Err(_) if good => Ok(Renewed::Token(base, When::in_a_minute())),
+            Err(_) if good => Ok(Renewal::Token(base, RefreshTime::in_a_minute())),
             Err(failure) => {
                 let message = format!(
                     "the sign-in to {} could not be refreshed: {}",
-                    self.session.called(),
+                    self.session.describe(),
                     failure.message
                 );
                 Err(Failure { message, ..failure })
@@ -505,44 +507,44 @@ impl Inner {
         }
     }
 
-    /// Asks a person, where there is one. `ended` is the token that was there.
+    /// Asks a person to sign in, if one can be asked. `ended` is the token that was there.
     async fn sign_in(
         &self,
         ended: Option<&CachedToken>,
         refused: Option<&CachedToken>,
-    ) -> Result<Renewed, Failure> {
-        if self.context.interaction == Interaction::Nobody {
-            return Err(self.nobody_to_ask(ended));
+    ) -> Result<Renewal, Failure> {
+        if self.context.interaction == Interaction::None {
+            return Err(self.sign_in_needed(ended));
         }
         if self.state().signed_in {
             return Err(self.new_tokens_refused());
         }
         let useless: Vec<&Secret> =
             ended.into_iter().chain(refused).map(|token| &token.access_token).collect();
-        let _parked = Parked::new(&self.signing_in);
+        let _parked = ParkGuard::new(&self.signing_in);
         let token = tokio::select! {
             signed_in = sign_in(&self.session, &self.oidc, &self.cache, &self.context) => signed_in?,
-            token = self.appears(&useless) => {
+            token = self.wait_for_another_token(&useless) => {
                 self.say(SignIn::DoneElsewhere { session: self.session.label.clone() });
-                return Ok(Renewed::Token(token, When::in_a_minute()));
+                return Ok(Renewal::Token(token, RefreshTime::in_a_minute()));
             }
         };
         self.state().signed_in = true;
         self.signed_in(&token).await;
-        Ok(Renewed::Token(token, When::in_a_minute()))
+        Ok(Renewal::Token(token, RefreshTime::in_a_minute()))
     }
 
-    /// Somebody has signed in.
+    /// Stores and reports the token of a sign-in.
     async fn signed_in(&self, token: &CachedToken) {
         self.keep(token, self.cache.lock(&self.session.sso).await).await;
         self.say(SignIn::Done { session: self.session.label.clone() });
     }
 
-    /// Waits until somebody else has written another token than these.
-    async fn appears(&self, useless: &[&Secret]) -> CachedToken {
+    /// Waits until the file holds a token other than these.
+    async fn wait_for_another_token(&self, useless: &[&Secret]) -> CachedToken {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let token = self.look_up().await.filter(|token| !useless.contains(&&token.access_token));
+            let token = self.read_cached().await.filter(|token| !useless.contains(&&token.access_token));
             if let Some(token) = token
                 && lasts(token.expires_at, self.context.clock.now(), Duration::ZERO)
             {
@@ -551,11 +553,11 @@ impl Inner {
         }
     }
 
-    /// There is no token, and nobody who could sign in.
-    fn nobody_to_ask(&self, ended: Option<&CachedToken>) -> Failure {
-        let session = self.session.called();
+    /// Returns the failure of a session that has no token and can't get one without a person.
+    fn sign_in_needed(&self, ended: Option<&CachedToken>) -> Failure {
+        let session = self.session.describe();
         let (code, message) = match ended {
-            None => ("NotSignedIn", format!("nobody has signed in to {session}")),
+            None => ("NotSignedIn", format!("not signed in to {session}")),
             Some(token) => {
                 let message = match self.context.clock.now().duration_since(token.expires_at) {
                     Ok(since) => {
@@ -574,21 +576,21 @@ impl Inner {
         Failure::new(FailureKind::SignInExpired, message).with_code(code)
     }
 
-    /// Another token wouldn't help, and nobody should be asked for one again and again.
+    /// Returns the failure of a portal that refuses new tokens: asking for more would not help.
     fn new_tokens_refused(&self) -> Failure {
-        let message = format!("the portal refuses the new sign-in to {} as well", self.session.called());
+        let message = format!("the portal refuses the new sign-in to {} as well", self.session.describe());
         Failure::new(FailureKind::SignInExpired, message).with_code("NewSignInRefused")
     }
 
-    /// Writes a new token to the shared cache, at once, so that all tools have it. Without the lock it is not written.
-    async fn keep(&self, token: &CachedToken, lock: Result<Lock, CacheError>) {
+    /// Writes a new token to the shared cache at once, so that all tools have it. Without the lock it isn't written.
+    async fn keep(&self, token: &CachedToken, lock: Result<FileLock, CacheError>) {
         self.state().unproven += 1;
         let stored = match lock {
             Ok(lock) => self.cache.store_token(&self.session.sso, token, &lock).await,
             Err(error) => Err(error),
         };
         if let Err(error) = stored {
-            let first = !std::mem::replace(&mut self.state().told.not_stored, true);
+            let first = !std::mem::replace(&mut self.state().notices_sent.not_stored, true);
             if first {
                 let notice =
                     Notice::TokenNotStored { session: self.session.label.clone(), reason: error.to_string() };
@@ -598,17 +600,17 @@ impl Inner {
     }
 }
 
-/// Tells those who wait that a person is asked; until it is dropped, as the flow may be at any moment.
-struct Parked<'a>(&'a watch::Sender<bool>);
+/// Reports that a person is asked, until it is dropped: the flow may end at any moment.
+struct ParkGuard<'a>(&'a watch::Sender<bool>);
 
-impl<'a> Parked<'a> {
+impl<'a> ParkGuard<'a> {
     fn new(signing_in: &'a watch::Sender<bool>) -> Self {
         signing_in.send_replace(true);
         Self(signing_in)
     }
 }
 
-impl Drop for Parked<'_> {
+impl Drop for ParkGuard<'_> {
     fn drop(&mut self) {
         self.0.send_replace(false);
     }
@@ -618,22 +620,22 @@ fn is_same(token: &CachedToken, other: Option<&CachedToken>) -> bool {
     other.is_some_and(|other| other.access_token == token.access_token)
 }
 
-impl Held {
+impl LiveToken {
     fn lasts(&self, now: SystemTime) -> bool {
         lasts(self.token.expires_at, now, Duration::ZERO)
     }
 
-    /// Whether the token can be used as it is.
+    /// Returns whether the token can be used as it is.
     fn is_good(&self, now: SystemTime) -> bool {
         let least = match self.refresh {
-            When::From(then) if Instant::now() >= then => REFRESH_LEFT,
-            When::From(_) | When::Never => Duration::ZERO,
+            RefreshTime::From(then) if Instant::now() >= then => REFRESH_LEFT,
+            RefreshTime::From(_) | RefreshTime::Never => Duration::ZERO,
         };
         lasts(self.token.expires_at, now, least)
     }
 }
 
-/// A duration in its largest unit: "3 minutes".
+/// Formats a duration in its largest unit: "3 minutes".
 fn roughly(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (count, unit) = match seconds {

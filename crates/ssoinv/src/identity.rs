@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::{AccountId, Partition};
-use ssoinv_profile::{CredentialSource, Machine, Profile, Profiles, RoleArn};
+use ssoinv_profile::{AmbientSource, CredentialSource, Profile, Profiles, RoleArn};
 use ssoinv_run::engine::Engine;
 use ssoinv_sso::credential_store::CredentialStore;
 
@@ -95,9 +95,9 @@ fn without_default(error: CommandError, app: &App) -> Result<RunIdentity, Comman
 
 fn note_identity(profile: &Profile, app: &App) {
     let what = match &profile.credentials {
-        CredentialSource::Machine(Machine::Environment) => "the keys in the environment",
+        CredentialSource::Machine(AmbientSource::Environment) => "the keys in the environment",
         CredentialSource::WebIdentity(_) => "the web identity of `AWS_ROLE_ARN`",
-        CredentialSource::Machine(Machine::EcsContainer) => "the role of this container",
+        CredentialSource::Machine(AmbientSource::EcsContainer) => "the role of this container",
         _ => "the role of this EC2 instance",
     };
     app.terminal.note(&format!("no profile is named and there is no `default`: using {what} (`--ambient`)"));

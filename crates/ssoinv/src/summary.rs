@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ssoinv_core::coverage::{Cell, Ledger};
 use ssoinv_core::scope::Place;
 use ssoinv_core::status::Status;
-use ssoinv_profile::{Kind, Profile};
+use ssoinv_profile::{Profile, ProfileKind};
 use ssoinv_run::plan::NO_REGION;
 use ssoinv_run::roles::NO_ROLE;
 
@@ -174,8 +174,10 @@ impl Summary<'_> {
             Status::Misconfigured => {
                 let profile = first.scope.profile.as_deref().unwrap_or_default();
                 // No profile file has this name, so the message doesn't mention it.
-                let is_ambient =
-                    self.profiles.iter().any(|known| known.name == profile && known.kind == Kind::Ambient);
+                let is_ambient = self
+                    .profiles
+                    .iter()
+                    .any(|known| known.name == profile && known.kind == ProfileKind::Ambient);
                 let mut message = if is_ambient || reason.contains(&format!("`{profile}`")) {
                     reason.to_owned()
                 } else {

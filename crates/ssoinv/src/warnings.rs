@@ -8,7 +8,8 @@ use ssoinv_core::event::Notice;
 use ssoinv_core::failure::Failure;
 use ssoinv_core::status::Status;
 use ssoinv_profile::{
-    Base, CredentialSource, Machine, Origin, Problem, ProblemKind, Profile, Profiles, Severity,
+    AmbientSource, ChainBase, CredentialSource, EndpointOrigin, Problem, ProblemKind, ProblemSeverity,
+    Profile, Profiles,
 };
 use ssoinv_sso::foreign_endpoints;
 
@@ -69,7 +70,7 @@ pub(crate) fn before_the_run(
     let of_profiles = chosen.iter().flat_map(|profile| &profile.problems);
     let all = profiles.file_problems().iter().chain(of_profiles);
     // Errors become cells of the ledger; the summary reports them.
-    for problem in all.filter(|problem| problem.severity == Severity::Warning && !problem.blocks) {
+    for problem in all.filter(|problem| problem.severity == ProblemSeverity::Warning && !problem.blocks) {
         match kinds.iter_mut().find(|(kind, _)| *kind == problem.kind) {
             // A problem of an sso-session appears in each of its profiles.
             Some((_, problems)) if problems.iter().any(|known| known.location == problem.location) => {}
@@ -90,8 +91,8 @@ pub(crate) fn before_the_run(
         }
     }
     let uses_keys = |profile: &Arc<Profile>| match profile.credentials.chain().1 {
-        Base::Machine(machine) => machine == Machine::Environment,
-        Base::Credentials(source) => *source == CredentialSource::Machine(Machine::Environment),
+        ChainBase::Machine(machine) => machine == AmbientSource::Environment,
+        ChainBase::Credentials(source) => *source == CredentialSource::Machine(AmbientSource::Environment),
     };
     let ignored: Vec<&str> = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
         .into_iter()
@@ -230,8 +231,8 @@ pub(crate) fn foreign_endpoints(profiles: &[Arc<Profile>], app: &App) {
             continue;
         }
         let origin = match &endpoint.origin {
-            Origin::Variable(name) => format!("`{name}`"),
-            Origin::File(location) => {
+            EndpointOrigin::Variable(name) => format!("`{name}`"),
+            EndpointOrigin::File(location) => {
                 format!("{}:{}", app.shown(&location.file.to_string_lossy()), location.line)
             }
         };

@@ -33,7 +33,7 @@ mod judged {
         assert!(CODES.is_sorted_by(|a, b| a.0 < b.0));
     }
 
-    /// Status, code, message, seconds by which our clock is ahead; what follows.
+    /// Status, code, message, and the seconds by which our clock is ahead; then the expected failure.
     type Case = (u16, &'static str, &'static str, Option<i64>, FailureKind, Remedy);
 
     #[test]
@@ -69,7 +69,7 @@ mod judged {
             (401, "OptInRequired", "", None, Denied, CheckRegion),
             (403, "RequestTimeTooSkewed", "", Some(901), Failed, Stands),
             (403, "RequestTimeTooSkewed", "", None, Failed, Stands),
-            // The clock is right: the request was held up, and is signed anew.
+            // The clock is right: the request was delayed, and is signed again.
             (403, "RequestTimeTooSkewed", "", Some(1), Failed, TryAgain),
             (403, "InvalidSignatureException", STALE, Some(300), Failed, Stands),
             (403, "InvalidSignatureException", STALE, None, Failed, Stands),
@@ -85,9 +85,9 @@ mod judged {
             (404, "SomethingNew", "", None, Failed, Stands),
         ];
         for &(status, code, message, ahead, kind, remedy) in cases {
-            let answer =
-                Answer { status, code: Some(code), message, retry_after: None, ahead, from_aws: true };
-            assert_eq!(judge(&answer).meaning(None), (kind, remedy), "{answer:?}");
+            let response =
+                ErrorResponse { status, code: Some(code), message, retry_after: None, ahead, from_aws: true };
+            assert_eq!(judge(&response).meaning(None), (kind, remedy), "{response:?}");
         }
     }
 
@@ -100,22 +100,23 @@ mod judged {
             (408, false, Failed, TryAgain),
             (403, true, Denied, Stands),
             (401, true, Denied, Stands),
-            // A proxy's page is no word about the role.
+            // A proxy's page says nothing about the role.
             (403, false, Failed, TryAgain),
             (407, false, Unreachable, Stands),
             (302, false, Failed, TryAgain),
             (200, true, Failed, TryAgain),
             (404, true, Failed, Stands),
         ] {
-            let answer = Answer { status, code: None, message: "", retry_after: None, ahead: None, from_aws };
-            assert_eq!(judge(&answer).meaning(None), (kind, remedy), "{answer:?}");
+            let response =
+                ErrorResponse { status, code: None, message: "", retry_after: None, ahead: None, from_aws };
+            assert_eq!(judge(&response).meaning(None), (kind, remedy), "{response:?}");
         }
     }
 
     #[test]
     fn a_service_that_says_when_to_come_back_is_asked_more_slowly() {
         let after = Some(Duration::from_secs(7));
-        let answer = Answer {
+        let response = ErrorResponse {
             status: 503,
             code: Some("ServiceUnavailable"),
             message: "",
@@ -123,7 +124,7 @@ mod judged {
             ahead: None,
             from_aws: true,
         };
-        assert_eq!(judge(&answer).meaning(after), (Throttled, Remedy::SlowDown { after }));
+        assert_eq!(judge(&response).meaning(after), (Throttled, Remedy::SlowDown { after }));
     }
 }
 
@@ -162,7 +163,7 @@ fn messages_are_one_line_and_repeat_no_request() {
     }
 }
 
-/// A server of one connection, and the failure of a call to it.
+/// Runs a server for one connection, and returns the failure of a call to it.
 async fn served<F>(scheme: &str, serve: impl FnOnce(TcpStream) -> F + Send + 'static) -> Failure
 where
     F: Future<Output = ()> + Send + 'static,
@@ -173,34 +174,34 @@ where
         let (stream, _) = listener.accept().await.expect("a connection");
         serve(stream).await;
     });
-    let failure = asked(&format!("{scheme}://127.0.0.1:{port}"), Timeouts::default()).await;
+    let failure = failure_at(&format!("{scheme}://127.0.0.1:{port}"), Timeouts::default()).await;
     server.await.expect("no panic");
     failure
 }
 
-/// The failure of a call that is made with the program's own client.
-async fn asked(endpoint: &str, timeouts: Timeouts) -> Failure {
-    asked_with(over_the_wire(&Env::new()), Some(endpoint), timeouts).await
+/// Returns the failure of a call that is made with the program's own client.
+async fn failure_at(endpoint: &str, timeouts: Timeouts) -> Failure {
+    failure_with(over_the_wire(&Env::new()), Some(endpoint), timeouts).await
 }
 
-async fn asked_with(http: SharedHttpClient, endpoint: Option<&str>, timeouts: Timeouts) -> Failure {
+async fn failure_with(http: SharedHttpClient, endpoint: Option<&str>, timeouts: Timeouts) -> Failure {
     let sdk = SdkSettings::new(http, &clock(), timeouts);
     let keys = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
     let config = sdk.at(&endpoint_at(endpoint)).credentials_provider(SharedCredentialsProvider::new(keys));
     let client = aws_sdk_sts::Client::new(&config.build());
     let call = client.get_caller_identity().customize().interceptor(CompleteXml);
-    classify(&call.send().await.expect_err("no answer"), &clock())
+    classify(&call.send().await.expect_err("no response"), &clock())
 }
 
-/// Reads a request's headers, then writes `answer`.
-async fn answer(stream: &mut TcpStream, answer: &str) {
+/// Reads a request's headers, then writes `response`.
+async fn respond(stream: &mut TcpStream, response: &str) {
     let mut request = Vec::new();
     while !request.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
         if stream.read_buf(&mut request).await.expect("a request") == 0 {
             return;
         }
     }
-    stream.write_all(answer.as_bytes()).await.expect("the client listens");
+    stream.write_all(response.as_bytes()).await.expect("the client listens");
 }
 
 #[tokio::test]
@@ -212,7 +213,7 @@ async fn a_connection_that_breaks_is_a_failure_to_try_again() {
     ] {
         for reset in [false, true] {
             let failure = served("http", move |mut stream| async move {
-                answer(&mut stream, begun).await;
+                respond(&mut stream, begun).await;
                 if reset {
                     stream.set_zero_linger().expect("a socket");
                 }
@@ -226,13 +227,13 @@ async fn a_connection_that_breaks_is_a_failure_to_try_again() {
             );
         }
     }
-    // Here HTTP knows of nothing missing.
+    // HTTP can't detect the missing part here.
     let cut = served("http", |mut stream| async move {
         let begun = "<GetCallerIdentityResponse><GetCallerIdentityResult>";
-        answer(&mut stream, &format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{begun}")).await;
+        respond(&mut stream, &format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{begun}")).await;
     });
     assert_eq!(cut.await.code.as_deref(), Some(INVALID_RESPONSE));
-    let other = served("http", |mut stream| async move { answer(&mut stream, "SSH-2.0-x\r\n\r\n").await });
+    let other = served("http", |mut stream| async move { respond(&mut stream, "SSH-2.0-x\r\n\r\n").await });
     assert_eq!(other.await.code.as_deref(), Some(INVALID_RESPONSE));
 }
 
@@ -241,7 +242,7 @@ async fn what_cannot_be_reached_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
-    let refused = asked(&endpoint, Timeouts::default()).await;
+    let refused = failure_at(&endpoint, Timeouts::default()).await;
     let no_tls = served("https", |mut stream| async move {
         let mut hello = [0; 4096];
         let _ = stream.read(&mut hello).await;
@@ -274,10 +275,10 @@ async fn a_proxy_that_gives_no_tunnel_is_unreachable() {
         let proxy = format!("http://{}", listener.local_addr().expect("an address"));
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.expect("a connection");
-            answer(&mut stream, said).await;
+            respond(&mut stream, said).await;
         });
         let http = over_the_wire(&[("HTTPS_PROXY".to_owned(), proxy)].into_iter().collect());
-        let failure = asked_with(http, None, Timeouts::default()).await;
+        let failure = failure_with(http, None, Timeouts::default()).await;
         server.await.expect("no panic");
         assert_eq!((failure.kind, failure.remedy), (FailureKind::Unreachable, remedy), "{failure:?}");
         assert_eq!(failure.code.as_deref(), Some(CONNECT_FAILED), "{failure:?}");
@@ -290,7 +291,7 @@ async fn who_never_answers_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
     let attempt = Duration::from_millis(20);
-    let failure = asked(&endpoint, Timeouts { attempt, ..Timeouts::default() }).await;
+    let failure = failure_at(&endpoint, Timeouts { attempt, ..Timeouts::default() }).await;
     assert_eq!(failure.kind, FailureKind::Unreachable, "{failure:?}");
     assert_eq!(failure.code.as_deref(), Some(TIMEOUT), "{failure:?}");
     assert_eq!(failure.remedy, Remedy::TryAgain, "{failure:?}");
@@ -303,7 +304,7 @@ async fn a_slow_connection_has_its_own_code() {
     let endpoint = format!("https://{}", listener.local_addr().expect("an address"));
     let short = Duration::from_millis(40);
     for (connect, attempt) in [(short, Duration::from_mins(1)), (Duration::from_mins(1), short)] {
-        let failure = asked(&endpoint, Timeouts { connect, attempt }).await;
+        let failure = failure_at(&endpoint, Timeouts { connect, attempt }).await;
         assert_eq!(failure.code.as_deref(), Some(CONNECT_TIMEOUT), "{failure:?}");
         assert_eq!((failure.kind, failure.remedy), (FailureKind::Unreachable, Remedy::TryAgain));
     }
@@ -311,13 +312,13 @@ async fn a_slow_connection_has_its_own_code() {
 
 #[tokio::test]
 async fn what_cannot_be_sent_is_not_tried_again() {
-    let failure = asked("not a URL", Timeouts::default()).await;
+    let failure = failure_at("not a URL", Timeouts::default()).await;
     assert_eq!(failure.code.as_deref(), Some(REQUEST_FAILED), "{failure:?}");
     assert!(!failure.message.contains("Action="), "the request is not repeated: {failure:?}");
     assert_eq!((failure.kind, failure.remedy), (FailureKind::Failed, Remedy::None), "{failure:?}");
 }
 
-/// As the client was seen to give them: neither can be had on loopback without a name server or a certificate.
+/// As the client was seen to return them: neither can be had on loopback without a name server or a certificate.
 #[cfg(unix)]
 #[test]
 fn no_room_for_another_file_says_nothing_of_the_host() {
@@ -369,7 +370,7 @@ fn names_and_certificates_have_their_own_codes() {
     }
 }
 
-/// Without a word about a connection that had been made, there was none.
+/// Without a connection in the error, none was made.
 #[test]
 fn what_never_arrived_is_unreachable() {
     let reset = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "reset by peer");
@@ -387,7 +388,7 @@ fn what_never_arrived_is_unreachable() {
     }
 }
 
-/// The failure of an answer with this status, code and headers.
+/// Returns the failure of a response with this status, code and headers.
 fn said(status: u16, code: Option<&str>, headers: &'static [(&'static str, &'static str)]) -> Failure {
     let mut meta = ErrorMetadata::builder();
     if let Some(code) = code {
@@ -436,7 +437,7 @@ fn server_errors_are_tried_again_and_other_answers_stand() {
     assert_eq!((denied.remedy, denied.kind), (Remedy::None, FailureKind::Denied));
     assert_eq!(denied.request_id.as_deref(), Some("r-1"));
     assert_eq!(denied.message, "line one line [2J two", "one line, without control characters");
-    // Whose request has an ID, is AWS; the portal has a header of its own for it.
+    // A response with a request ID is AWS's; the portal has a header of its own for it.
     for headers in [&[("x-amzn-requestid", "r-2")], &[("x-amz-request-id", "r-2")], &[("requestid", "r-2")]] {
         let failure = said(403, None, headers);
         assert_eq!(failure.code.as_deref(), Some("HTTP403"));

@@ -24,7 +24,7 @@ const MOST_LINKS: usize = 40;
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub struct EditOutcome {
     /// The file, behind its symlinks.
     pub path: PathBuf,
     /// The copy of what it was before; none where it is new or unchanged.
@@ -147,11 +147,11 @@ pub fn add_sso_session(
     name: &str,
     start_url: &str,
     sso_region: &str,
-) -> Result<Written, EditError> {
+) -> Result<EditOutcome, EditError> {
     let Addition { path, before, after } = prepare(path, name, start_url, sso_region)?;
-    let Some(after) = after else { return Ok(Written { path, backup: None, unchanged: true }) };
+    let Some(after) = after else { return Ok(EditOutcome { path, backup: None, unchanged: true }) };
     let backup = write(&path, before.as_deref(), after.as_bytes())?;
-    Ok(Written { path, backup, unchanged: false })
+    Ok(EditOutcome { path, backup, unchanged: false })
 }
 
 fn prepare(path: &Path, name: &str, start_url: &str, sso_region: &str) -> Result<Addition, EditError> {
@@ -325,7 +325,7 @@ mod tests {
 
     const URL: &str = "https://corp.awsapps.com/start";
 
-    fn add(path: &Path) -> Result<Written, EditError> {
+    fn add(path: &Path) -> Result<EditOutcome, EditError> {
         add_sso_session(path, "corp", URL, "eu-west-1")
     }
 
@@ -339,7 +339,7 @@ mod tests {
     fn a_new_file_with_its_folder() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join(".aws/config");
-        assert_eq!(add(&path).unwrap(), Written { path: path.clone(), backup: None, unchanged: false });
+        assert_eq!(add(&path).unwrap(), EditOutcome { path: path.clone(), backup: None, unchanged: false });
         expect![[r#"
             [sso-session corp]
             sso_start_url = https://corp.awsapps.com/start

@@ -10,7 +10,7 @@ mod testing;
 mod unified_diff;
 
 pub use self::add_sso_session::{
-    Difference, EditError, Written, add_sso_session, has_sso_session, sso_session_block,
+    Difference, EditError, EditOutcome, add_sso_session, has_sso_session, sso_session_block,
 };
 pub use self::line_edit::{Change, FileEdit, LineEdit, apply};
 pub use self::unified_diff::{may_be_secret, unified_diff};

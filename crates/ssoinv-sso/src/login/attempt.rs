@@ -1,4 +1,4 @@
-//! What both flows work with: the session, the service's calls and the cache.
+//! What both sign-in flows work with: the session, the service's calls and the cache.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use super::oidc::Oidc;
 use crate::context::{SsoContext, misconfigured};
 use crate::session::Session;
 use crate::times::lasts;
-use crate::token_cache::{Client, Grant, TokenCache};
+use crate::token_cache::{ClientRegistration, Grant, TokenCache};
 
-/// How long a sign-in waits for a person, in all; as long as the AWS CLI does.
+/// The longest time for which a sign-in waits for a person, in all; as in the AWS CLI.
 pub(super) const PATIENCE: Duration = Duration::from_mins(10);
 
-/// A registration is used while it has this much left, as botocore's is.
+/// The shortest remaining life of a registration that is used, as in botocore.
 const REGISTRATION_LEFT: Duration = Duration::from_mins(15);
 
 /// One attempt at a sign-in.
@@ -28,7 +28,7 @@ pub(super) struct SignInAttempt<'a> {
 
 impl SignInAttempt<'_> {
     /// Returns the client to sign in with: the one in the cache, else a new one.
-    pub(super) async fn registration(self, grant: Grant) -> Result<Client, Failure> {
+    pub(super) async fn registration(self, grant: Grant) -> Result<ClientRegistration, Failure> {
         match self.cache.registration(&self.session.sso, grant).await {
             Some(client) if lasts(client.expires_at, self.context.clock.now(), REGISTRATION_LEFT) => {
                 Ok(client)
@@ -37,9 +37,9 @@ impl SignInAttempt<'_> {
         }
     }
 
-    pub(super) async fn register(self, grant: Grant) -> Result<Client, Failure> {
+    pub(super) async fn register(self, grant: Grant) -> Result<ClientRegistration, Failure> {
         let client = self.oidc.register(self.session, grant).await?;
-        // Where it can't be kept, the next sign-in registers another; the token's own write says what is wrong.
+        // If the client can't be cached, the next sign-in registers another; writing the token reports the error.
         let _ = self.cache.store_registration(&self.session.sso, &client, grant).await;
         Ok(client)
     }
@@ -55,12 +55,12 @@ impl SignInAttempt<'_> {
                 );
                 misconfigured("InvalidStartUrl", message)
             }
-            // Of regions that are newer than this program nothing is known, so the network may be to blame as well.
+            // Regions that are newer than this program are unknown to it, so the network may be to blame as well.
             (FailureKind::Unreachable, _) if !KNOWN_REGIONS.contains(&sso.sso_region.as_str()) => {
                 let message = format!(
                     "no sign-in service of region `{}` ({}) was reached: {}",
                     sso.sso_region,
-                    self.session.called(),
+                    self.session.describe(),
                     failure.message
                 );
                 misconfigured("InvalidSsoRegion", message)

@@ -1,8 +1,8 @@
-//! The page that a browser comes back to with the answer of a sign-in: a server on 127.0.0.1 for one request.
+//! The page that a browser comes back to after a sign-in: a server on 127.0.0.1 for one request.
 //!
-//! RFC 8252, sections 7.3 and 8.3: the loopback interface only, closed as soon as the answer is there. Whatever else
-//! runs on this machine, and every page in its browser, can call it; so only a GET of the exact path counts, for a host
-//! that is this machine (a page elsewhere may have a name that leads here), and its `state` must be the one that was
+//! RFC 8252, sections 7.3 and 8.3: it listens on the loopback interface only, and closes as soon as the response has
+//! arrived. Every program on this machine, and every page in its browser, can call it. So only a GET of the exact
+//! path counts, to a host that is this machine (a foreign name may resolve to it), and with the `state` that was
 //! sent.
 
 use std::convert::Infallible;
@@ -30,12 +30,12 @@ use super::refusal::declined;
 use crate::context::misconfigured;
 use crate::session::Session;
 
-/// How long a connection may take to ask and to be answered.
+/// The longest time that a connection may take for request and response.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The same for every answer, so that nothing of it is shown.
+/// The page that is shown, the same for every outcome.
 const PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>ssoinv</title>\
-    <p>ssoinv has the answer. You can close this page and go back to the terminal.</p></html>\n";
+    <p>ssoinv has the response. You can close this page and go back to the terminal.</p></html>\n";
 
 /// A server that waits for a browser.
 #[derive(Debug)]
@@ -44,9 +44,9 @@ pub(super) struct Callback {
     port: u16,
 }
 
-/// What the browser brought.
+/// The parameters that the browser brings.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Answer {
+struct CallbackParameters {
     state: Option<Secret>,
     code: Option<Secret>,
     error: Option<String>,
@@ -54,7 +54,7 @@ struct Answer {
 }
 
 impl Callback {
-    /// Listens on this machine, at this port or any free one.
+    /// Listens on this machine, on this port or any free one.
     pub(super) async fn bind(port: Option<u16>) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| {
             let (code, which) = port.map_or_else(
@@ -68,23 +68,23 @@ impl Callback {
         Ok(Self { listener, port })
     }
 
-    /// Where the browser is to come back to.
+    /// Returns the address that the browser is to come back to.
     pub(super) fn redirect_uri(&self) -> String {
         redirect_uri::with_port(self.port)
     }
 
-    /// Waits for the browser, answers it, and closes. The authorization code comes only with the right `state`.
+    /// Waits for the browser, responds, and closes. Returns the authorization code if the `state` is right.
     pub(super) async fn code(self, state: &Secret, session: &Session) -> Result<Secret, Failure> {
-        self.answer().await.code(state, session)
+        self.response().await.code(state, session)
     }
 
-    async fn answer(self) -> Answer {
-        let (sender, mut answers) = mpsc::channel(1);
+    async fn response(self) -> CallbackParameters {
+        let (sender, mut responses) = mpsc::channel(1);
         let mut connections = JoinSet::new();
-        let answer = loop {
+        let response = loop {
             tokio::select! {
-                Some(answer) = answers.recv() => break answer,
-                // A connection that fails is the browser's to make again.
+                Some(response) = responses.recv() => break response,
+                // If a connection fails, the browser makes another one.
                 Ok((stream, _)) = self.listener.accept() => {
                     let (sender, port) = (sender.clone(), self.port);
                     connections.spawn(async move {
@@ -95,16 +95,20 @@ impl Callback {
             }
         };
         drop(self.listener);
-        // The one that brought it is still being answered; others aren't waited for longer than that takes.
+        // The connection that brought the response is still being served; others get no longer than that.
         let _ = tokio::time::timeout(Duration::from_secs(1), connections.join_next()).await;
-        answer
+        response
     }
 }
 
-async fn serve(stream: TcpStream, port: u16, answers: mpsc::Sender<Answer>) -> hyper::Result<()> {
+async fn serve(
+    stream: TcpStream,
+    port: u16,
+    responses: mpsc::Sender<CallbackParameters>,
+) -> hyper::Result<()> {
     let service = service_fn(|request: Request<Incoming>| {
-        // A second answer finds the first one there.
-        let taken = |answer| answers.try_send(answer).map_err(|_| StatusCode::GONE);
+        // The channel holds one response: a second one is refused.
+        let taken = |response| responses.try_send(response).map_err(|_| StatusCode::GONE);
         let response = match read(&request, port).and_then(taken) {
             Ok(()) => page(StatusCode::OK, PAGE),
             Err(status) => page(status, ""),
@@ -120,8 +124,8 @@ async fn serve(stream: TcpStream, port: u16, answers: mpsc::Sender<Answer>) -> h
         .await
 }
 
-/// What a request brings, or the status that refuses it.
-fn read<B>(request: &Request<B>, port: u16) -> Result<Answer, StatusCode> {
+/// Reads the parameters of a request; an error is the status that refuses it.
+fn read<B>(request: &Request<B>, port: u16) -> Result<CallbackParameters, StatusCode> {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let ours = ["127.0.0.1", "localhost", "[::1]"].map(|name| format!("{name}:{port}"));
     if !host.is_some_and(|host| ours.iter().any(|ours| ours.eq_ignore_ascii_case(host))) {
@@ -133,20 +137,20 @@ fn read<B>(request: &Request<B>, port: u16) -> Result<Answer, StatusCode> {
     if request.method() != Method::GET {
         return Err(StatusCode::METHOD_NOT_ALLOWED);
     }
-    let mut answer = Answer::default();
+    let mut response = CallbackParameters::default();
     for (name, value) in form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
         let value = value.into_owned();
         match name.as_ref() {
-            "state" if answer.state.is_none() => answer.state = Some(Secret::new(value)),
-            "code" if answer.code.is_none() => answer.code = Some(Secret::new(value)),
-            "error" if answer.error.is_none() => answer.error = Some(one_line(&value)),
-            "error_description" => answer.error_description = Some(one_line(&value)),
-            // RFC 6749, section 3.1: no parameter twice.
+            "state" if response.state.is_none() => response.state = Some(Secret::new(value)),
+            "code" if response.code.is_none() => response.code = Some(Secret::new(value)),
+            "error" if response.error.is_none() => response.error = Some(one_line(&value)),
+            "error_description" => response.error_description = Some(one_line(&value)),
+            // RFC 6749, section 3.1: no parameter may come twice.
             "state" | "code" | "error" => return Err(StatusCode::BAD_REQUEST),
             _ => {}
         }
     }
-    Ok(answer)
+    Ok(response)
 }
 
 fn page(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
@@ -154,7 +158,7 @@ fn page(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     for (name, value) in [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        // The address has the code in it: no other page is to hear of it.
+        // The address contains the code: no other page may learn it.
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-store"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
@@ -168,14 +172,14 @@ fn page(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
     response
 }
 
-impl Answer {
+impl CallbackParameters {
     fn code(self, state: &Secret, session: &Session) -> Result<Secret, Failure> {
         let refused =
             |code: &str, message: String| Failure::new(FailureKind::SignInExpired, message).with_code(code);
         if self.state.as_ref() != Some(state) {
             let message = format!(
-                "the browser came back with an answer that does not belong to this sign-in to {} (`state` differs)",
-                session.called()
+                "the browser came back with a response that does not belong to this sign-in to {} (`state` differs)",
+                session.describe()
             );
             return Err(refused("StateMismatch", message));
         }
@@ -183,12 +187,12 @@ impl Answer {
             (Some("access_denied"), _) => Err(declined(session)),
             (Some(error), _) => {
                 let why = self.error_description.as_deref().unwrap_or("no reason given");
-                let message = format!("the sign-in to {} was refused: {why} ({error})", session.called());
+                let message = format!("the sign-in to {} was refused: {why} ({error})", session.describe());
                 Err(refused("SignInRefused", message))
             }
             (None, Some(code)) => Ok(code),
             (None, None) => {
-                let message = format!("the browser came back without a code for {}", session.called());
+                let message = format!("the browser came back without a code for {}", session.describe());
                 Err(refused("SignInRefused", message))
             }
         }

@@ -1,4 +1,4 @@
-//! The device code flow (RFC 8628): show a code, then ask again and again whether it has been approved.
+//! The device code flow (RFC 8628): show a code, then poll until it is approved.
 
 use std::time::Duration;
 
@@ -7,31 +7,31 @@ use ssoinv_core::failure::{Failure, Remedy};
 use tokio::time::Instant;
 
 use super::attempt::SignInAttempt;
-use super::oidc::{DeviceCode, Poll};
+use super::oidc::{DeviceCode, PollOutcome};
 use super::refusal::declined;
-use crate::token_cache::{CachedToken, Client, Grant};
+use crate::token_cache::{CachedToken, ClientRegistration, Grant};
 
-/// By how much the pause between two polls grows when the service asks for it (RFC 8628, section 3.5).
+/// The growth of the pause between two polls when the service asks for it (RFC 8628, section 3.5).
 const SLOW_DOWN: Duration = Duration::from_secs(5);
 
-/// The shortest pause between two polls, where the service names none. The first poll needn't wait for it.
+/// The shortest pause between two polls, if the service names none. The first poll needn't wait for it.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How a code came to its end.
-enum Outcome {
+/// The outcome of a code.
+enum CodeOutcome {
     Token(CachedToken),
-    /// It was not approved in time.
+    /// The code was not approved in time.
     Ended,
 }
 
-/// Shows codes, each when the one before has ended, until one is approved or declined.
+/// Shows codes, each when the one before has expired, until one is approved or declined.
 pub(super) async fn sign_in(attempt: SignInAttempt<'_>) -> Result<CachedToken, Failure> {
     let mut client = attempt.registration(Grant::DeviceCode).await?;
     loop {
         let (code, known) = start(attempt, client).await?;
         match wait_for_approval(attempt, &known, &code).await? {
-            Outcome::Token(token) => return Ok(token),
-            Outcome::Ended => {
+            CodeOutcome::Token(token) => return Ok(token),
+            CodeOutcome::Ended => {
                 let session = attempt.session.label.clone();
                 attempt.context.events.emit(Event::SignIn(SignIn::CodeEnded { session }));
             }
@@ -40,8 +40,11 @@ pub(super) async fn sign_in(attempt: SignInAttempt<'_>) -> Result<CachedToken, F
     }
 }
 
-/// A code for a client. One from the cache may have been removed by the service: then another is registered.
-async fn start(attempt: SignInAttempt<'_>, client: Client) -> Result<(DeviceCode, Client), Failure> {
+/// Gets a code for a client; registers another client if the service has removed the cached one.
+async fn start(
+    attempt: SignInAttempt<'_>,
+    client: ClientRegistration,
+) -> Result<(DeviceCode, ClientRegistration), Failure> {
     match attempt.oidc.start_device(attempt.session, &client).await {
         Err(Failure { code: Some(code), .. })
             if matches!(code.as_str(), "InvalidClientException" | "UnauthorizedClientException") =>
@@ -54,12 +57,12 @@ async fn start(attempt: SignInAttempt<'_>, client: Client) -> Result<(DeviceCode
     }
 }
 
-/// Shows a code and waits until it is approved, declined or ended.
+/// Shows a code and waits until it is approved, declined or expired.
 async fn wait_for_approval(
     SignInAttempt { session, oidc, context, .. }: SignInAttempt<'_>,
-    client: &Client,
+    client: &ClientRegistration,
     code: &DeviceCode,
-) -> Result<Outcome, Failure> {
+) -> Result<CodeOutcome, Failure> {
     context.events.emit(Event::SignIn(SignIn::Code {
         session: session.label.clone(),
         verification_uri_complete: code.verification_uri_complete.clone(),
@@ -72,26 +75,27 @@ async fn wait_for_approval(
     loop {
         if Instant::now() + interval > end {
             tokio::time::sleep_until(end).await;
-            return Ok(Outcome::Ended);
+            return Ok(CodeOutcome::Ended);
         }
         tokio::time::sleep(interval).await;
         match oidc.poll(client, code).await {
-            Ok(Poll::Token(token)) => return Ok(Outcome::Token(token)),
-            Ok(Poll::SlowDown) => {
+            Ok(PollOutcome::Token(token)) => return Ok(CodeOutcome::Token(token)),
+            Ok(PollOutcome::SlowDown) => {
                 interval = longer(interval, SLOW_DOWN);
                 continue;
             }
-            Ok(Poll::Ended) => return Ok(Outcome::Ended),
-            Ok(Poll::Declined) => return Err(declined(session)),
-            // The network may be away for a while, the person isn't: the code's end decides.
-            Ok(Poll::Pending) | Err(Failure { remedy: Remedy::TryAgain | Remedy::SlowDown { .. }, .. }) => {}
+            Ok(PollOutcome::Ended) => return Ok(CodeOutcome::Ended),
+            Ok(PollOutcome::Declined) => return Err(declined(session)),
+            // The network may be away for a while, the person isn't: the code's expiry decides.
+            Ok(PollOutcome::Pending)
+            | Err(Failure { remedy: Remedy::TryAgain | Remedy::SlowDown { .. }, .. }) => {}
             Err(failure) => return Err(failure),
         }
         interval = longer(interval, Duration::ZERO);
     }
 }
 
-/// The pause before the next poll.
+/// Returns the pause before the next poll.
 fn longer(interval: Duration, by: Duration) -> Duration {
     interval.max(SHORTEST_INTERVAL) + by
 }
@@ -110,14 +114,15 @@ mod tests {
     use crate::testing::{context, session};
     use crate::token_cache::TokenCache;
 
-    /// Else a service that wants to be asked less often than its codes live would be asked for codes without a pause.
+    /// Otherwise a service whose interval exceeds its codes' lives would get calls without a pause.
     #[tokio::test(start_paused = true)]
     async fn a_code_that_cannot_be_asked_for_again_lives_to_its_end() {
         let context = context(canned((500, &[], String::new())), Timeouts::default());
         let (session, cache) = (session(), TokenCache::new(None));
         let oidc = Oidc::new(&session, Arc::clone(&context));
         let attempt = SignInAttempt { session: &session, oidc: &oidc, cache: &cache, context: &context };
-        let client = Client { id: "c".to_owned(), secret: Secret::new("s"), expires_at: UNIX_EPOCH };
+        let client =
+            ClientRegistration { id: "c".to_owned(), secret: Secret::new("s"), expires_at: UNIX_EPOCH };
         let code = DeviceCode {
             secret: Secret::new("d"),
             user_code: Secret::new("u"),
@@ -128,7 +133,7 @@ mod tests {
         };
         let start = Instant::now();
         let outcome = wait_for_approval(attempt, &client, &code).await;
-        assert!(matches!(outcome, Ok(Outcome::Ended)));
+        assert!(matches!(outcome, Ok(CodeOutcome::Ended)));
         assert_eq!(start.elapsed().as_secs(), 30);
     }
 

@@ -17,16 +17,16 @@ use ssoinv_core::failure::{Failure, FailureKind};
 
 use self::attempt::{PATIENCE, SignInAttempt};
 use self::oidc::Oidc;
-use crate::context::{Flow, SsoContext};
+use crate::context::{SignInFlow, SsoContext};
 use crate::session::Session;
 use crate::token_cache::{CachedToken, TokenCache};
 
-/// Signs in, with the flow that the session and the machine allow: the legacy format knows device codes only.
+/// Signs in, with the flow of the context; the legacy format has device codes only.
 ///
 /// # Errors
-/// [`FailureKind::SignInExpired`] with the code `SignInTimedOut`, `SignInDeclined`, `SignInRefused` or `StateMismatch`;
-/// [`FailureKind::Misconfigured`] with `InvalidStartUrl`, `InvalidSsoRegion` or `RedirectPortTaken`; and whatever else
-/// keeps the calls from being answered.
+/// [`FailureKind::SignInExpired`] with `SignInTimedOut`, `SignInDeclined`, `SignInRefused` or `StateMismatch`;
+/// [`FailureKind::Misconfigured`] with `InvalidStartUrl`, `InvalidSsoRegion` or
+/// `RedirectPortTaken`; and the failures of the calls.
 pub(crate) async fn sign_in(
     session: &Session,
     oidc: &Oidc,
@@ -36,14 +36,14 @@ pub(crate) async fn sign_in(
     let attempt = SignInAttempt { session, oidc, cache, context };
     let flow = async {
         match context.flow {
-            Flow::Page { redirect_port } if !session.sso.is_legacy() => {
+            SignInFlow::Page { redirect_port } if !session.sso.is_legacy() => {
                 pkce::sign_in(attempt, redirect_port).await
             }
-            Flow::Page { .. } | Flow::DeviceCode => device::sign_in(attempt).await,
+            SignInFlow::Page { .. } | SignInFlow::DeviceCode => device::sign_in(attempt).await,
         }
     };
     let signed_in = tokio::time::timeout(PATIENCE, flow).await.unwrap_or_else(|_| {
-        let message = format!("nobody approved the sign-in to {} in ten minutes", session.called());
+        let message = format!("the sign-in to {} was not approved in ten minutes", session.describe());
         Err(Failure::new(FailureKind::SignInExpired, message).with_code("SignInTimedOut"))
     });
     signed_in.map_err(|failure| attempt.explain(failure))

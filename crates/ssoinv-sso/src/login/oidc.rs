@@ -1,4 +1,4 @@
-//! The calls of IAM Identity Center's sign-in (OIDC API Reference), each through the one retry loop. They are unsigned.
+//! The unsigned calls of IAM Identity Center's sign-in (OIDC API Reference).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +20,11 @@ use super::redirect_uri;
 use crate::context::{SsoContext, misconfigured};
 use crate::session::Session;
 use crate::times::from_unix_seconds;
-use crate::token_cache::{CODE_GRANT, CachedToken, Client, Grant, REFRESH_GRANT, registered_scopes};
+use crate::token_cache::{
+    CODE_GRANT, CachedToken, ClientRegistration, Grant, REFRESH_GRANT, registered_scopes,
+};
 
-/// The sign-in of one session.
+/// The sign-in service of one session.
 #[derive(Clone, Debug)]
 pub(crate) struct Oidc {
     client: aws_sdk_ssooidc::Client,
@@ -32,33 +34,33 @@ pub(crate) struct Oidc {
 
 /// A code that a person is to approve.
 pub(crate) struct DeviceCode {
-    /// What the service knows it by.
+    /// The service's name of the code.
     pub(crate) secret: Secret,
     pub(crate) user_code: Secret,
     pub(crate) verification_uri: String,
     pub(crate) verification_uri_complete: String,
     pub(crate) lifetime: Duration,
-    /// How long to wait between two polls; zero where the service didn't say or doesn't mind.
+    /// The pause between two polls; zero if the service didn't say or doesn't mind.
     pub(crate) interval: Duration,
 }
 
-/// How a poll for a device code's token was answered.
-pub(crate) enum Poll {
+/// The outcome of a poll for a device code's token.
+pub(crate) enum PollOutcome {
     Token(CachedToken),
     /// Not approved yet.
     Pending,
-    /// Not approved yet, and asked too often.
+    /// Not approved yet, and polled too often.
     SlowDown,
-    /// The code has ended.
+    /// The code has expired.
     Ended,
-    /// The person said no.
+    /// The person has declined.
     Declined,
 }
 
-/// How a refresh was answered.
+/// The outcome of a refresh.
 pub(crate) enum RefreshOutcome {
     Token(CachedToken),
-    /// The sign-in session has ended, or the client's registration: only a new sign-in helps.
+    /// The sign-in session or the client's registration has expired: only a new sign-in helps.
     Ended,
 }
 
@@ -68,8 +70,12 @@ impl Oidc {
         Self { client, limiter: Arc::new(RateLimiter::new(PaceLimits::UNDOCUMENTED)), context }
     }
 
-    /// RegisterClient, for a flow and for refreshing. A device code's client names no grants, as the AWS CLI's doesn't.
-    pub(crate) async fn register(&self, session: &Session, grant: Grant) -> Result<Client, Failure> {
+    /// Calls RegisterClient for a flow and for refreshing. As in the AWS CLI, a device code's client names no grants.
+    pub(crate) async fn register(
+        &self,
+        session: &Session,
+        grant: Grant,
+    ) -> Result<ClientRegistration, Failure> {
         let scopes = registered_scopes(&session.sso).map(<[String]>::to_vec);
         let call = self.client.register_client().client_name("ssoinv").client_type("public");
         let call = match grant {
@@ -81,18 +87,18 @@ impl Oidc {
                 .issuer_url(&session.sso.start_url),
         };
         let call = call.set_scopes(scopes);
-        let answer = self.call(self.context.retry, || async {
+        let response = self.call(self.context.retry, || async {
             call.clone().send().await.map_err(|error| self.failure(&error))
         });
-        let answer = answer.await?;
-        let (Some(id), Some(secret)) = (filled(answer.client_id), filled(answer.client_secret)) else {
+        let response = response.await?;
+        let (Some(id), Some(secret)) = (filled(response.client_id), filled(response.client_secret)) else {
             return Err(incomplete("RegisterClient"));
         };
-        let expires = u64::try_from(answer.client_secret_expires_at).unwrap_or_default();
-        Ok(Client { id, secret: Secret::new(secret), expires_at: from_unix_seconds(expires) })
+        let expires = u64::try_from(response.client_secret_expires_at).unwrap_or_default();
+        Ok(ClientRegistration { id, secret: Secret::new(secret), expires_at: from_unix_seconds(expires) })
     }
 
-    /// Where the service's pages are: its endpoint, which no call of its model names.
+    /// Returns the address of the service's pages: its endpoint, which no call of its model names.
     pub(crate) async fn pages(&self, session: &Session) -> Result<String, Failure> {
         let endpoint = &session.oidc;
         if let Some(url) = &endpoint.url {
@@ -112,90 +118,95 @@ impl Oidc {
         Ok(endpoint.map_err(|error| unknown(&error))?.url().trim_end_matches('/').to_owned())
     }
 
-    /// CreateToken for an authorization code.
+    /// Calls CreateToken for an authorization code.
     pub(crate) async fn exchange(
         &self,
-        client: &Client,
+        client: &ClientRegistration,
         code: &Secret,
         verifier: &Secret,
         redirect_uri: &str,
     ) -> Result<CachedToken, Failure> {
-        let answer = self.call(self.context.retry, || async {
+        let response = self.call(self.context.retry, || async {
             let call = self.client.create_token().grant_type(CODE_GRANT).redirect_uri(redirect_uri);
             let call = call.client_id(&client.id).client_secret(client.secret.reveal());
             let call = call.code(code.reveal()).code_verifier(verifier.reveal());
             call.send().await.map_err(|error| self.failure(&error))
         });
-        self.token(answer.await?, client, None)
+        self.token(response.await?, client, None)
     }
 
-    /// StartDeviceAuthorization.
+    /// Calls StartDeviceAuthorization.
     pub(crate) async fn start_device(
         &self,
         session: &Session,
-        client: &Client,
+        client: &ClientRegistration,
     ) -> Result<DeviceCode, Failure> {
-        let answer = self.call(self.context.retry, || async {
+        let response = self.call(self.context.retry, || async {
             let call = self.client.start_device_authorization().client_id(&client.id);
             let call = call.client_secret(client.secret.reveal()).start_url(&session.sso.start_url);
             call.send().await.map_err(|error| self.failure(&error))
         });
-        let answer = answer.await?;
-        let parts = (filled(answer.device_code), filled(answer.user_code), filled(answer.verification_uri));
+        let response = response.await?;
+        let parts =
+            (filled(response.device_code), filled(response.user_code), filled(response.verification_uri));
         let (Some(device_code), Some(user_code), Some(verification_uri), Some(lifetime)) =
-            (parts.0, parts.1, parts.2, lifetime(answer.expires_in))
+            (parts.0, parts.1, parts.2, lifetime(response.expires_in))
         else {
             return Err(incomplete("StartDeviceAuthorization"));
         };
         Ok(DeviceCode {
             secret: Secret::new(device_code),
             user_code: Secret::new(user_code),
-            verification_uri_complete: filled(answer.verification_uri_complete)
+            verification_uri_complete: filled(response.verification_uri_complete)
                 .unwrap_or_else(|| verification_uri.clone()),
             verification_uri,
             lifetime,
-            interval: seconds(answer.interval),
+            interval: seconds(response.interval),
         })
     }
 
-    /// CreateToken for a device code: asks once whether it has been approved.
-    pub(crate) async fn poll(&self, client: &Client, code: &DeviceCode) -> Result<Poll, Failure> {
-        let answer = self.call(self.context.retry, || async {
+    /// Calls CreateToken for a device code: polls once.
+    pub(crate) async fn poll(
+        &self,
+        client: &ClientRegistration,
+        code: &DeviceCode,
+    ) -> Result<PollOutcome, Failure> {
+        let response = self.call(self.context.retry, || async {
             let call = self.client.create_token().grant_type("urn:ietf:params:oauth:grant-type:device_code");
             let call = call.client_id(&client.id).client_secret(client.secret.reveal());
             match call.device_code(code.secret.reveal()).send().await {
-                Ok(answer) => Ok(Some(answer)),
-                // An answer to the poll, not a limit of the service.
+                Ok(response) => Ok(Some(response)),
+                // The response to the poll, not a limit of the service.
                 Err(error) if error.code() == Some("SlowDownException") => Ok(None),
                 Err(error) => Err(self.failure(&error)),
             }
         });
-        match answer.await {
-            Ok(Some(answer)) => self.token(answer, client, None).map(Poll::Token),
-            Ok(None) => Ok(Poll::SlowDown),
+        match response.await {
+            Ok(Some(response)) => self.token(response, client, None).map(PollOutcome::Token),
+            Ok(None) => Ok(PollOutcome::SlowDown),
             Err(failure) => match failure.code.as_deref() {
-                Some("AuthorizationPendingException") => Ok(Poll::Pending),
-                Some("ExpiredTokenException") => Ok(Poll::Ended),
-                Some("AccessDeniedException") => Ok(Poll::Declined),
+                Some("AuthorizationPendingException") => Ok(PollOutcome::Pending),
+                Some("ExpiredTokenException") => Ok(PollOutcome::Ended),
+                Some("AccessDeniedException") => Ok(PollOutcome::Declined),
                 _ => Err(failure),
             },
         }
     }
 
-    /// CreateToken for a refresh token.
+    /// Calls CreateToken for a refresh token.
     pub(crate) async fn refresh(
         &self,
-        client: &Client,
+        client: &ClientRegistration,
         refresh_token: &Secret,
         policy: RetryPolicy,
     ) -> Result<RefreshOutcome, Failure> {
-        let answer = self.call(policy, || async {
+        let response = self.call(policy, || async {
             let call = self.client.create_token().grant_type(REFRESH_GRANT);
             let call = call.client_id(&client.id).client_secret(client.secret.reveal());
             call.refresh_token(refresh_token.reveal()).send().await.map_err(|error| self.failure(&error))
         });
-        match answer.await {
-            Ok(answer) => self.token(answer, client, Some(refresh_token)).map(RefreshOutcome::Token),
+        match response.await {
+            Ok(response) => self.token(response, client, Some(refresh_token)).map(RefreshOutcome::Token),
             Err(failure) if failure.code.as_deref().is_some_and(|code| ENDED.contains(&code)) => {
                 Ok(RefreshOutcome::Ended)
             }
@@ -207,24 +218,27 @@ impl Oidc {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        retry_loop::call(&self.limiter, None, policy, self.context.retrying(), op).await.0
+        retry_loop::call(&self.limiter, None, policy, self.context.on_retry(), op).await.0
     }
 
     fn token(
         &self,
-        answer: CreateTokenOutput,
-        client: &Client,
+        response: CreateTokenOutput,
+        client: &ClientRegistration,
         refreshed_with: Option<&Secret>,
     ) -> Result<CachedToken, Failure> {
-        let (Some(access_token), Some(lifetime)) = (filled(answer.access_token), lifetime(answer.expires_in))
+        let (Some(access_token), Some(lifetime)) =
+            (filled(response.access_token), lifetime(response.expires_in))
         else {
             return Err(incomplete("CreateToken"));
         };
         Ok(CachedToken {
             access_token: Secret::new(access_token),
             expires_at: self.context.clock.now() + lifetime,
-            // The old one stays good where the answer carries none.
-            refresh_token: filled(answer.refresh_token).map(Secret::new).or_else(|| refreshed_with.cloned()),
+            // The old refresh token stays valid if the response has none.
+            refresh_token: filled(response.refresh_token)
+                .map(Secret::new)
+                .or_else(|| refreshed_with.cloned()),
             client: Some(client.clone()),
         })
     }
@@ -237,7 +251,7 @@ impl Oidc {
         if let Some(description) = description(error) {
             failure.message = description;
         }
-        // No role is refused here and no credentials end: what the codes mean, each call's own code says.
+        // No role is denied here and no credentials expire: each call interprets its codes itself.
         if matches!(failure.kind, FailureKind::Denied | FailureKind::DeniedByScp | FailureKind::SignInExpired)
         {
             failure.kind = FailureKind::Failed;
@@ -247,7 +261,7 @@ impl Oidc {
     }
 }
 
-/// Codes that say that a refresh token or its client is good no more.
+/// The codes that invalidate a refresh token or its client.
 const ENDED: [&str; 8] = [
     "AccessDeniedException",
     "ExpiredTokenException",
@@ -259,7 +273,7 @@ const ENDED: [&str; 8] = [
     "UnsupportedGrantTypeException",
 ];
 
-/// OIDC's errors say what they mean in `error_description`, not in `message`. What bears no code isn't OIDC's.
+/// Returns an error's text: OIDC has it in `error_description`, not in `message`. Without a code, it isn't OIDC's.
 fn description<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<String> {
     let SdkError::ServiceError(context) = error else { return None };
     context.err().code()?;
@@ -268,16 +282,16 @@ fn description<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Op
 }
 
 fn incomplete(operation: &str) -> Failure {
-    Failure::new(FailureKind::Failed, format!("the answer of {operation} lacks what it should hold"))
+    Failure::new(FailureKind::Failed, format!("the response of {operation} lacks what it should hold"))
         .with_code(INVALID_RESPONSE)
 }
 
-/// A text of an answer that isn't empty.
+/// Returns a text that isn't empty.
 fn filled(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
-/// How long something lasts; the SDK takes what isn't said for nothing.
+/// Returns a lifetime; the SDK represents a missing one as zero.
 fn lifetime(expires_in: i32) -> Option<Duration> {
     Some(seconds(expires_in)).filter(|lifetime| !lifetime.is_zero())
 }
@@ -296,9 +310,10 @@ mod tests {
     use super::*;
     use crate::testing::{context, session};
 
-    async fn refreshed(answer: Canned) -> Result<RefreshOutcome, Failure> {
-        let oidc = oidc(answer);
-        let client = Client { id: "c".to_owned(), secret: Secret::new("s"), expires_at: UNIX_EPOCH };
+    async fn refreshed(response: Canned) -> Result<RefreshOutcome, Failure> {
+        let oidc = oidc(response);
+        let client =
+            ClientRegistration { id: "c".to_owned(), secret: Secret::new("s"), expires_at: UNIX_EPOCH };
         oidc.refresh(&client, &Secret::new("refresh"), oidc.context.retry).await
     }
 
@@ -318,14 +333,14 @@ mod tests {
         let failure = refreshed((500, headers, body("later"))).await.err().expect("refused");
         assert_eq!((failure.kind, failure.remedy), (FailureKind::Failed, Remedy::TryAgain), "{failure:?}");
 
-        // Somebody in between.
+        // A third party's response.
         let failure = refreshed((403, &[], body("SECRET"))).await.err().expect("refused");
         assert_eq!((failure.kind, failure.remedy), (FailureKind::Failed, Remedy::TryAgain), "{failure:?}");
         assert!(!format!("{failure:?}").contains("SECRET"), "{failure:?}");
     }
 
-    fn oidc(answer: Canned) -> Oidc {
-        let context = context(canned(answer), Timeouts::default());
+    fn oidc(response: Canned) -> Oidc {
+        let context = context(canned(response), Timeouts::default());
         let client = aws_sdk_ssooidc::Client::new(&context.sdk.at(&endpoint_at(None)).build());
         Oidc { client, limiter: Arc::new(RateLimiter::new(PaceLimits::UNDOCUMENTED)), context }
     }
@@ -333,7 +348,8 @@ mod tests {
     #[tokio::test]
     async fn what_an_answer_should_hold_is_there_and_not_empty() {
         let session = session();
-        let client = Client { id: "c".to_owned(), secret: Secret::new("s"), expires_at: UNIX_EPOCH };
+        let client =
+            ClientRegistration { id: "c".to_owned(), secret: Secret::new("s"), expires_at: UNIX_EPOCH };
         let good = |body: &str| oidc((200, &[], body.to_owned()));
 
         let registered = r#"{"clientId":"c","clientSecret":"s","clientSecretExpiresAt":9223372036854775807}"#;

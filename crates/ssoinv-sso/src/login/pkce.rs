@@ -1,5 +1,7 @@
-//! The authorization code flow with PKCE (RFC 6749, section 4.1; RFC 7636; RFC 8252): a page in a browser of this
-//! machine, which comes back to it with a code that is worth nothing without the secret that never left it.
+//! The authorization code flow with PKCE (RFC 6749, section 4.1; RFC 7636; RFC 8252).
+//!
+//! A page in a browser of this machine comes back to it with a code. The code is worthless without the secret that
+//! has never left this process.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,9 +14,9 @@ use ssoinv_core::secret::Secret;
 use super::attempt::{PATIENCE, SignInAttempt};
 use super::callback::Callback;
 use crate::session::Session;
-use crate::token_cache::{CachedToken, Client, Grant, registered_scopes};
+use crate::token_cache::{CachedToken, ClientRegistration, Grant, registered_scopes};
 
-/// What an address keeps as it is (RFC 3986, section 2.3).
+/// The characters that stay as they are in an address (RFC 3986, section 2.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Shows the page, and waits until the browser comes back with a code.
@@ -25,8 +27,13 @@ pub(super) async fn sign_in(attempt: SignInAttempt<'_>, port: Option<u16>) -> Re
     let client = attempt.registration(Grant::AuthorizationCode).await?;
     let (verifier, state) = (random()?, random()?);
     let scopes = registered_scopes(&session.sso).unwrap_or_default();
-    let page =
-        Page { client: &client, redirect_uri: &redirect_uri, state: &state, verifier: &verifier, scopes };
+    let page = AuthorizePage {
+        client: &client,
+        redirect_uri: &redirect_uri,
+        state: &state,
+        verifier: &verifier,
+        scopes,
+    };
     context.events.emit(Event::SignIn(SignIn::Page {
         session: session.label.clone(),
         url: page.url(&oidc.pages(session).await?),
@@ -37,7 +44,7 @@ pub(super) async fn sign_in(attempt: SignInAttempt<'_>, port: Option<u16>) -> Re
     token.map_err(|failure| not_taken(session, failure))
 }
 
-/// How the service says that it won't take a code: here the start URL isn't to blame for what it calls invalid.
+/// The codes by which the service refuses an authorization code: the start URL isn't to blame for these.
 const NOT_TAKEN: [&str; 4] =
     ["ExpiredTokenException", "InvalidClientException", "InvalidGrantException", "InvalidRequestException"];
 
@@ -47,23 +54,23 @@ fn not_taken(session: &Session, failure: Failure) -> Failure {
     }
     let message = format!(
         "the code that the browser brought for {} is not taken: {}",
-        session.called(),
+        session.describe(),
         failure.message
     );
     Failure { kind: FailureKind::SignInExpired, message, ..failure }.with_code("SignInRefused")
 }
 
-/// What the page is asked for.
-struct Page<'a> {
-    client: &'a Client,
+/// The parameters of the authorization page.
+struct AuthorizePage<'a> {
+    client: &'a ClientRegistration,
     redirect_uri: &'a str,
     state: &'a Secret,
     verifier: &'a Secret,
     scopes: &'a [String],
 }
 
-impl Page<'_> {
-    /// Its address. The parameters are the AWS CLI's, `scopes` among them, which RFC 6749 calls `scope`.
+impl AuthorizePage<'_> {
+    /// Returns the page's address. The parameters are the AWS CLI's; RFC 6749 calls `scopes` `scope`.
     fn url(&self, base: &str) -> String {
         let parameters = [
             ("response_type", "code"),
@@ -79,12 +86,12 @@ impl Page<'_> {
     }
 }
 
-/// What proves later that the verifier was known from the start (RFC 7636, section 4.2).
+/// Returns the code challenge of a verifier (RFC 7636, section 4.2).
 fn challenge(verifier: &Secret) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.reveal().as_bytes()))
 }
 
-/// 256 random bits, as 43 characters (RFC 7636, section 4.1).
+/// Returns 256 random bits as 43 characters (RFC 7636, section 4.1).
 fn random() -> Result<Secret, Failure> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| {
@@ -127,9 +134,12 @@ mod tests {
 
     #[test]
     fn the_page_is_the_aws_clis() {
-        let client =
-            Client { id: "an id".to_owned(), secret: Secret::new("hunter2"), expires_at: UNIX_EPOCH };
-        let page = Page {
+        let client = ClientRegistration {
+            id: "an id".to_owned(),
+            secret: Secret::new("hunter2"),
+            expires_at: UNIX_EPOCH,
+        };
+        let page = AuthorizePage {
             client: &client,
             redirect_uri: "http://127.0.0.1:4000/oauth/callback",
             state: &Secret::new("state"),

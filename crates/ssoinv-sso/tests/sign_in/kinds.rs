@@ -162,7 +162,7 @@ endpoint_url = URL
     );
     let store = world.store();
     let robot = world.profile("robot");
-    let identity = store.identify(&robot, |_| ()).await.expect("GetCallerIdentity answers");
+    let identity = store.identify(&robot, |_| ()).await.expect("GetCallerIdentity responses");
     let account_id = "333333333333".parse().unwrap();
     let arn = Some("arn:aws:iam::333333333333:user/robot".into());
     assert!(identity.user_id.is_some());

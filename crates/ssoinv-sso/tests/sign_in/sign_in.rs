@@ -17,7 +17,7 @@ use ssoinv_sso::credential_store::CredentialStore;
 use ssoinv_sso::portal::Portal;
 use ssoinv_sso::role_credentials::RoleCredentials;
 use ssoinv_sso::session::Session;
-use ssoinv_sso::token_cache::{Lookup, TokenCache};
+use ssoinv_sso::token_cache::{TokenCache, TokenLookup};
 use ssoinv_sso::token_source::TokenSource;
 
 use crate::world::World;
@@ -90,7 +90,7 @@ async fn without_a_person_nobody_is_asked() {
         assert_eq!(code(&got.unwrap_err()), (FailureKind::SignInExpired, "NotSignedIn"));
     }
     let late = get(&store, &world.profile("dev-Audit")).await.unwrap_err();
-    assert_eq!(late.message, "nobody has signed in to sso-session `corp`");
+    assert_eq!(late.message, "not signed in to sso-session `corp`");
     assert_eq!(world.said.words(), ["gave-up"], "it is said once");
     assert_eq!(world.simulator.calls(), []);
 }
@@ -327,7 +327,7 @@ async fn the_legacy_format_signs_in_and_is_never_refreshed() {
     get(&world.store(), &world.profile("hub-Audit")).await.expect("signed in");
     let profile = world.profile("hub-Audit");
     let session = profile.credentials.session().expect("single sign-on");
-    let Lookup::Token(token) = TokenCache::new(Some(world.home.path())).token(session).await else {
+    let TokenLookup::Token(token) = TokenCache::new(Some(world.home.path())).token(session).await else {
         panic!("no token in the file named by the start URL");
     };
     assert_eq!(token.refresh_token, None);
@@ -382,11 +382,11 @@ async fn an_answer_without_a_refresh_token_keeps_the_old_one() {
     let cache = TokenCache::new(Some(world.home.path()));
     let profile = world.profile("hub-Audit");
     let session = profile.credentials.session().expect("single sign-on");
-    let Lookup::Token(before) = cache.token(session).await else { panic!("no token") };
+    let TokenLookup::Token(before) = cache.token(session).await else { panic!("no token") };
     let url = answer_once(r#"{"accessToken": "SIMSECRET-new", "expiresIn": 3600, "tokenType": "Bearer"}"#);
     world.env.insert("AWS_ENDPOINT_URL_SSO_OIDC".to_owned(), url);
     assert_eq!(tokens(&world).get(None).await.unwrap().secret.reveal(), "SIMSECRET-new");
-    let Lookup::Token(after) = cache.token(session).await else { panic!("no token") };
+    let TokenLookup::Token(after) = cache.token(session).await else { panic!("no token") };
     assert_eq!(after.refresh_token, before.refresh_token);
     assert_eq!(after.access_token.reveal(), "SIMSECRET-new");
 }

@@ -13,7 +13,7 @@ use ssoinv_http::http_client::client;
 use ssoinv_http::sdk_settings::{SdkSettings, Timeouts};
 use ssoinv_profile::{Profile, Profiles};
 use ssoinv_sim::{Fault, Home, Options, Organisation, Service, Simulator};
-use ssoinv_sso::context::{Flow, Interaction, SsoContext};
+use ssoinv_sso::context::{Interaction, SignInFlow, SsoContext};
 use ssoinv_sso::credential_store::CredentialStore;
 use tempfile::TempDir;
 
@@ -54,7 +54,7 @@ pub(crate) struct World {
     pub(crate) run_processes: bool,
     /// Whether role credentials are kept for the next store.
     pub(crate) credential_cache: bool,
-    pub(crate) flow: Flow,
+    pub(crate) flow: SignInFlow,
     /// Where the store keeps tokens; the home where nothing else is said.
     pub(crate) cache_home: Option<PathBuf>,
 }
@@ -115,7 +115,7 @@ impl World {
             env: Env::new(),
             run_processes: true,
             credential_cache: false,
-            flow: Flow::DeviceCode,
+            flow: SignInFlow::DeviceCode,
             cache_home: None,
         }
     }
@@ -127,7 +127,7 @@ impl World {
     }
 
     pub(crate) fn alone(mut self) -> Self {
-        self.interaction = Interaction::Nobody;
+        self.interaction = Interaction::None;
         self
     }
 

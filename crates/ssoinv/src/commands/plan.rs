@@ -22,7 +22,7 @@ use ssoinv_run::plan::{self, PlannedTable};
 use ssoinv_run::run_options::RunTable;
 use ssoinv_run::stop::Stop;
 use ssoinv_sso::credential_store::CredentialStore;
-use ssoinv_sso::portal::PAGE;
+use ssoinv_sso::portal::PAGE_SIZE;
 use ssoinv_tables::registry;
 
 use crate::account_list::{AccountList, ExcludedAccount};
@@ -206,7 +206,7 @@ async fn find_out(
 
 /// Returns the number of calls that list so many accounts.
 fn pages(accounts: usize) -> u64 {
-    accounts.div_ceil(usize::from(PAGE)).max(1) as u64
+    accounts.div_ceil(usize::from(PAGE_SIZE)).max(1) as u64
 }
 
 /// Returns the entries of the plan for profiles, as far as the files tell.

@@ -6,7 +6,7 @@ use clap::Args;
 use ssoinv_core::json::{Json, Object};
 use ssoinv_core::table::{Column, RowEncoder};
 use ssoinv_output::Format;
-use ssoinv_profile::{ProblemReport, ProfileReport, Severity};
+use ssoinv_profile::{ProblemReport, ProblemSeverity, ProfileReport};
 
 use crate::app::App;
 use crate::cli::OutputArgs;
@@ -68,8 +68,8 @@ fn print(problem: &ProblemReport, app: &App) {
     let place = format!("{}:{}", app.shown(&problem.file), problem.line);
     let message = format!("{place}: {}", problem.message);
     match problem.severity {
-        Severity::Error => app.terminal.print_error_line(&message, &problem.hint),
-        Severity::Warning => app.terminal.print_warning(&message, Some(&problem.hint)),
+        ProblemSeverity::Error => app.terminal.print_error_line(&message, &problem.hint),
+        ProblemSeverity::Warning => app.terminal.print_warning(&message, Some(&problem.hint)),
     }
 }
 
@@ -124,10 +124,10 @@ fn line(object: &mut Object<'_>, line: usize) {
     object.integer("line", i64::try_from(line).ok());
 }
 
-fn severity(severity: Severity) -> &'static str {
+fn severity(severity: ProblemSeverity) -> &'static str {
     match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
+        ProblemSeverity::Error => "error",
+        ProblemSeverity::Warning => "warning",
     }
 }
 
@@ -153,8 +153,10 @@ fn view() -> RowEncoder<ProfileReport> {
                     1 => Some(format!("1 {word}")),
                     more => Some(format!("{more} {word}s")),
                 };
-                let parts =
-                    [told(count(Severity::Error), "error"), told(count(Severity::Warning), "warning")];
+                let parts = [
+                    told(count(ProblemSeverity::Error), "error"),
+                    told(count(ProblemSeverity::Warning), "warning"),
+                ];
                 let told = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
                 (!told.is_empty()).then_some(Cow::from(told))
             }),

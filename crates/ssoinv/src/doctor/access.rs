@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ssoinv_core::failure::FailureKind;
 use ssoinv_core::scope::AccountId;
-use ssoinv_profile::{CredentialSource, Kind, Profile, Shown, SsoRole, nearest};
+use ssoinv_profile::{CredentialSource, Excerpt, Profile, ProfileKind, SsoRole, nearest};
 
 use super::diagnosis::{Diagnosis, Severity};
 use super::facts::{Access, AccessFailure, Facts, SkipReason, own_region};
@@ -143,8 +143,8 @@ fn of_account(account: AccountId, profiles: &[&Profile]) -> Diagnosis {
         (profile.kind, session, profile.role_name.clone(), profile.region.clone())
     };
     let repeated = profiles.iter().enumerate().find(|(place, profile)| {
-        let is_sso =
-            matches!(profile.kind, Kind::SsoSession | Kind::SsoLegacy) && profile.role_name.is_some();
+        let is_sso = matches!(profile.kind, ProfileKind::SsoSession | ProfileKind::SsoLegacy)
+            && profile.role_name.is_some();
         is_sso && profiles[..*place].iter().any(|other| what(other) == what(profile))
     });
     let message = format!("account `{account}` has {} profiles: {}", profiles.len(), listed(&names));
@@ -161,7 +161,7 @@ fn of_account(account: AccountId, profiles: &[&Profile]) -> Diagnosis {
             &profiles[1],
         ),
     };
-    let shown = profiles.iter().map(|profile| Shown {
+    let shown = profiles.iter().map(|profile| Excerpt {
         location: profile.source.clone(),
         text: format!("profile `{}`, {}", profile.name, profile.role_name.as_deref().unwrap_or("no role")),
     });

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ssoinv_profile::config_edit::FileEdit;
-use ssoinv_profile::{self as profile, Location, Problem, Setting, Shown};
+use ssoinv_profile::{self as profile, Excerpt, Location, Problem, Setting};
 
 /// The severity of a diagnosis.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -43,7 +43,7 @@ pub(crate) struct Diagnosis {
     pub(crate) hint: String,
     pub(crate) at: Option<FilePosition>,
     /// Lines to show, if several are involved.
-    pub(crate) shown: Vec<Shown>,
+    pub(crate) shown: Vec<Excerpt>,
     /// The affected profiles.
     pub(crate) profiles: Vec<String>,
     /// The affected sso-session or start URL.
@@ -75,8 +75,8 @@ impl Diagnosis {
     /// Converts a problem of `ssoinv profiles`. It is an error if ssoinv can't use the profile.
     pub(crate) fn of_problem(problem: &Problem) -> Self {
         let severity = match (problem.severity, problem.blocks) {
-            (profile::Severity::Error, _) | (_, true) => Severity::Error,
-            (profile::Severity::Warning, false) => Severity::Warning,
+            (profile::ProblemSeverity::Error, _) | (_, true) => Severity::Error,
+            (profile::ProblemSeverity::Warning, false) => Severity::Warning,
         };
         // The kind as it is serialized: `mixed-formats`.
         let code = serde_json::to_value(problem.kind).ok();
@@ -105,7 +105,7 @@ impl Diagnosis {
         }
     }
 
-    pub(crate) fn showing(self, shown: Vec<Shown>) -> Self {
+    pub(crate) fn showing(self, shown: Vec<Excerpt>) -> Self {
         Self { shown, ..self }
     }
 

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use ssoinv_profile::config_edit::{Change, FileEdit};
 use ssoinv_profile::{
-    Location, Origin, Problem, ProblemKind, Profile, SCOPE, Setting, Shown, SsoSession, bare_start_url,
-    nearest,
+    EndpointOrigin, Excerpt, Location, Problem, ProblemKind, Profile, SCOPE, Setting, SsoSession,
+    bare_start_url, nearest,
 };
 
 use super::diagnosis::{Diagnosis, Severity};
@@ -255,8 +255,8 @@ pub(super) fn start_urls(facts: &Facts) -> StepResult {
         let diagnosis = Diagnosis::new(Severity::Warning, "foreign-endpoint", message, hint);
         let diagnosis = diagnosis.of_session(&endpoint.session);
         result.find(match &endpoint.origin {
-            Origin::File(location) => diagnosis.at_line(location),
-            Origin::Variable(name) => {
+            EndpointOrigin::File(location) => diagnosis.at_line(location),
+            EndpointOrigin::Variable(name) => {
                 Diagnosis { message: format!("{} (`{name}`)", diagnosis.message), ..diagnosis }
             }
         });
@@ -305,8 +305,8 @@ pub(super) fn called(sso: &SsoSession) -> String {
     }
 }
 
-fn shown(location: &Location, key: &str, value: &str) -> Shown {
-    Shown { location: location.clone(), text: format!("{key} = {value}") }
+fn shown(location: &Location, key: &str, value: &str) -> Excerpt {
+    Excerpt { location: location.clone(), text: format!("{key} = {value}") }
 }
 
 fn uses_sso(profile: &Profile) -> bool {

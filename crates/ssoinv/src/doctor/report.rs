@@ -48,7 +48,7 @@ fn add(text: &mut String, diagnosis: &Diagnosis, stream: Stream, app: &App) {
     let places: Vec<(String, &str)> = if diagnosis.shown.is_empty() {
         diagnosis.at.iter().map(|at| (place(at, app), "")).collect()
     } else {
-        let at = |shown: &ssoinv_profile::Shown| {
+        let at = |shown: &ssoinv_profile::Excerpt| {
             place(
                 &FilePosition { file: shown.location.file.to_path_buf(), line: Some(shown.location.line) },
                 app,

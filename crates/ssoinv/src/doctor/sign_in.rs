@@ -54,7 +54,7 @@ fn of_file(session: &SessionFacts, now: SystemTime) -> Vec<Diagnosis> {
             "set `HOME` to your home folder".to_owned(),
         ),
         TokenFile::Missing { path } => {
-            error("not-signed-in", format!("nobody has signed in to {called}"), Some(path), login)
+            error("not-signed-in", format!("not signed in to {called}"), Some(path), login)
         }
         TokenFile::Unreadable { path, reason } => error(
             "token-unreadable",

@@ -91,7 +91,7 @@ mod tests {
 
     use clap::Parser;
     use ssoinv_run::region_patterns::RegionPatterns;
-    use ssoinv_sso::context::Flow;
+    use ssoinv_sso::context::SignInFlow;
 
     use super::*;
     use crate::settings::source::SettingSource;
@@ -145,15 +145,15 @@ mod tests {
     #[test]
     fn the_flow_follows_the_machine_unless_it_is_named() {
         let flow = |arguments, variables| settings(arguments, variables).expect("valid").sign_in.flow;
-        let (screen, page) = ([("DISPLAY", ":0")], Flow::Page { redirect_port: None });
+        let (screen, page) = ([("DISPLAY", ":0")], SignInFlow::Page { redirect_port: None });
         let over_ssh = [("SSH_CONNECTION", "1"), ("DISPLAY", ":0")];
-        assert_eq!(flow("--redirect-port 4000", &over_ssh), Flow::Page { redirect_port: Some(4000) });
-        assert_eq!(flow("", &over_ssh), Flow::DeviceCode);
-        assert_eq!(flow("--use-device-code", &screen), Flow::DeviceCode);
+        assert_eq!(flow("--redirect-port 4000", &over_ssh), SignInFlow::Page { redirect_port: Some(4000) });
+        assert_eq!(flow("", &over_ssh), SignInFlow::DeviceCode);
+        assert_eq!(flow("--use-device-code", &screen), SignInFlow::DeviceCode);
         if cfg!(target_os = "linux") {
             assert_eq!(flow("", &screen), page);
             assert_eq!(flow("--no-browser", &screen), page, "it only isn't opened");
-            assert_eq!(flow("", &[]), Flow::DeviceCode);
+            assert_eq!(flow("", &[]), SignInFlow::DeviceCode);
         }
     }
 
@@ -163,7 +163,7 @@ mod tests {
             let found = settings(arguments, variables).expect("valid").sign_in;
             (found.flow, found.use_device_code)
         };
-        let (page, code) = (Flow::Page { redirect_port: Some(4000) }, Flow::DeviceCode);
+        let (page, code) = (SignInFlow::Page { redirect_port: Some(4000) }, SignInFlow::DeviceCode);
         let set = ("SSOINV_USE_DEVICE_CODE", "1");
         let port = ("SSOINV_REDIRECT_PORT", "4000");
         assert_eq!(flow("", &[set]), (code, true));

@@ -1,6 +1,6 @@
 //! Settings of the sign-in: whether a person may be prompted, and by which flow.
 
-use ssoinv_sso::context::{Flow, Interaction};
+use ssoinv_sso::context::{Interaction, SignInFlow};
 
 use super::layers::Layers;
 use super::list::{NO_BROWSER, NO_INPUT, REDIRECT_PORT, USE_DEVICE_CODE};
@@ -21,7 +21,7 @@ pub(crate) struct SignInSettings {
     pub(crate) is_ci: bool,
     /// A device code was requested: a person reads it, even in a log.
     pub(crate) use_device_code: bool,
-    pub(crate) flow: Flow,
+    pub(crate) flow: SignInFlow,
     pub(crate) browser: Browser,
 }
 
@@ -45,9 +45,9 @@ impl SignInSettings {
             is_ci: environment.is_ci(),
             use_device_code,
             flow: if comes_back && !use_device_code {
-                Flow::Page { redirect_port: port.value }
+                SignInFlow::Page { redirect_port: port.value }
             } else {
-                Flow::DeviceCode
+                SignInFlow::DeviceCode
             },
             browser: if no_browser { Browser::None } else { Browser::System },
         })
@@ -60,7 +60,7 @@ impl SignInSettings {
         }
         let reaches_person = self.use_device_code || (terminal.on_stderr && !self.is_ci);
         let prompts = reaches_person && !self.no_input.value;
-        let interaction = if prompts { Interaction::Person } else { Interaction::Nobody };
+        let interaction = if prompts { Interaction::Person } else { Interaction::None };
         SignInPolicy { interaction, flow: self.flow }
     }
 }
@@ -69,12 +69,12 @@ impl SignInSettings {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SignInPolicy {
     pub(crate) interaction: Interaction,
-    pub(crate) flow: Flow,
+    pub(crate) flow: SignInFlow,
 }
 
 impl SignInPolicy {
-    pub(crate) const NEVER: Self = Self { interaction: Interaction::Nobody, flow: Flow::DeviceCode };
+    pub(crate) const NEVER: Self = Self { interaction: Interaction::None, flow: SignInFlow::DeviceCode };
 
     /// A simulated person approves a device code.
-    pub(crate) const DEMO: Self = Self { interaction: Interaction::Person, flow: Flow::DeviceCode };
+    pub(crate) const DEMO: Self = Self { interaction: Interaction::Person, flow: SignInFlow::DeviceCode };
 }
