@@ -43,6 +43,9 @@ tests![
     every_page_of_every_service_once,
     when_every_task_failed,
     a_clock_that_is_off_is_told_as_such,
+    each_cell_with_calls_names_its_caller,
+    a_region_that_is_denied_is_no_denied_account,
+    bucket_lists_do_not_depend_on_the_environment,
 ];
 
 const EVERYTHING: &str = "list aws_s3_bucket aws_ec2_instance aws_lambda_function --all-profiles -o ndjson";
@@ -661,4 +664,53 @@ fn a_clock_that_is_off_is_told_as_such() {
         hint: see `~/coverage.json` for each of them
         0 buckets, 0 instances, 0 functions from 0 of 2 accounts, 1 region each (from the profiles); 6 tasks failed: partial
     "#]].assert_eq(&told(&world, &(run, ledger)));
+}
+
+/// Cells are evidence: their calls can be found in CloudTrail.
+fn each_cell_with_calls_names_its_caller() {
+    let world = World::seeded(2);
+    let account = world.simulator.organisation().account(0).id;
+    let denied = Fault::new(Effect::Denied).operation("ListBuckets").account(&account);
+    world.simulator.fault(denied).expect("a fault");
+    let (run, ledger) = world.with_ledger(EVERYTHING);
+    run.ended(4);
+    assert!(ledger.iter().any(|cell| cell["status"] == "denied"), "{}", statuses(&ledger));
+    for cell in &ledger {
+        let text = |name: &str| cell[name].as_str().unwrap_or_default();
+        assert!(cell["calls"].as_u64() > Some(0) && !text("call").is_empty(), "{cell}");
+        assert!(text("caller_arn").starts_with("arn:aws:sts::"), "{cell}");
+        assert!(!text("request_id").is_empty(), "{cell}");
+    }
+}
+
+/// A policy may deny the region that responds for the whole account, and allow another.
+fn a_region_that_is_denied_is_no_denied_account() {
+    let world = World::without_home(seeded(1), Options::default());
+    let home = world.simulator.home().region(Some("eu-west-1")).token(Token::Good);
+    home.write(world.home.path()).expect("a home");
+    let denied = Fault::new(Effect::DeniedByScp).operation("ListBuckets").region("us-east-1");
+    world.simulator.fault(denied).expect("a fault");
+    let (run, ledger) = world.with_ledger("buckets --all-profiles -o json");
+    let rows = run.ended(0).rows();
+    assert_eq!(rows.len(), 3);
+    for row in &rows {
+        assert_eq!(row["creation_date"], Value::Null, "only the partition's own region gives it");
+        assert_eq!(row["_not_collected"], serde_json::json!(["creation_date"]));
+    }
+    assert_eq!((&ledger[0]["status"], &ledger[0]["rows_missed"]), (&"ok".into(), &3.into()));
+    let message = ledger[0]["error_message"].as_str().unwrap_or_default();
+    assert!(message.starts_with("region `eu-west-1` responded"), "{message}");
+    let (run, ledger) = world.with_ledger("buckets --all-profiles --columns name,creation_date -o json");
+    assert_eq!(run.ended(4).rows().len(), 3, "the column was asked for by name");
+    assert_eq!((&ledger[0]["status"], &ledger[0]["rows"]), (&"denied".into(), &3.into()));
+}
+
+fn bucket_lists_do_not_depend_on_the_environment() {
+    let world = World::seeded(2);
+    let expected = world.run("buckets --all-profiles -o json").ended(0).stdout;
+    let world = world.variable("AWS_REGION", "eu-west-1");
+    assert_eq!(world.run("buckets --all-profiles -o json").ended(0).stdout, expected);
+    let calls = world.simulator.calls();
+    let regions = calls.iter().filter(|call| call.operation == "ListBuckets").map(|call| &*call.region);
+    assert!(regions.clone().count() > 2 && regions.clone().all(|region| region == "us-east-1"));
 }

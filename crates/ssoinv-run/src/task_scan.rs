@@ -364,7 +364,9 @@ impl CallObserver for TaskObserver {
 
 /// Copies the counts of a cell's operation into it.
 fn count_calls(cell: &mut Cell, log: &CallLog) {
-    cell.caller_arn.clone_from(&log.caller_arn);
+    if log.caller_arn.is_some() {
+        cell.caller_arn.clone_from(&log.caller_arn);
+    }
     let Some(stats) = log.operations.get(&*cell.call) else { return };
     cell.calls = stats.calls;
     cell.retries = stats.retries;
