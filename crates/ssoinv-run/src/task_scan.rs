@@ -121,8 +121,10 @@ impl<'a> TaskScan<'a> {
                 Ok(mut complete) => {
                     if let Some((other, Incomplete { cell, .. })) = &first {
                         let refusal = describe_status(cell);
+                        let own = complete.cells[0].error_message.take();
+                        let own = own.map(|own| format!("; {own}")).unwrap_or_default();
                         complete.cells[0].error_message =
-                            Some(format!("region `{region}` responded; region `{other}`: {refusal}"));
+                            Some(format!("region `{region}` responded; region `{other}`: {refusal}{own}"));
                     }
                     return Ok(complete);
                 }

@@ -57,7 +57,9 @@ impl CommandOutcome {
         let is_planned = |cell: &&Cell| !matches!(cell.status, Status::Skipped | Status::Excluded);
         for cell in ledger.cells.iter().filter(is_planned) {
             // A cell that wasn't tried is no failed attempt: a run that is out of time is partial, however early.
-            collected_or_stopped += usize::from(cell.is_complete() || cell.status == Status::NotTried);
+            // A list whose rows lack a column was collected, though not completely.
+            let collected = cell.is_complete() || cell.rows > 0;
+            collected_or_stopped += usize::from(collected || cell.status == Status::NotTried);
             match cell.status {
                 _ if cell.is_complete() => {}
                 Status::SignInExpired => outcome.add(ExitCode::SignInNeeded),

@@ -49,7 +49,8 @@ impl Summary<'_> {
         let quiet = self.terminal.verbosity == Verbosity::Quiet;
         let mut text = String::new();
         let incomplete = groups.iter().filter(|group| !group.status.is_complete());
-        let warnings: Vec<_> = incomplete.map(|group| self.warning(group)).collect();
+        let warnings: Vec<_> =
+            incomplete.map(|group| self.warning(group)).chain(self.missing_columns()).collect();
         for (index, (message, hint)) in warnings.iter().enumerate() {
             // A hint that several warnings share is printed once, after the last.
             let again = warnings[index + 1..].iter().any(|(_, later)| later == hint);
@@ -75,8 +76,12 @@ impl Summary<'_> {
         let mut groups: Vec<Group<'_>> = Vec::new();
         let mut of_key: BTreeMap<(Status, String), usize> = BTreeMap::new();
         // Expected gaps have messages of their own.
-        let worth_a_word =
-            |cell: &&Cell| cell.status != Status::Ok && cell.is_complete() == cell.status.is_complete();
+        // Rows without a column, too.
+        let worth_a_word = |cell: &&Cell| {
+            cell.status != Status::Ok
+                && cell.rows_missed == 0
+                && cell.is_complete() == cell.status.is_complete()
+        };
         for cell in self.ledger.cells.iter().filter(worth_a_word) {
             let key = match cell.status {
                 Status::Denied if cell.error_code.as_deref() == Some(NO_ROLE) => NO_ROLE.to_owned(),
@@ -98,6 +103,23 @@ impl Summary<'_> {
             groups[index].cells.push(cell);
         }
         groups
+    }
+
+    /// Returns a warning for each set of columns that could not be read in some rows, with the first reason.
+    fn missing_columns(&self) -> Vec<(String, Option<String>)> {
+        let mut missing: BTreeMap<(&str, &[Arc<str>]), Vec<&Cell>> = BTreeMap::new();
+        for cell in self.ledger.cells.iter().filter(|cell| cell.rows_missed > 0 && !cell.expected) {
+            missing.entry((&cell.table, &cell.columns)).or_default().push(cell);
+        }
+        let warning = |((table, columns), cells): ((&str, &[Arc<str>]), Vec<&Cell>)| {
+            let rows = rows_of(table, cells.iter().map(|cell| cell.rows_missed).sum());
+            let names = account_labels(&cells);
+            let reason = cells[0].error_message.as_deref().unwrap_or_default();
+            let accounts = format!("{}: {}", count(names.len(), "account"), self.few(&names));
+            let message = format!("cannot read `{}` of {rows} in {accounts}: {reason}", columns.join("`, `"));
+            (message, None)
+        };
+        missing.into_iter().map(warning).collect()
     }
 
     fn warning(&self, group: &Group<'_>) -> (String, Option<String>) {
@@ -271,8 +293,13 @@ impl Summary<'_> {
         };
         let asked: BTreeSet<_> =
             self.ledger.cells.iter().filter(|cell| cell.status != Status::Skipped).map(key).collect();
-        let answered: BTreeSet<_> =
-            self.ledger.cells.iter().filter(|cell| cell.status == Status::Ok).map(key).collect();
+        let answered: BTreeSet<_> = self
+            .ledger
+            .cells
+            .iter()
+            .filter(|cell| cell.status == Status::Ok || cell.rows > 0)
+            .map(key)
+            .collect();
         (asked.len(), answered.len())
     }
 

@@ -56,7 +56,7 @@ fn unreadable(_: &Item, calls: &ScopedCalls) -> Vec<Unreadable> {
     if region == calls.scope().partition.default_region() {
         return Vec::new();
     }
-    let message = format!("region `{region}` responded, which does not give the creation date");
+    let message = format!("region `{region}` does not give creation dates");
     let failure = Failure::new(FailureKind::Denied, message).with_code("OtherRegion");
     vec![Unreadable { column: "creation_date", failure }]
 }
