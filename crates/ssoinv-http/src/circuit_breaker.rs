@@ -1,4 +1,4 @@
-//! Leaves out hosts that can't be reached: an unreachable region costs one connect time-out, not one for each
+//! Leaves out hosts that can't be reached, so that a region costs one connect time-out in all.
 //! account.
 //!
 //! To a host that hasn't responded yet one call goes first, the probe. The other calls wait, and hold neither a slot
@@ -60,8 +60,9 @@ pub struct CircuitBreakers {
 const SLACK: Duration = Duration::from_secs(1);
 
 impl CircuitBreakers {
-    /// Creates breakers for hosts of which nothing is known. `connect_timeout` is the longest time that a connection
-    /// may take.
+    /// Creates breakers for hosts of which nothing is known.
+    ///
+    /// `connect_timeout` is the longest time that a connection may take.
     #[must_use]
     pub fn new(connect_timeout: Duration) -> Self {
         Self { breakers: Mutex::default(), connected_after: connect_timeout + SLACK }

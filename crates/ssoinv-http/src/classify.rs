@@ -132,7 +132,7 @@ struct ErrorResponse<'a> {
     retry_after: Option<Duration>,
     /// The seconds by which this machine's clock is ahead of the response's `Date`.
     ahead: Option<i64>,
-    /// Whether the headers have a request ID, as those of every AWS service do.
+    /// True if the headers have a request ID, as those of every AWS service do.
     from_aws: bool,
 }
 
@@ -258,7 +258,9 @@ const CODES: &[(&str, CodeClass)] = &[
     ("UnrecognizedClientException", CodeClass::NotAccepted),
 ];
 
-/// The texts of a denial by the organisation, whatever the role: an explicit deny, or no policy that allows the call.
+/// The texts of a denial by the organisation, whatever the role.
+///
+/// An explicit deny, or no policy that allows the call.
 ///
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>. Resource control policies stay
 /// plain denials: the ledger has no status for them, and their text is in the message.
@@ -268,8 +270,10 @@ const BY_SCP: [&str; 2] =
 /// The texts of a signature's refusal because of the time.
 const BY_TIME: [&str; 2] = ["Signature expired", "Signature not yet current"];
 
-/// The seconds from which a clock is off: AWS refuses signatures that are five minutes old (S3 and EC2: fifteen), and
-/// `Date` has whole seconds and a way to travel.
+/// The number of seconds from which a clock is off.
+///
+/// AWS refuses signatures that are five minutes old (S3 and EC2: fifteen), and `Date` has whole seconds and a way to
+/// travel.
 const CLOCK_IS_OFF: u64 = 270;
 
 /// Decides on the meaning of an error response. Pure.
@@ -333,8 +337,10 @@ fn transient(response: &ErrorResponse<'_>) -> Verdict {
     }
 }
 
-/// The longest wait that is taken from a response. More is a mistake or another clock's date, and every call to the
-/// service in the same account and region waits with it.
+/// The longest wait that is taken from a response.
+///
+/// More is a mistake or another clock's date, and every call to the service in the same account and region waits with
+/// it.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// Returns the wait that a response asks for.
@@ -458,7 +464,9 @@ fn undelivered(context: &DispatchFailure) -> Failure {
     Failure::new(FailureKind::Failed, text).with_code(REQUEST_FAILED)
 }
 
-/// Returns whether the system has no room for another file: `ENFILE` and `EMFILE` on Unix, `WSAEMFILE` on Windows.
+/// Returns whether the system has no room for another file.
+///
+/// `ENFILE` and `EMFILE` on Unix, `WSAEMFILE` on Windows.
 fn is_out_of_files(error: &std::io::Error) -> bool {
     let codes = if cfg!(windows) { [10_024, 10_024] } else { [23, 24] };
     error.raw_os_error().is_some_and(|code| codes.contains(&code))
@@ -508,8 +516,9 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     one_line(&line)
 }
 
-/// The texts from which a service or a third party repeats the request, with session token and signature, in its own
-/// message; or the SDK, with the token in its body. In lower case.
+/// The texts from which a message repeats the request, with session token and signature. In lower case.
+///
+/// A service or a third party does so, or the SDK with the token in its body.
 const REPEATS_REQUEST: [&str; 10] = [
     "the canonical string",
     "the string-to-sign",

@@ -1,4 +1,4 @@
-//! How one call to AWS is made: HTTP client, rate limiter, retry loop, circuit breaker, classification of responses.
+//! The way of one call to AWS: HTTP client, rate limiter, retries, circuit breaker, classification.
 //!
 //! [`http_client`] builds the one client that all calls share, and [`sdk_settings`] the settings that the clients of
 //! all services have in common. [`scoped_calls`] is the only way from a table to AWS. Below it, [`retry_loop`] waits for

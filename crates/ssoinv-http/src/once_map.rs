@@ -29,12 +29,12 @@ pub struct KeptValue<'a, V> {
     pub value: &'a V,
     /// The time since the value was fetched.
     pub age: Duration,
-    /// Whether the value was fetched while this caller waited.
+    /// True if the value was fetched while this caller waited.
     pub awaited: bool,
 }
 
 impl<K: Eq + Hash, V: Clone> OnceMap<K, V> {
-    /// Returns the kept value of `key` if `serves` accepts it; else runs `fetch`, keeps its value and returns it.
+    /// Returns the kept value of `key` if `serves` accepts it; else fetches and keeps another.
     ///
     /// If the caller is dropped while it fetches, the next one that waits fetches in its place.
     pub async fn get_if<F>(

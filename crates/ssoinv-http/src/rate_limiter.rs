@@ -19,7 +19,7 @@ pub struct RateLimiter {
     refusal: Arc<Mutex<Option<Failure>>>,
 }
 
-/// The shortest time for which a call waits for a service that responds to none, however short its retry budget is.
+/// The shortest time for which a call waits for a service that responds to none.
 const LEAST_PATIENCE: Duration = Duration::from_secs(5);
 
 impl RateLimiter {

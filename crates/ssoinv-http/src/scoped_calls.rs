@@ -31,7 +31,7 @@ use crate::role_credentials::RoleCredentials;
 use crate::sdk_settings::SdkSettings;
 use crate::service_endpoint::ServiceEndpoint;
 
-/// How often credentials are renewed for one call before the service's refusal counts.
+/// The number of renewals of credentials for one call before the service's refusal counts.
 const RENEWALS_PER_CALL: u32 = 2;
 
 /// A service that tables call: its data, and the one way to get its client.
@@ -71,7 +71,7 @@ pub trait Caller: Send + Sync + fmt::Debug {
     fn explain<'a>(&'a self, failure: Failure, region: &'a str) -> BoxFuture<'a, Failure>;
 }
 
-/// What all scopes of a process share.
+/// The limits that all scopes of a process share.
 pub trait CallLimits: Send + Sync + fmt::Debug {
     /// Returns the rate limiter of a service in one account and region.
     fn rate_limiter(&self, scope: &Scope, region: &str, service: &'static ServiceInfo) -> Arc<RateLimiter>;
@@ -118,9 +118,9 @@ impl CallObserver for Unobserved {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{failure}")]
 pub struct CallError {
-    /// What went wrong.
+    /// The failure.
     pub failure: Failure,
-    /// Whether no credentials could be had: no service was asked, and another role may have credentials.
+    /// True if no credentials could be had: no service was asked, and another role may have credentials.
     pub without_credentials: bool,
 }
 
@@ -153,7 +153,7 @@ pub struct CallStats {
     pub request_id: Option<String>,
 }
 
-/// What the calls of a scope came to.
+/// The counts of a scope's calls.
 #[derive(Clone, Debug, Default)]
 pub struct CallLog {
     /// The counts, by operation.

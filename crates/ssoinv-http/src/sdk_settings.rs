@@ -79,7 +79,9 @@ impl SdkSettings {
         Self { common: common.build(), connect }
     }
 
-    /// Returns the longest time that a connection may take: a call that has waited longer for its response is
+    /// Returns the longest time that a connection may take.
+    ///
+    /// A call that has waited longer for its response is connected.
     /// connected.
     #[must_use]
     pub fn connect_timeout(&self) -> Duration {

@@ -1,6 +1,7 @@
-//! Identities without a profile: what the machine and the environment are, roles assumed from an identity into many
-//! accounts, and roles in the accounts that a sign-in reaches. All come out as profiles, so that nothing behind this knows
-//! the difference.
+//! Identities without a profile, represented as profiles, so that the code behind them sees no difference.
+//!
+//! They are the machine's own identity, roles that one identity assumes in many accounts, and roles in the accounts
+//! that a sign-in reaches.
 
 use std::sync::Arc;
 
@@ -16,13 +17,14 @@ use crate::names::RoleArn;
 use crate::profile::Profile;
 use crate::settings::Settings;
 
-/// The name that the machine's own identity goes by.
+/// The name of the machine's own identity.
 pub const AMBIENT: &str = "ambient";
 
 impl Profile {
-    /// The identity of the machine and the environment, in the order of botocore's credential providers: keys in the
-    /// environment, a web identity, the container's role, the EC2 instance's. The first that is set up is it, whether
-    /// it works or not; only the instance's doesn't show before it is asked.
+    /// Returns the identity of the machine and the environment, in the order of botocore's credential providers.
+    ///
+    /// The order is: keys in the environment, a web identity, the container's role, the EC2 instance's role. The
+    /// first that is set up counts, whether it works or not; the instance's role shows only when it is fetched.
     #[must_use]
     pub fn ambient(env: &Env) -> Self {
         let variable = |name: &str| env.get(name).filter(|value| !value.is_empty());
@@ -52,13 +54,13 @@ impl Profile {
         profile
     }
 
-    /// Whether this is what the EC2 instance is: of that the environment says nothing, so it has to be asked.
+    /// Returns whether this is the EC2 instance's identity, of which the environment says nothing.
     #[must_use]
     pub fn is_instance(&self) -> bool {
         self.credentials == CredentialSource::Machine(AmbientSource::Ec2InstanceMetadata)
     }
 
-    /// A role in an account, assumed with this profile's credentials. It goes by this profile's name.
+    /// Returns a role in an account, assumed with this profile's credentials. It keeps this profile's name.
     #[must_use]
     pub fn assuming(&self, role: RoleArn, external_id: Option<&str>) -> Self {
         Self {
@@ -82,8 +84,10 @@ impl Profile {
         }
     }
 
-    /// A sign-in without any account. Its calls go where those of `user` do, a profile of that sign-in, if there is one;
-    /// it takes nothing else from it, no region either.
+    /// Returns a sign-in without an account.
+    ///
+    /// Its calls go where those of `user` do, a profile of the sign-in. Nothing else is taken from `user`, not even
+    /// its region.
     #[must_use]
     pub fn of_session(session: &SsoSession, user: Option<&Self>) -> Self {
         let mut profile = Self::nameless(session.cache_key());
@@ -99,7 +103,7 @@ impl Profile {
         profile
     }
 
-    /// A role in an account that a sign-in reaches; the rest is this profile's.
+    /// Returns a role in an account that a sign-in reaches; the rest is this profile's.
     #[must_use]
     pub fn in_account(&self, session: &Arc<SsoSession>, account_id: AccountId, role_name: &str) -> Self {
         Self {
@@ -114,7 +118,7 @@ impl Profile {
         }
     }
 
-    /// A profile that no file has.
+    /// Returns a profile that no file has.
     fn nameless(name: &str) -> Self {
         Self {
             name: name.to_owned(),

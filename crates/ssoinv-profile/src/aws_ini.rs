@@ -1,63 +1,66 @@
-//! The one reader of AWS's `config` and `credentials` files: bytes → sections, keys, values and their lines.
+//! Reads AWS's `config` and `credentials` files: from bytes to sections, keys, values and their lines.
 //!
-//! The files look like INI and aren't: comments may follow a value or a header, an indented line goes on with the value
-//! above, quotes and backslashes are literal, keys ignore case. So a file is first brought, line for line, to plain INI
-//! (`to_plain`): each name and value in quotes, each odd character escaped. That rust-ini reads faithfully, and a
-//! table beside it keeps the line numbers. The rules are those of the AWS SDKs' shared configuration files ("Shared
-//! config and credentials files" in the AWS SDKs and Tools Reference Guide) and of the cases that the SDKs share.
+//! The files look like INI, but aren't: comments may follow a value or a header, an indented line continues the value
+//! above, quotes and backslashes are literal, and keys ignore case. So a file is first converted, line by line, to
+//! plain INI (`to_plain`): each name and value in quotes, each odd character escaped. rust-ini reads that faithfully,
+//! and a table beside it keeps the line numbers. The rules are those of the AWS SDKs' shared configuration files
+//! ("Shared config and credentials files" in the AWS SDKs and Tools Reference Guide) and of the cases that the SDKs
+//! share.
 //!
-//! What a section's name means, and which of two equal ones counts, [`crate::profile`] knows.
+//! The meaning of sections, and the choice between equal ones, is left to `sections`.
 
 use std::fmt::{self, Write};
 
 use ini::Ini;
 
-/// A section as it stands in the file. The same name may come again.
+/// A section as it is in the file. The same name may occur again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
-    /// What stands between the brackets, trimmed: `profile dev`.
+    /// The text between the brackets, trimmed: `profile dev`.
     pub header: String,
     /// The header's line, from 1.
     pub line: usize,
-    /// The keys below it, in the file's order. The same key may come again.
+    /// The keys below it, in the file's order. The same key may occur again.
     pub properties: Vec<Property>,
 }
 
-/// A key and its value as they stand in the file.
+/// A key and its value as they are in the file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Property {
-    /// The key in lower case: keys ignore case.
+    /// The key, in lower case.
     pub key: String,
-    /// The value, trimmed, without its comment. Each indented line below it comes after a `\n`, trimmed but otherwise
-    /// raw; so a nested property is `\nname = value`.
+    /// The value, trimmed, without its comment.
+    ///
+    /// Each indented line below it follows after a `\n`, trimmed but otherwise raw; so a nested property is `\nname =
+    /// value`.
     pub value: String,
-    /// The line of each line of the value, from 1: the first is the key's own.
+    /// The number of each line of the value, from 1: the first is the key's own.
     pub lines: Vec<usize>,
-    /// Whether a comment stood behind the value. botocore takes such a comment as part of the value.
+    /// True if a comment followed the value. botocore takes it as part of the value.
     pub commented: bool,
 }
 
-/// Values may be secrets.
+/// Without the value, which may be a secret.
 impl fmt::Debug for Property {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Property").field("key", &self.key).field("lines", &self.lines).finish_non_exhaustive()
     }
 }
 
-/// Why a file can't be read, and in which line. It never carries the line's text, which may hold a secret.
+/// The reason for which a file can't be read, and the line. Without the line's text, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 pub struct SyntaxError {
     /// The line, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The error in the line.
     pub what: SyntaxErrorKind,
 }
 
-/// What can be wrong with a line. The words are those of the AWS SDKs, so that a search finds them.
+/// The errors of a line, in the words of the AWS SDKs, so that a search finds them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SyntaxErrorKind {
-    /// Something stands above the first section.
+    /// A line above the first section.
     #[error("Expected a profile definition, found something above the first section")]
     NoSection,
     /// A header without its `]`.
@@ -69,10 +72,10 @@ pub enum SyntaxErrorKind {
     /// A line that starts with `=`.
     #[error("Property did not have a name")]
     NoName,
-    /// An indented line below a key without value, that has no `=`.
+    /// An indented line without `=` below a key without a value.
     #[error("Expected an '=' sign defining a sub-property")]
     NestedNoEquals,
-    /// An indented line below a key without value, that starts with `=`.
+    /// An indented line that starts with `=` below a key without a value.
     #[error("Sub-property did not have a name")]
     NestedNoName,
     /// An indented line that follows a header.
@@ -81,13 +84,13 @@ pub enum SyntaxErrorKind {
     /// Not UTF-8.
     #[error("the text is not UTF-8")]
     NotUtf8,
-    /// rust-ini refused what this module made for it: a bug here.
+    /// rust-ini refused the converted text: a bug.
     #[error("the file cannot be read: {0}")]
     Unreadable(String),
 }
 
 impl SyntaxErrorKind {
-    /// What to do about it.
+    /// Returns the advice for the error.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
@@ -109,7 +112,7 @@ impl SyntaxErrorKind {
 pub(crate) const BLANK: [char; 2] = [' ', '\t'];
 const COMMENT: [char; 2] = ['#', ';'];
 
-/// Reads a whole file.
+/// Reads a file.
 pub fn read(bytes: &[u8]) -> Result<Vec<Section>, SyntaxError> {
     let text = std::str::from_utf8(bytes).map_err(|error| SyntaxError {
         line: bytes[..error.valid_up_to()].split(|byte| *byte == b'\n').count(),
@@ -119,7 +122,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Section>, SyntaxError> {
     let broken = |line, why: &str| SyntaxError { line, what: SyntaxErrorKind::Unreadable(why.to_owned()) };
     let ini = Ini::load_from_str(&plain.text).map_err(|error| broken(error.line, &error.msg))?;
 
-    // rust-ini keeps sections and keys in the order of the text, also those that come twice.
+    // rust-ini keeps sections and keys in the order of the text, also duplicates.
     let (mut headers, mut keys) = (plain.headers.into_iter(), plain.keys.into_iter());
     let mut sections = Vec::new();
     for (header, properties) in ini.iter().filter_map(|(header, properties)| Some((header?, properties))) {
@@ -142,7 +145,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Section>, SyntaxError> {
     Ok(sections)
 }
 
-/// A file as plain INI, and where its parts came from.
+/// A file as plain INI, and the lines that its parts came from.
 #[derive(Default)]
 struct PlainIni {
     text: String,
@@ -157,10 +160,10 @@ struct KeyLines {
     commented: bool,
 }
 
-/// Brings the AWS dialect to plain INI, and refuses what AWS's readers refuse.
+/// Converts the AWS dialect to plain INI, and refuses what AWS's readers refuse.
 fn to_plain(text: &str) -> Result<PlainIni, SyntaxError> {
     let mut plain = PlainIni::default();
-    // Inside a value, its closing quote is still to be written: an indented line may go on with it.
+    // A value stays open until its closing quote is written, since an indented line may continue it.
     let mut value: Option<Value> = None;
     for (index, line) in text.lines().enumerate() {
         let number = index + 1;
@@ -225,16 +228,15 @@ fn to_plain(text: &str) -> Result<PlainIni, SyntaxError> {
     Ok(plain)
 }
 
-/// What an indented line would go on with.
+/// The kind of value that an indented line would continue.
 enum Value {
     /// A value that began on its key's line.
     Text,
-    /// An empty one: what follows are properties of its own.
+    /// An empty value: properties of its own follow.
     Nested,
 }
 
-/// The name in a header line: what a comment leaves, without the brackets. In quotes a comment's sign is just a
-/// character.
+/// Returns the name in a header line, without brackets and comment. In quotes, a comment's sign is a plain character.
 pub(crate) fn header(line: &str) -> Option<&str> {
     let inside =
         |line: &'_ str| -> Option<usize> { line.trim_end_matches(BLANK).strip_suffix(']').map(str::len) };
@@ -255,7 +257,7 @@ pub(crate) fn header(line: &str) -> Option<&str> {
     line.get(1..end).map(|name| name.trim_matches(BLANK))
 }
 
-/// The line without its comment, and whether there was one: it starts with a `#` or `;` after white space.
+/// Returns the line without its comment, and whether there was one: a `#` or `;` after white space.
 pub(crate) fn split_comment(line: &str) -> (&str, bool) {
     let comment = line.match_indices(COMMENT).find(|(at, _)| line[..*at].ends_with(char::is_whitespace));
     match comment {
@@ -264,8 +266,10 @@ pub(crate) fn split_comment(line: &str) -> (&str, bool) {
     }
 }
 
-/// Writes text so that rust-ini reads it back inside quotes: all but letters, digits and a few harmless signs as
-/// `\xHHHH`. What that form can't write, above U+FFFF, means nothing to rust-ini.
+/// Writes text so that rust-ini reads it back inside quotes.
+///
+/// All but letters, digits and a few harmless signs become `\xHHHH`. Characters above U+FFFF, which that form can't
+/// represent, mean nothing to rust-ini.
 fn escape_into(out: &mut String, text: &str) {
     for c in text.chars() {
         match u16::try_from(u32::from(c)) {
@@ -277,7 +281,7 @@ fn escape_into(out: &mut String, text: &str) {
     }
 }
 
-/// rust-ini takes the quotes off values, but not off headers and keys.
+/// Removes the quotes, which rust-ini removes from values, but not from headers and keys.
 fn unquoted(name: &str) -> String {
     name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name).to_owned()
 }
@@ -289,7 +293,7 @@ mod tests {
 
     use super::*;
 
-    /// What is read, with values shown: not for secrets.
+    /// Formats a file's content, with values: not for secrets.
     fn show(bytes: &[u8]) -> String {
         let mut out = String::new();
         match read(bytes) {
@@ -438,7 +442,7 @@ mod tests {
         assert!(!format!("{sections:?}").contains("hunter2"));
     }
 
-    /// A value that a file can hold: trimmed, without a comment or a line's end.
+    /// Generates values that a file can hold: trimmed, without a comment or the end of a line.
     fn a_value() -> impl Strategy<Value = String> {
         "[^\n]{0,12}".prop_map(|text| {
             let text = text.replace(['#', ';'], "\\").replace('\r', "=");
@@ -446,7 +450,7 @@ mod tests {
         })
     }
 
-    /// A key, its value, and the lines that go on with it.
+    /// Generates a key, its value, and the lines that continue it.
     type WrittenKey = (String, String, Vec<String>);
 
     fn a_file() -> impl Strategy<Value = Vec<(String, Vec<WrittenKey>)>> {

@@ -1,4 +1,4 @@
-//! What is wrong with a profile whatever its credentials are: keys that nobody reads, values that can't be right.
+//! Problems that don't depend on a profile's credentials: keys without effect, values that can't be right.
 
 use crate::credential_source::ProfileKind;
 use crate::endpoints::{ConfiguredEndpoints, EndpointOrigin};
@@ -11,7 +11,7 @@ use crate::sections::{ProfileEntry, SectionGroup};
 use crate::sso::{mixed_formats, region_problem};
 
 impl Resolver<'_> {
-    /// The problems of a profile that don't come from resolving its credentials, which gave `kind`.
+    /// Returns the problems that don't come from resolving the profile's credentials, which gave `kind`.
     pub(crate) fn check(
         &self,
         entry: &ProfileEntry,
@@ -42,7 +42,7 @@ impl Resolver<'_> {
                 endpoint_problem(&entry.name, &endpoint.url, location)
             }));
         }
-        // Those of the session are told with each profile that uses it.
+        // Problems of the session are reported with each profile that uses it.
         if let Some(group) = entry.merged.value("sso_session").and_then(|name| self.files.sessions.get(name))
         {
             problems.extend_from_slice(&group.problems);
@@ -62,7 +62,7 @@ impl Resolver<'_> {
         let hint = || format!("add `sso_account_id = …` and `sso_role_name = …` to `{}`", entry.label());
         if let Some(named) = entry.merged.get("sso_session") {
             let Some(group) = self.files.sessions.get(&named.value) else { return };
-            // Nothing reads the profile's own keys, so botocore has nothing to refuse.
+            // The profile's own keys have no reader, so botocore has nothing to refuse.
             let mut mixed = Vec::new();
             mixed_formats(entry, group, &mut mixed);
             problems.extend(mixed.into_iter().map(Problem::harmless));
@@ -126,7 +126,7 @@ fn sso_in_credentials(entry: &ProfileEntry, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Keys that mean nothing without another one.
+/// Reports keys that have no effect without another one.
 fn lone_keys(entry: &ProfileEntry, problems: &mut Vec<Problem>) {
     if entry.merged.get("role_arn").is_none() {
         for key in ["source_profile", "credential_source"] {
@@ -146,7 +146,7 @@ fn lone_keys(entry: &ProfileEntry, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Values that botocore reads as something else than they look like.
+/// Reports values that botocore reads otherwise than they look.
 fn odd_values(entry: &ProfileEntry, problems: &mut Vec<Problem>) {
     for key in ["use_fips_endpoint", "use_dualstack_endpoint", "ignore_configured_endpoint_urls"] {
         let is_switch = |value: &str| ["true", "false"].iter().any(|word| value.eq_ignore_ascii_case(word));
@@ -161,7 +161,7 @@ fn odd_values(entry: &ProfileEntry, problems: &mut Vec<Problem>) {
     }
     if let Some(setting) = entry.merged.get("duration_seconds") {
         let message = match setting.value.trim().parse::<u32>() {
-            // From AssumeRole's reference.
+            // The range is from AssumeRole's reference.
             Ok(900..=43200) => return,
             Ok(_) => format!("`duration_seconds` of profile `{}` is not 900 to 43200", entry.name),
             Err(_) => {
@@ -176,7 +176,7 @@ fn odd_values(entry: &ProfileEntry, problems: &mut Vec<Problem>) {
 fn endpoint_problem(name: &str, url: &str, location: &Location) -> Option<Problem> {
     let kind = ProblemKind::InsecureEndpoint;
     if !url.contains("://") {
-        // botocore finds no host in it.
+        // botocore finds no host in such a text.
         let message = format!("`endpoint_url` of profile `{name}` is not a URL: `{url}`");
         return Some(Problem::error(
             kind,

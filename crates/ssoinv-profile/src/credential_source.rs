@@ -1,4 +1,4 @@
-//! Where a profile's credentials come from, resolved as far as the files go. Station 3 does the rest.
+//! The source of a profile's credentials, resolved as far as the files go. `ssoinv-sso` fetches the credentials.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use ssoinv_core::secret::Secret;
 use crate::location::Location;
 use crate::names::RoleArn;
 
-/// The kind of a profile: which of botocore's credential providers answers for it.
+/// The kind of a profile: the credential provider of botocore that serves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProfileKind {
@@ -29,14 +29,14 @@ pub enum ProfileKind {
     CredentialProcess,
     /// `aws login`, the sign-in with a console session.
     Login,
-    /// No profile at all: what the machine and the environment are.
+    /// Not from a file: the identity of the machine and the environment.
     Ambient,
     /// No credentials.
     None,
 }
 
 impl ProfileKind {
-    /// As `ssoinv profiles` writes it.
+    /// Returns the name in `ssoinv profiles`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -66,33 +66,33 @@ pub struct SsoSession {
     pub name: Option<String>,
     /// `sso_start_url`, verbatim.
     pub start_url: String,
-    /// Where the start URL stands.
+    /// The line of the start URL.
     pub start_url_at: Location,
     /// `sso_region`, the region of the Identity Center; never one to work in.
     pub sso_region: String,
-    /// Where the SSO region stands.
+    /// The line of the SSO region.
     pub sso_region_at: Location,
-    /// `sso_registration_scopes`; `sso:account:access` where there are none.
+    /// `sso_registration_scopes`; `sso:account:access` if there are none.
     pub scopes: Vec<String>,
-    /// Where the section starts that defines the session.
+    /// The start of the section that defines the session.
     pub location: Location,
 }
 
 impl SsoSession {
-    /// The text whose SHA-1 names the token's file in `~/.aws/sso/cache`: the session's name, or the start URL.
+    /// Returns the text whose SHA-1 names the token's file in `~/.aws/sso/cache`: the name, or the start URL.
     #[must_use]
     pub fn cache_key(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.start_url)
     }
 
-    /// Whether it is the format without `[sso-session NAME]`.
+    /// Returns whether this is the format without `[sso-session NAME]`.
     #[must_use]
     pub fn is_legacy(&self) -> bool {
         self.name.is_none()
     }
 }
 
-/// The scope that the portal asks for, and refreshing (IAM Identity Center's "Access scopes").
+/// The scope that the portal and refreshing need (IAM Identity Center's "Access scopes").
 pub const SCOPE: &str = "sso:account:access";
 
 /// An account and a role behind a sign-in.
@@ -106,14 +106,14 @@ pub struct SsoRole {
     pub role_name: String,
 }
 
-/// A role to assume, and with what.
+/// A role to assume, and the credentials to assume it with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AssumeRole {
-    /// The profile that asks for it.
+    /// The profile that names the role.
     pub profile: String,
     /// `role_arn`.
     pub role: RoleArn,
-    /// Whose credentials assume it.
+    /// The credentials that assume it.
     pub source: RoleSource,
     /// `external_id`.
     pub external_id: Option<String>,
@@ -125,28 +125,28 @@ pub struct AssumeRole {
     pub mfa_serial: Option<String>,
 }
 
-/// Whose credentials assume a role.
+/// The credentials that assume a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RoleSource {
     /// Those of a profile (`source_profile`).
     Profile {
         /// Its name.
         name: String,
-        /// Its credentials. A source with keys of its own gives them, though it may also name a role.
+        /// Its credentials. A source with keys of its own gives them, even if it also names a role.
         credentials: CredentialSource,
     },
-    /// Those that the machine has (`credential_source`).
+    /// The machine's own (`credential_source`).
     Machine(AmbientSource),
 }
 
-/// Credentials that a machine has, without any profile.
+/// Credentials of the machine itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AmbientSource {
     /// Keys in the environment.
     Environment,
-    /// Those of this EC2 instance.
+    /// The role of this EC2 instance.
     Ec2InstanceMetadata,
-    /// Those of this container.
+    /// The role of this container.
     EcsContainer,
 }
 
@@ -178,7 +178,7 @@ impl fmt::Debug for StaticKeys {
     }
 }
 
-/// Where a profile's credentials come from.
+/// The source of a profile's credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CredentialSource {
     /// Single sign-on.
@@ -199,16 +199,16 @@ pub enum CredentialSource {
         /// `login_session`.
         session: String,
     },
-    /// Those that the machine has.
+    /// The machine's own.
     Machine(AmbientSource),
     /// The profile has no credentials.
     None,
-    /// The profile is meant to have some, but one of its problems stands in the way.
+    /// The profile should have some, but one of its problems prevents it.
     Unusable,
 }
 
 impl CredentialSource {
-    /// The roles to assume, the first one first, and what stands below them.
+    /// Returns the roles to assume, the first one first, and the base below them.
     #[must_use]
     pub fn chain(&self) -> (Vec<&AssumeRole>, ChainBase<'_>) {
         let mut roles = Vec::new();
@@ -225,7 +225,7 @@ impl CredentialSource {
         (roles, base)
     }
 
-    /// The sign-in that the credentials rest on, directly or below assumed roles.
+    /// Returns the sign-in below the credentials, directly or below assumed roles.
     #[must_use]
     pub fn session(&self) -> Option<&Arc<SsoSession>> {
         match self.chain().1 {
@@ -235,11 +235,11 @@ impl CredentialSource {
     }
 }
 
-/// What the first role of a chain is assumed with.
+/// The credentials that the first role of a chain is assumed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChainBase<'a> {
     /// Credentials of a profile; never an assumed role.
     Credentials(&'a CredentialSource),
-    /// Those that the machine has.
+    /// The machine's own.
     Machine(AmbientSource),
 }

@@ -1,8 +1,8 @@
-//! Endpoints that the user set, by variable or in the files, in place of AWS's own.
+//! Endpoints that the user sets, by variable or in the files, in place of AWS's own.
 //!
-//! The order is botocore's (`ConfiguredEndpointProvider`) and that of "Service-specific endpoints" in the AWS SDKs and
-//! Tools Reference Guide: the service's variable, `AWS_ENDPOINT_URL`, the profile's `services` section, the profile's
-//! `endpoint_url`. An empty value counts as none.
+//! The order is botocore's (`ConfiguredEndpointProvider`) and that of "Service-specific endpoints" in the AWS SDKs
+//! and Tools Reference Guide: the service's variable, `AWS_ENDPOINT_URL`, the profile's `services` section, the
+//! profile's `endpoint_url`. An empty value counts as none.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,12 +18,12 @@ use crate::settings::{Setting, Settings};
 /// The variable for all services.
 const GLOBAL: &str = "AWS_ENDPOINT_URL";
 
-/// Where an endpoint was set.
+/// The place where an endpoint is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndpointOrigin {
-    /// In this environment variable.
+    /// An environment variable.
     Variable(String),
-    /// In this line.
+    /// A line of a file.
     File(Location),
 }
 
@@ -36,17 +36,17 @@ impl fmt::Display for EndpointOrigin {
     }
 }
 
-/// An endpoint, and where it was set.
+/// An endpoint, and the place where it is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfiguredEndpoint {
     /// The URL, as it was given.
     pub url: String,
-    /// Who set it.
+    /// The place where it is set.
     pub origin: EndpointOrigin,
 }
 
 impl ConfiguredEndpoint {
-    /// Whether tokens and credentials may be sent there: over `https`, or to loopback.
+    /// Returns whether tokens and credentials may be sent there: over `https`, or to loopback.
     #[must_use]
     pub fn is_secure(&self) -> bool {
         is_https_or_loopback(&self.url)
@@ -63,7 +63,7 @@ pub struct ConfiguredEndpoints {
 }
 
 impl ConfiguredEndpoints {
-    /// From a profile's settings and the `services` section that it names.
+    /// Reads a profile's settings and the `services` section that it names.
     pub(crate) fn new(settings: &Settings, services: Option<&SectionGroup>) -> Self {
         let endpoint = |url: &str, location: Location| {
             (!url.is_empty())
@@ -92,18 +92,18 @@ impl ConfiguredEndpoints {
         }
     }
 
-    /// All that the profile sets, whether it is used or not.
+    /// Iterates over all endpoints that the profile sets, used or not.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &ConfiguredEndpoint> {
         self.services.values().chain(&self.global)
     }
 
-    /// Whether the profile says that none of them counts.
+    /// Returns whether the profile says that none of them counts.
     pub(crate) fn is_ignored(&self) -> bool {
         self.ignored == Some(true)
     }
 }
 
-/// A switch as botocore reads it: `true` in any case is on, anything else is off.
+/// Reads a switch as botocore does: `true` in any case is on, anything else is off.
 pub(crate) fn is_true(value: &str) -> bool {
     value.eq_ignore_ascii_case("true")
 }

@@ -28,8 +28,10 @@ const VITAL: [&str; 20] = [
     "sso_start_url",
 ];
 
-/// Other keys ("Settings reference" in the AWS SDKs and Tools Reference Guide, the AWS CLI's configuration variables,
-/// and those that well-known tools add) that are near a vital one and yet mean something else.
+/// Other keys that resemble a vital one, but mean something else.
+///
+/// They are from "Settings reference" in the AWS SDKs and Tools Reference Guide, from the AWS CLI's configuration
+/// variables, and from well-known tools.
 const OTHERS: [&str; 12] = [
     "aws_account_id",
     "aws_security_token",
@@ -45,7 +47,7 @@ const OTHERS: [&str; 12] = [
     "mfa_process",
 ];
 
-/// The vital key that was probably meant by this one, where it is none that anybody knows.
+/// Returns the vital key that was probably meant by an unknown one.
 pub(crate) fn misspelt(key: &str) -> Option<&'static str> {
     if VITAL.contains(&key) || OTHERS.contains(&key) {
         return None;
@@ -54,23 +56,25 @@ pub(crate) fn misspelt(key: &str) -> Option<&'static str> {
     if let Some(meant) = VITAL.into_iter().find(|vital| plain(vital) == plain(key)) {
         return Some(meant);
     }
-    // Within one family only: a tool's own `x_role_arn` is its own business.
+    // Within one family only: another tool's `x_role_arn` is that tool's business.
     let family = |key: &str| key.chars().take(3).collect::<String>();
     let kin = || VITAL.into_iter().filter(|vital| family(vital) == family(key));
     nearest(key, kin()).or_else(|| {
-        // `sso_url` leaves a word out.
+        // `sso_url` omits a word.
         let has_words = |vital: &&str| key.split('_').all(|word| vital.split('_').any(|other| other == word));
         let mut longer = kin().filter(|_| key.contains('_')).filter(has_words);
         longer.next().filter(|_| longer.next().is_none())
     })
 }
 
-/// The key in these settings that was probably meant to be `wanted`.
+/// Returns the key in these settings that was probably meant to be `wanted`.
 pub(crate) fn meant_as<'a>(settings: &'a Settings, wanted: &str) -> Option<&'a str> {
     settings.iter().map(|(key, _)| key).find(|key| misspelt(key) == Some(wanted))
 }
 
-/// Renames a misspelt key, unless there is the right one too, or another that is meant to be it.
+/// Returns the edit that renames a misspelt key.
+///
+/// None if the right key is present, or another misspelling of it.
 pub(crate) fn renaming(settings: &Settings, key: &str, meant: &str) -> Option<FileEdit> {
     let only = settings.get(meant).is_none() && meant_as(settings, meant) == Some(key);
     let setting = settings.get(key).filter(|_| only)?;

@@ -1,12 +1,12 @@
-//! The profiles of the AWS CLI's two files: what each is, what credentials it stands for, and what is wrong with it.
+//! The profiles of the AWS CLI's two files: their credentials, their endpoints, and their problems.
 //!
-//! [`Profiles::load`] reads the files once; nothing later looks at them again. What each profile comes to is decided in
-//! botocore's way, as the AWS CLI stands on it, and one broken profile never stops the others. Start with [`Profile`],
-//! go on to [`CredentialSource`] for where credentials come from, and to [`endpoint_for`] for where to send them.
-//! [`config_edit`] changes the config file; [`aws_ini`] reads the dialect that both files are written in.
+//! [`Profiles::load`] reads the files once; later code doesn't look at them again. Each profile is resolved in
+//! botocore's way, which the AWS CLI builds on, and one broken profile never stops the others. Start with
+//! [`Profile`]. [`CredentialSource`] says where credentials come from, and [`endpoint_for`] where to send them.
+//! [`config_edit`] changes the config file, and [`aws_ini`] reads the dialect of both files.
 //!
-//! Inside: `sections` knows what a header means and what merges with what, `resolve` (and `sso`) the order of
-//! credential providers, `check` the pitfalls that don't depend on it.
+//! Inside, `sections` interprets headers and merges sections, `resolve` and `sso` follow the order of credential
+//! providers, and `check` finds the problems that don't depend on that order.
 
 mod ambient;
 pub mod aws_ini;

@@ -1,4 +1,4 @@
-//! Where something stands in a profile file.
+//! A line of a profile file.
 
 use std::fmt;
 use std::path::Path;

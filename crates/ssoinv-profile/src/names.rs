@@ -1,4 +1,4 @@
-//! Names as text: role ARNs, URLs that may carry a secret, and the nearest of what exists.
+//! Parsing and checking of names: role ARNs, URLs, regions, and the nearest of several candidates.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -18,7 +18,7 @@ pub struct RoleArn {
 }
 
 impl RoleArn {
-    /// Reads a role's ARN; `None` where the text isn't one.
+    /// Parses a role's ARN.
     #[must_use]
     pub fn parse(arn: &str) -> Option<Self> {
         let mut parts = arn.splitn(6, ':');
@@ -43,7 +43,7 @@ impl RoleArn {
     }
 }
 
-/// Whether a text can stand in a host name as one label: letters, digits and inner hyphens.
+/// Returns whether a text can be a label of a host name: letters, digits and inner hyphens.
 fn is_label(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with('-')
@@ -51,15 +51,16 @@ fn is_label(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-/// Whether botocore makes a client for this region: a host label of at most 63 letters, digits and hyphens that isn't
-/// all digits (its `validate_region_name`). An empty one means "none" there.
+/// Returns whether botocore creates a client for this region (its `validate_region_name`).
+///
+/// A host label of at most 63 letters, digits and hyphens that isn't all digits.
 pub(crate) fn botocore_accepts_region(region: &str) -> bool {
     region.len() <= 63 && is_label(region) && !region.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The host of an `http` or `https` URL, and whether the scheme is `https`; `None` for anything else.
+/// Returns the host of an `http` or `https` URL, and whether the scheme is `https`.
 ///
-/// It is strict: where two readers could see different hosts (user info, backslashes, odd characters) there is none.
+/// Strict: none if two readers could see different hosts (user info, backslashes, odd characters).
 #[must_use]
 pub fn host(url: &str) -> Option<(&str, bool)> {
     let (scheme, rest) = url.split_once("://")?;
@@ -85,18 +86,18 @@ pub fn host(url: &str) -> Option<(&str, bool)> {
     .then_some((host, https))
 }
 
-/// Whether tokens and credentials may go to this URL: `https`, or `http` on this machine's own loopback.
+/// Returns whether tokens and credentials may go to this URL: `https`, or `http` on this machine's loopback.
 #[must_use]
 pub fn is_https_or_loopback(url: &str) -> bool {
     host(url).is_some_and(|(host, https)| https || is_loopback(host))
 }
 
-/// Whether the text is an `http` or `https` URL with a host at all.
+/// Returns whether the text is an `http` or `https` URL with a host.
 pub(crate) fn is_url(url: &str) -> bool {
     host(url).is_some()
 }
 
-/// A start URL without what may follow it: a trailing `/`, `#` or `#/`.
+/// Returns a start URL without a trailing `/`, `#` or `#/`.
 #[must_use]
 pub fn bare_start_url(start_url: &str) -> &str {
     start_url.trim_end_matches(['/', '#'])
@@ -110,7 +111,7 @@ fn is_loopback(host: &str) -> bool {
         || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// The candidate that was probably meant, if one is near enough to say so.
+/// Returns the candidate that was probably meant, if one is near enough.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = |text: &str| text.to_lowercase();
     let name = folded(name);
@@ -127,7 +128,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, _, candidate)| candidate)
 }
 
-/// Some names in back-ticks, at most five, and how many more there are.
+/// Lists at most five names in back-ticks, and the number of the others.
 pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut names = names.into_iter();
     let shown: Vec<String> = names.by_ref().take(5).map(|name| format!("`{name}`")).collect();

@@ -1,4 +1,4 @@
-//! What is wrong with a profile, where, and what to do about it.
+//! Problems of profiles: what is wrong, where, and how to cure it.
 
 use serde::Serialize;
 
@@ -6,25 +6,25 @@ use crate::config_edit::line_edit::FileEdit;
 use crate::location::Location;
 use crate::settings::Setting;
 
-/// How bad a problem is, measured by botocore, on which the AWS CLI stands.
+/// The severity of a problem, measured by botocore, which the AWS CLI builds on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProblemSeverity {
     /// botocore raises an error when the profile is used.
     Error,
-    /// botocore goes on.
+    /// botocore continues.
     Warning,
 }
 
-/// What kind of problem it is, for code that has to choose.
+/// The kind of a problem, for code that depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProblemKind {
-    /// A key stands in the profile and, with another value, in its sso-session.
+    /// A key is in the profile and, with another value, in its sso-session.
     MixedFormats,
-    /// A key stands in the profile and, with the same value, in its sso-session.
+    /// A key is in the profile and, with the same value, in its sso-session.
     RepeatedKey,
-    /// The sso-session named isn't defined.
+    /// The named sso-session isn't defined.
     UnknownSession,
     /// The sso-session has no `sso_start_url` or `sso_region`.
     IncompleteSession,
@@ -36,11 +36,11 @@ pub enum ProblemKind {
     InvalidAccountId,
     /// A start URL that isn't an `https` URL.
     InvalidStartUrl,
-    /// A region that can't be one. Of the profile's own `region` it matters only where that is used.
+    /// A region that can't be one. The profile's own `region` matters only if it is used.
     InvalidRegion,
     /// `source_profile` names a profile that doesn't exist.
     UnknownSourceProfile,
-    /// `source_profile` leads back to a profile on the way, or on and on.
+    /// `source_profile` leads back to a profile on the way, or has no end.
     SourceLoop,
     /// The profile that `source_profile` names can't be used, or has no credentials.
     UnusableSource,
@@ -54,21 +54,21 @@ pub enum ProblemKind {
     IncompleteWebIdentity,
     /// One key of a static pair without the other.
     HalfKeyPair,
-    /// Keys that are ignored, as others of the profile go first.
+    /// Keys that are ignored, since others of the profile override them.
     IgnoredKeys,
     /// A section that AWS's tools don't read.
     IgnoredSection,
-    /// A section or key that is there twice.
+    /// A section or key that occurs twice.
     Duplicate,
-    /// A key that AWS's tools don't know, much like one that they do.
+    /// A key that AWS's tools don't know, and that resembles one that they do.
     MisspeltKey,
-    /// The `services` section named isn't defined.
+    /// The named `services` section isn't defined.
     UnknownServices,
-    /// An endpoint to which nothing secret should be sent.
+    /// An endpoint that must not receive anything secret.
     InsecureEndpoint,
     /// Single sign-on keys in the credentials file.
     SsoInCredentials,
-    /// A comment behind a value, which botocore takes as part of it.
+    /// A comment after a value, which botocore takes as part of the value.
     CommentInValue,
     /// A value that isn't what its key needs.
     InvalidValue,
@@ -77,9 +77,9 @@ pub enum ProblemKind {
 /// A line that shows the problem, such as `sso_region = us-east-1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excerpt {
-    /// Where it is.
+    /// The line.
     pub location: Location,
-    /// What stands there. Never a secret.
+    /// Its text. Never a secret.
     pub text: String,
 }
 
@@ -90,29 +90,29 @@ impl Excerpt {
     }
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Whether botocore refuses.
+    /// The severity for botocore.
     pub severity: ProblemSeverity,
-    /// What kind of problem it is.
+    /// The kind.
     pub kind: ProblemKind,
-    /// What is wrong, with names in back-ticks. Names come from the files: make them safe for a terminal.
+    /// The problem, with names in back-ticks. Names are untrusted: make them safe for a terminal.
     pub message: String,
-    /// What to do, to be pasted where that can be.
+    /// The advice, to be pasted if possible.
     pub hint: String,
     /// The line to look at first.
     pub location: Location,
-    /// Lines to show, where more than one make up the problem.
+    /// Lines to show, if several make up the problem.
     pub shown: Vec<Excerpt>,
-    /// Whether ssoinv can't use the profile. All errors do, and some that botocore leaves to AWS to refuse.
+    /// True if ssoinv can't use the profile: all errors, and some problems that botocore leaves to AWS.
     pub blocks: bool,
-    /// The changes to the files that cure it; none where that takes somebody's judgement, or a value that isn't there.
+    /// The changes to the files that cure it; none if that takes judgement, or a missing value.
     pub edits: Box<[FileEdit]>,
 }
 
 impl Problem {
-    /// A problem that botocore refuses.
+    /// Creates a problem for which botocore refuses the profile.
     pub(crate) fn error(kind: ProblemKind, location: &Location, message: String, hint: String) -> Self {
         Self {
             severity: ProblemSeverity::Error,
@@ -126,7 +126,7 @@ impl Problem {
         }
     }
 
-    /// A problem that botocore doesn't mind.
+    /// Creates a problem that botocore ignores.
     pub(crate) fn warning(kind: ProblemKind, location: &Location, message: String, hint: String) -> Self {
         Self {
             severity: ProblemSeverity::Warning,
@@ -135,22 +135,22 @@ impl Problem {
         }
     }
 
-    /// The same, but ssoinv can't use the profile.
+    /// Marks the problem as one for which ssoinv can't use the profile.
     pub(crate) fn blocking(self) -> Self {
         Self { blocks: true, ..self }
     }
 
-    /// The same where botocore never comes to the point of refusing.
+    /// Weakens the problem to one that botocore never gets to.
     pub(crate) fn harmless(self) -> Self {
         Self { severity: ProblemSeverity::Warning, blocks: false, ..self }
     }
 
-    /// The same, with the changes that cure it.
+    /// Adds the edits that cure it.
     pub(crate) fn cured_by(self, edits: impl IntoIterator<Item = FileEdit>) -> Self {
         Self { edits: edits.into_iter().collect(), ..self }
     }
 
-    /// The same, with these lines to show.
+    /// Adds lines to show.
     pub(crate) fn showing(self, shown: Vec<Excerpt>) -> Self {
         Self { shown, ..self }
     }

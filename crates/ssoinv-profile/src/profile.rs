@@ -1,4 +1,4 @@
-//! One profile: what the two files hold of it, what it stands for, and what is wrong with it.
+//! One profile: its keys in both files, the credentials that they stand for, and its problems.
 
 use std::path::PathBuf;
 
@@ -14,13 +14,13 @@ use crate::settings::Settings;
 /// A profile, merged from both files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Where it starts; in the config file where it is in both.
+    /// The start of its section; the config file's if both files have one.
     pub source: Location,
-    /// Which of botocore's providers answers for it.
+    /// The credential provider of botocore that serves the profile.
     pub kind: ProfileKind,
-    /// Its account, where the files alone tell: `sso_account_id`, or the account of `role_arn`.
+    /// The account, if the files name it: `sso_account_id`, or the account of `role_arn`.
     pub account_id: Option<AccountId>,
     /// `sso_role_name`, or the name in `role_arn`.
     pub role_name: Option<String>,
@@ -30,7 +30,7 @@ pub struct Profile {
     pub sso_session: Option<String>,
     /// `sso_region`, from the profile or its sso-session: the region of the Identity Center.
     pub sso_region: Option<String>,
-    /// `region`, the one to work in. It may be misspelt; then there is a problem that says so.
+    /// `region`, the one to work in. It may be misspelt; then there is a problem about it.
     pub region: Option<String>,
     /// `ca_bundle`.
     pub ca_bundle: Option<PathBuf>,
@@ -38,20 +38,21 @@ pub struct Profile {
     pub use_fips_endpoint: Option<bool>,
     /// `use_dualstack_endpoint`.
     pub use_dualstack_endpoint: Option<bool>,
-    /// Where its credentials come from.
+    /// The source of its credentials.
     pub credentials: CredentialSource,
-    /// What it says of endpoints; see [`endpoint_for`].
+    /// The endpoints that it sets; see [`crate::endpoint_for`].
     pub endpoints: ConfiguredEndpoints,
-    /// All its keys and values, merged: one of the credentials file wins.
+    /// All keys and values, merged: the credentials file wins.
     pub settings: Settings,
-    /// What is wrong with it: errors first, then in the order of the files.
+    /// Its problems: errors first, then in the order of the files.
     pub problems: Vec<Problem>,
 }
 
 impl Profile {
-    /// What keeps ssoinv from using the profile, if anything does.
+    /// Returns the problem that keeps ssoinv from using the profile, if there is one.
     ///
-    /// A `region` that can't be one does so only where `own_region` says that the profile's own is needed.
+    /// A `region` that can't be one is such a problem only if `own_region` says that the profile's own region is
+    /// needed.
     #[must_use]
     pub fn blocker(&self, own_region: bool) -> Option<&Problem> {
         let region = self.settings.get("region").map(|region| &region.location);

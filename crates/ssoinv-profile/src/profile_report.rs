@@ -8,28 +8,28 @@ use crate::credential_source::ProfileKind;
 use crate::problem::{Problem, ProblemSeverity};
 use crate::profile::Profile;
 
-/// One profile, without its secrets. The fields are what users' scripts read: only append.
+/// One profile, without its secrets. Scripts read the fields: only append.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProfileReport {
     /// The profile's name.
     pub name: String,
-    /// Its kind.
+    /// The kind.
     pub kind: ProfileKind,
-    /// Where it starts.
+    /// The start of its section.
     pub source: SourceReport,
-    /// Its account, where the files tell.
+    /// The account, if the files name it.
     pub account_id: Option<String>,
-    /// Its role's name.
+    /// The role's name.
     pub role_name: Option<String>,
     /// The sso-session that it names.
     pub sso_session: Option<String>,
-    /// The region of its Identity Center.
+    /// The region of the Identity Center.
     pub sso_region: Option<String>,
     /// The region to work in.
     pub region: Option<String>,
-    /// Its keys and values, merged from both files, with secrets as `***`.
+    /// The keys and values, merged from both files, with secrets as `***`.
     pub settings: BTreeMap<String, String>,
-    /// What is wrong with it.
+    /// Its problems.
     pub problems: Vec<ProblemReport>,
 }
 
@@ -42,14 +42,14 @@ pub struct SourceReport {
     pub line: usize,
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProblemReport {
-    /// `error` where botocore refuses the profile.
+    /// `error` if botocore refuses the profile.
     pub severity: ProblemSeverity,
-    /// What is wrong.
+    /// The problem.
     pub message: String,
-    /// What to do.
+    /// The advice.
     pub hint: String,
     /// The file to look at.
     pub file: String,

@@ -1,4 +1,4 @@
-//! The two profile files together: reads them once and builds each [`Profile`] of them.
+//! All profiles of the two files: reads them once and builds each [`Profile`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,31 +20,31 @@ use crate::sections::{ProfileEntry, ProfileFiles, SectionGroup};
 use crate::settings::Settings;
 use crate::sso;
 
-/// Why the files can't be read at all.
+/// The reason for which the files can't be read at all.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// A line that isn't in the format.
+    /// A line that doesn't follow the format.
     #[error("{}:{line}: {what}", file.display())]
     Syntax {
         /// The file.
         file: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The error in the line.
         what: SyntaxErrorKind,
     },
-    /// A file that is there but can't be read.
+    /// A file that exists but can't be read.
     #[error("cannot read `{}`", file.display())]
     Read {
         /// The file.
         file: PathBuf,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
 }
 
 impl LoadError {
-    /// The file that it is about.
+    /// Returns the file that the error is about.
     #[must_use]
     pub fn file(&self) -> &Path {
         match self {
@@ -52,7 +52,7 @@ impl LoadError {
         }
     }
 
-    /// What to do about it.
+    /// Returns the advice for the error.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
@@ -64,16 +64,18 @@ impl LoadError {
     }
 }
 
-/// A file that was looked for.
+/// A profile file that was looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileFile {
     /// Its path, with `~` expanded.
     pub path: PathBuf,
-    /// Whether it was there.
+    /// True if the file exists.
     pub found: bool,
 }
 
-/// All profiles, in the files' order: those of the config file, then those that only the credentials file has.
+/// All profiles, in the order of the files.
+///
+/// The config file's come first, then those of the credentials file alone.
 #[derive(Debug, Clone)]
 pub struct Profiles {
     all: Vec<Profile>,
@@ -85,9 +87,11 @@ pub struct Profiles {
 }
 
 impl Profiles {
-    /// Reads both files: `~/.aws/config` and `~/.aws/credentials`, or those that `AWS_CONFIG_FILE` and
-    /// `AWS_SHARED_CREDENTIALS_FILE` name. A file that isn't there is an empty one. Without a home directory a path that
-    /// needs it is not looked for.
+    /// Reads both files.
+    ///
+    /// They are `~/.aws/config` and `~/.aws/credentials`, or those that `AWS_CONFIG_FILE` and
+    /// `AWS_SHARED_CREDENTIALS_FILE` name. A file that doesn't exist is an empty one. Without a home directory, a
+    /// path that needs it is skipped.
     pub fn load(home: Option<&Path>, env: &Env) -> Result<Self, LoadError> {
         let mut looked_at = Vec::new();
         let mut load = |path: Option<PathBuf>| -> Result<_, LoadError> {
@@ -113,7 +117,7 @@ impl Profiles {
         Ok(profiles)
     }
 
-    /// What the bytes of a config file say alone, read from `path`.
+    /// Reads the bytes of a config file alone, which came from `path`.
     pub(crate) fn of_config(path: &Path, bytes: &[u8]) -> Result<Self, LoadError> {
         Ok(Self::from_files(&ProfileFiles::new(Some((Arc::from(path), read(path, bytes)?)), None)))
     }
@@ -124,7 +128,7 @@ impl Profiles {
         let profiles: Vec<Profile> = files.profiles.iter().map(|entry| profile(&resolver, entry)).collect();
         let by_name =
             profiles.iter().enumerate().map(|(index, profile)| (profile.name.clone(), index)).collect();
-        // What is wrong with an sso-session is told with the profiles that use it.
+        // Problems of an sso-session are reported with the profiles that use it.
         let used = |name: &str| profiles.iter().any(|profile| profile.sso_session.as_deref() == Some(name));
         let unused = files.sessions.iter().filter(|(name, _)| !used(name)).map(|(_, group)| group);
         let of_groups = unused.chain(files.services.values()).flat_map(|group| &group.problems);
@@ -135,47 +139,47 @@ impl Profiles {
         Self { all: profiles, by_name, sessions, session_settings, file_problems, looked_at: Vec::new() }
     }
 
-    /// All of them.
+    /// Iterates over all profiles.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Profile> {
         self.all.iter()
     }
 
-    /// The one of this name.
+    /// Returns the profile of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Profile> {
         self.by_name.get(name).map(|index| &self.all[*index])
     }
 
-    /// The name that was probably meant by one that doesn't exist.
+    /// Returns the name that was probably meant by one that doesn't exist.
     #[must_use]
     pub fn nearest(&self, name: &str) -> Option<&str> {
         nearest(name, self.iter().map(|profile| profile.name.as_str()))
     }
 
-    /// The complete sso-sessions by name, used or not.
+    /// Returns the complete sso-sessions by name, used or not.
     #[must_use]
     pub fn sessions(&self) -> &BTreeMap<String, Arc<SsoSession>> {
         &self.sessions
     }
 
-    /// The keys and values of all sso-sessions by name, complete or not.
+    /// Iterates over the keys and values of all sso-sessions by name, complete or not.
     pub fn session_settings(&self) -> impl Iterator<Item = (&str, &Settings)> {
         self.session_settings.iter().map(|(name, (settings, _))| (name.as_str(), settings))
     }
 
-    /// The keys and values of the sso-session of this name, complete or not, and where its section starts.
+    /// Returns the keys and values of an sso-session, complete or not, and the start of its section.
     pub(crate) fn session_section(&self, name: &str) -> Option<(&Settings, &Location)> {
         self.session_settings.get(name).map(|(settings, location)| (settings, location))
     }
 
-    /// What is wrong with the files and concerns no profile, such as sections that AWS's tools ignore.
+    /// Returns the problems of the files that concern no profile, such as sections that AWS's tools ignore.
     #[must_use]
     pub fn file_problems(&self) -> &[Problem] {
         &self.file_problems
     }
 
-    /// The files that were looked for.
+    /// Returns the files that were looked for.
     #[must_use]
     pub fn looked_at(&self) -> &[ProfileFile] {
         &self.looked_at
@@ -190,14 +194,15 @@ fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Section>, LoadError> {
     })
 }
 
-/// Where the config file is, whether it is there or not: `AWS_CONFIG_FILE`, else `~/.aws/config`; `None` where that needs
-/// a home and there is none.
+/// Returns the path of the config file, which needn't exist: `AWS_CONFIG_FILE`, else `~/.aws/config`.
+///
+/// None if the path needs a home and there is none.
 #[must_use]
 pub fn config_file(home: Option<&Path>, env: &Env) -> Option<PathBuf> {
     expand_home(env.get("AWS_CONFIG_FILE").map_or("~/.aws/config", String::as_str), home)
 }
 
-/// Expands a leading `~`; `None` where that needs a home and there is none.
+/// Expands a leading `~`. Returns none if that needs a home and there is none.
 fn expand_home(path: &str, home: Option<&Path>) -> Option<PathBuf> {
     match path.strip_prefix('~') {
         Some("") => home.map(Path::to_owned),

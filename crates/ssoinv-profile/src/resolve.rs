@@ -1,9 +1,9 @@
-//! Which of botocore's credential providers answers for a profile, and what it would say.
+//! Resolves a profile by the order of botocore's credential providers.
 //!
 //! The order is that of `create_credential_resolver` for a named profile: assume-role, web identity, single sign-on,
-//! keys in the credentials file, `aws login`, `credential_process`, keys in the config file. The first whose key is
-//! there decides, and when that one can't work the profile can't: nothing later is tried. A `source_profile` is asked in
-//! the same order, but keys of its own (or anything else it has beside them) go before its role.
+//! keys in the credentials file, `aws login`, `credential_process`, keys in the config file. The first provider whose
+//! key is present decides: if it can't work the profile can't, and no later one is tried. A `source_profile` is
+//! resolved in the same order, but keys of its own (or anything else beside them) go before its role.
 
 use ssoinv_core::secret::Secret;
 
@@ -18,7 +18,7 @@ use crate::resolver::Resolver;
 use crate::sections::{ProfileEntry, SectionGroup};
 use crate::settings::Setting;
 
-/// A credential provider of botocore's.
+/// A credential provider of botocore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Provider {
     AssumeRole,
@@ -30,20 +30,20 @@ enum Provider {
     KeysInConfig,
 }
 
-/// What a profile comes to.
+/// The outcome of resolving a profile.
 pub(crate) struct Resolution {
     pub(crate) kind: ProfileKind,
     pub(crate) credentials: CredentialSource,
-    /// The profile's own problems on this way.
+    /// The profile's own problems on the way.
     pub(crate) problems: Vec<Problem>,
-    /// What stands in the way, and in which profile: this one, or one that it rests on.
+    /// The problem that makes it unusable, and its profile: this one, or one below it.
     blocker: Option<(String, Problem)>,
 }
 
-/// The roles that may stand on each other. AWS sets no limit; a file might.
+/// The longest chain of roles. AWS sets no limit; a file might have no end.
 const MAX_CHAIN: usize = 50;
 
-/// What botocore asks of STS's `AssumeRole` before it sends anything: the shortest ARN of the service's model.
+/// The shortest ARN that botocore sends to STS's `AssumeRole`, from the service's model.
 const SHORTEST_ARN: usize = 20;
 
 impl<'a> Resolver<'a> {
@@ -125,7 +125,7 @@ impl<'a> Resolver<'a> {
             source: source?,
             external_id: text("external_id"),
             role_session_name: text("role_session_name"),
-            // botocore ignores what isn't a number; the check tells.
+            // botocore ignores values that aren't numbers; the check reports them.
             duration_seconds: entry
                 .merged
                 .value("duration_seconds")
@@ -163,7 +163,7 @@ impl<'a> Resolver<'a> {
             problems.push(Problem::error(ProblemKind::UnknownSourceProfile, &named.location, message, hint));
             return None;
         };
-        // A role over its own profile's keys is no circle: those keys are asked before the role.
+        // A role over its own profile's keys is no circle: the keys are resolved before the role.
         let own_keys = source.name == *name && has_key(source);
         let circle = path.iter().any(|entry| entry.name == source.name) && !own_keys;
         if circle || path.len() > MAX_CHAIN {
@@ -190,7 +190,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Says which keys of a profile lose against others.
+/// Reports the keys of a profile that others override.
 fn ignored_keys(entry: &ProfileEntry, kind: ProfileKind) -> Vec<Problem> {
     let all = providers(entry, false);
     let Some((first, winner, _)) = all.first() else { return Vec::new() };
@@ -219,7 +219,7 @@ fn ignored_keys(entry: &ProfileEntry, kind: ProfileKind) -> Vec<Problem> {
         .collect()
 }
 
-/// Whom a role's profile names as its source.
+/// The source that a role's profile names.
 enum NamedSource<'a> {
     /// `source_profile`, not looked up yet.
     Profile(&'a Setting),
@@ -227,7 +227,7 @@ enum NamedSource<'a> {
     Machine(AmbientSource),
 }
 
-/// Reads `source_profile` or `credential_source`: one of the two must be there.
+/// Reads `source_profile` or `credential_source`, one of which must be present.
 fn named_source(entry: &ProfileEntry) -> Result<NamedSource<'_>, Problem> {
     const SOURCES: [&str; 3] = ["Environment", "Ec2InstanceMetadata", "EcsContainer"];
     let (name, label) = (&entry.name, entry.label());
@@ -277,7 +277,7 @@ fn named_source(entry: &ProfileEntry) -> Result<NamedSource<'_>, Problem> {
     }
 }
 
-/// The providers that a profile has keys for, in botocore's order, each with the key that calls it.
+/// Lists the providers that a profile has keys for, in botocore's order, each with its key.
 fn providers(entry: &ProfileEntry, as_source: bool) -> Vec<(Provider, &'static str, &Setting)> {
     const KEY_ID: &str = "aws_access_key_id";
     let merged = |key| entry.merged.get(key);
@@ -303,15 +303,15 @@ fn providers(entry: &ProfileEntry, as_source: bool) -> Vec<(Provider, &'static s
     .collect()
 }
 
-/// Whether botocore takes the profile for one with keys of its own.
+/// Returns whether botocore takes the profile for one with keys of its own.
 fn has_key(entry: &ProfileEntry) -> bool {
     ["aws_access_key_id", "aws_secret_access_key"].into_iter().any(|key| entry.merged.get(key).is_some())
 }
 
-/// What `cause`, a problem of profile `root`, is to a profile whose `source_profile` leads there.
+/// Returns the problem of a profile whose `source_profile` leads to `cause`, a problem of profile `root`.
 fn below_problem(name: &str, named: &Setting, root: &str, cause: &Problem) -> Problem {
     let location = named.location.clone();
-    // A circle's message names the whole way already.
+    // A circle's message names the whole path already.
     if cause.kind == ProblemKind::SourceLoop {
         return Problem { location, ..cause.clone() };
     }
@@ -350,7 +350,7 @@ fn role_arn(entry: &ProfileEntry, problems: &mut Vec<Problem>) -> Option<RoleArn
         let message =
             format!("`role_arn` of profile `{}` is not the ARN of a role: `{}`", entry.name, setting.value);
         let hint = format!("write `role_arn = arn:aws:iam::ACCOUNT:role/NAME` in `{}`", entry.label());
-        // botocore sends what is long enough, and leaves it to STS to refuse.
+        // botocore sends every ARN that is long enough, and leaves it to STS to refuse it.
         let problem = if setting.value.chars().count() < SHORTEST_ARN {
             Problem::error(ProblemKind::InvalidRoleArn, &setting.location, message, hint)
         } else {
@@ -376,7 +376,7 @@ fn web_identity(entry: &ProfileEntry, problems: &mut Vec<Problem>) -> Option<Cre
     }))
 }
 
-/// Keys of one file: botocore doesn't look for half a pair in the other.
+/// Reads the keys of one file: botocore doesn't look for half a pair in the other.
 fn static_keys(
     entry: &ProfileEntry,
     group: Option<&SectionGroup>,
@@ -413,7 +413,7 @@ fn static_keys(
 
 fn process(entry: &ProfileEntry, problems: &mut Vec<Problem>) -> Option<CredentialSource> {
     let command = entry.merged.get("credential_process")?;
-    // The words of a Windows command line have no such rule.
+    // The rules of quoting are Unix's.
     let words = shlex::split(&command.value);
     if command.value.trim().is_empty() || (cfg!(unix) && words.is_none_or(|words| words.is_empty())) {
         let message = format!("`credential_process` of profile `{}` is no command line", entry.name);

@@ -1,7 +1,7 @@
-//! What resolving a profile looks things up in: the sections of both files, and the sso-sessions that are complete.
+//! The lookups of a profile's resolution: the sections of both files, and the complete sso-sessions.
 //!
-//! The steps are methods of [`Resolver`] in modules of their own: `resolve` follows botocore's credential providers, `sso`
-//! reads what single sign-on needs, `check` finds the problems that don't depend on either.
+//! The steps are methods of [`Resolver`] in modules of their own. `resolve` follows botocore's credential providers,
+//! `sso` reads what single sign-on needs, and `check` finds the problems that depend on neither.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::sections::ProfileFiles;
 pub(crate) struct Resolver<'a> {
     pub(crate) files: &'a ProfileFiles,
     pub(crate) sessions: &'a BTreeMap<String, Arc<SsoSession>>,
-    /// What [`Self::nearest_profile`] has found.
+    /// The results of [`Self::nearest_profile`].
     meant: RefCell<BTreeMap<String, Option<String>>>,
 }
 
@@ -24,7 +24,9 @@ impl<'a> Resolver<'a> {
         Self { files, sessions, meant: RefCell::default() }
     }
 
-    /// The profile that was probably meant. A file whose common base is missing asks the same for each profile.
+    /// Returns the profile that was probably meant.
+    ///
+    /// Cached: if the common base of many profiles is missing, each of them asks for the same name.
     pub(crate) fn nearest_profile(&self, name: &str) -> Option<String> {
         let ask =
             || nearest(name, self.files.profiles.iter().map(|entry| entry.name.as_str())).map(str::to_owned);

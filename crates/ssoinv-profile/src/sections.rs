@@ -1,8 +1,8 @@
-//! From the sections of the two files to named profiles, sso-sessions and services: which header means what, what
-//! merges with what, and what AWS's tools leave out.
+//! From the sections of the two files to named profiles, sso-sessions and services.
 //!
-//! The rules are those of the SDKs' shared cases, and botocore's for names in quotes. Duplicates merge, as in the SDKs,
-//! with a warning, as Python's configparser (so the AWS CLI) refuses the whole file.
+//! Interprets headers, merges sections, and leaves out what AWS's tools leave out. The rules are those of the SDKs'
+//! shared cases, and botocore's for names in quotes. Duplicates merge, as in the SDKs, with a warning, since Python's
+//! configparser (so the AWS CLI) refuses the whole file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::names::nearest;
 use crate::problem::{Excerpt, Problem, ProblemKind};
 use crate::settings::{Setting, Settings};
 
-/// Which of the two files.
+/// The two files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileKind {
     Config,
@@ -25,33 +25,33 @@ pub(crate) enum FileKind {
 /// All sections of one name in one file.
 #[derive(Debug, Clone)]
 pub(crate) struct SectionGroup {
-    /// The header as it stands in the file: `[profile dev]`.
+    /// The header as it is in the file: `[profile dev]`.
     pub(crate) label: String,
-    /// Its first header.
+    /// The line of its first header.
     pub(crate) location: Location,
     pub(crate) settings: Settings,
     pub(crate) problems: Vec<Problem>,
 }
 
-/// A profile, as the two files have it.
+/// A profile in the two files.
 #[derive(Debug, Clone)]
 pub(crate) struct ProfileEntry {
     pub(crate) name: String,
     pub(crate) config: Option<SectionGroup>,
     pub(crate) credentials: Option<SectionGroup>,
-    /// Both merged: a key of the credentials file wins.
+    /// Both merged: the credentials file wins.
     pub(crate) merged: Settings,
-    /// About sections that would have been part of the profile, but are ignored.
+    /// Problems of ignored sections that would have been part of the profile.
     pub(crate) problems: Vec<Problem>,
 }
 
 impl ProfileEntry {
-    /// The section that the profile starts with; config goes first.
+    /// Returns the section that the profile starts with, the config file's first.
     pub(crate) fn main(&self) -> Option<&SectionGroup> {
         self.config.as_ref().or(self.credentials.as_ref())
     }
 
-    /// The header of the section to write a config key into.
+    /// Returns the header of the section to write a config key to.
     pub(crate) fn label(&self) -> String {
         let quotes = |name: &str| if name.contains([' ', '\t']) { "\"" } else { "" };
         match &self.config {
@@ -61,27 +61,27 @@ impl ProfileEntry {
         }
     }
 
-    /// Where the profile starts.
+    /// Returns the start of the profile.
     pub(crate) fn location(&self) -> Location {
         self.main()
             .map_or_else(|| Location { file: Path::new("").into(), line: 0 }, |group| group.location.clone())
     }
 }
 
-/// What the two files define.
+/// The definitions in the two files.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ProfileFiles {
-    /// In file order: config first, then those that only the credentials file has.
+    /// In file order: the config file's first, then those of the credentials file alone.
     pub(crate) profiles: Vec<ProfileEntry>,
     by_name: BTreeMap<String, usize>,
     pub(crate) sessions: BTreeMap<String, SectionGroup>,
     pub(crate) services: BTreeMap<String, SectionGroup>,
-    /// Of no profile.
+    /// Problems that concern no profile.
     pub(crate) problems: Vec<Problem>,
 }
 
 impl ProfileFiles {
-    /// Reads the meaning of the two files' sections.
+    /// Interprets the sections of the two files.
     pub(crate) fn new(
         config: Option<(Arc<Path>, Vec<Section>)>,
         credentials: Option<(Arc<Path>, Vec<Section>)>,
@@ -112,7 +112,7 @@ impl ProfileFiles {
         self.by_name.get(name).map(|index| &self.profiles[*index])
     }
 
-    /// Adds a file's sections; what is ignored goes to `ignored`, with the name of the profile it seems to mean.
+    /// Adds a file's sections. Ignored ones go to `ignored`, with the name of the profile that was probably meant.
     fn add(
         &mut self,
         kind: FileKind,
@@ -137,7 +137,7 @@ impl ProfileFiles {
                 }
             }
         }
-        // A header that becomes one that is there would make a section twice.
+        // Renaming a header to one that exists would create a duplicate.
         let mut headers: BTreeSet<String> = sections.iter().map(|section| section.header.clone()).collect();
         for (section, meaning) in sections.into_iter().zip(meanings) {
             let location = Location { file: Arc::clone(path), line: section.line };
@@ -227,7 +227,7 @@ impl SectionGroup {
             let location = Location { file: Arc::clone(&self.location.file), line: lines[0] };
             let label = &self.label;
             if !is_identifier(&key) {
-                // What stands there isn't repeated: with a `:` for the `=` it would hold the value.
+                // The text isn't quoted: with a `:` for the `=` it would contain the value.
                 let message =
                     format!("a line of `{label}` is ignored: what stands before its `=` is not a key");
                 let hint = "write the line as `key = value`; keys have no spaces".to_owned();
@@ -260,7 +260,7 @@ impl SectionGroup {
     }
 }
 
-/// What a header means.
+/// The meaning of a header.
 #[derive(Debug, PartialEq, Eq)]
 enum HeaderMeaning {
     Profile {
@@ -269,25 +269,25 @@ enum HeaderMeaning {
     },
     Session(String),
     Services(String),
-    /// Another tool's, or an old one of the AWS CLI.
+    /// A section of another tool, or an old one of the AWS CLI.
     Foreign,
     Ignored {
         /// The profile that was probably meant.
         profile: Option<String>,
         why: String,
         hint: String,
-        /// The header that was meant, where nobody is in doubt.
+        /// The header that was meant, if there is no doubt.
         meant: Option<String>,
     },
 }
 
-/// The words that stand before a name in the config file.
+/// The words before a name in the config file.
 const PREFIXES: [&str; 3] = ["profile", "sso-session", "services"];
 
-/// Sections of the AWS CLI that have no name.
+/// Sections of the AWS CLI without a name.
 const FOREIGN: [&str; 2] = ["plugins", "preview"];
 
-/// Why a section with such a name is ignored.
+/// The reason for which a section with such a name is ignored.
 const NAME: &str = "its name has characters that AWS's tools don't take";
 
 fn meaning(kind: FileKind, header: &str, is_profile: &dyn Fn(&str) -> bool) -> HeaderMeaning {
@@ -345,7 +345,7 @@ fn meaning(kind: FileKind, header: &str, is_profile: &dyn Fn(&str) -> bool) -> H
                 (meant == "profile").then_some(name),
                 &format!("AWS's tools don't know `{prefix}`"),
                 format!("{meant} {name}"),
-                // In quotes it would have to be written otherwise.
+                // A name in quotes would have to be written otherwise.
                 is_identifier(name),
             ),
             None => ignored(
@@ -369,7 +369,7 @@ fn meaning(kind: FileKind, header: &str, is_profile: &dyn Fn(&str) -> bool) -> H
             ),
             _ => ignored(None, "it belongs in the config file", "move it to the config file".to_owned()),
         },
-        // botocore takes the bare header as the name, so that a profile in quotes can have its keys here.
+        // botocore takes the bare header as the name, so a profile in quotes can have its keys here.
         (FileKind::Credentials, _) if is_profile(header) => {
             HeaderMeaning::Profile { name: header.to_owned(), prefixed: false }
         }
@@ -382,14 +382,16 @@ fn meaning(kind: FileKind, header: &str, is_profile: &dyn Fn(&str) -> bool) -> H
     }
 }
 
-/// A name as the SDKs take it: ASCII letters and digits, `_-/.%@:+`; and letters, marks and digits of other scripts,
-/// which botocore takes too.
+/// Returns whether a name is valid for AWS's tools.
+///
+/// The SDKs accept ASCII letters and digits and `_-/.%@:+`; botocore also letters, marks and digits of other scripts.
 pub(crate) fn is_identifier(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "_-/.%@:+".contains(c) || is_mark(c))
 }
 
-/// Signs that go with a letter but aren't one to Rust: combining accents, and those of the scripts of India, Thailand,
-/// Laos, Myanmar and Cambodia.
+/// Returns whether a character is a mark, which Rust doesn't count as a letter.
+///
+/// Combining accents, and the marks of the scripts of India, Thailand, Laos, Myanmar and Cambodia.
 fn is_mark(c: char) -> bool {
     matches!(c,
         '\u{300}'..='\u{36f}' | '\u{900}'..='\u{963}' | '\u{966}'..='\u{dff}' | '\u{e31}'..='\u{e4e}'

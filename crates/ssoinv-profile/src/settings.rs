@@ -1,4 +1,4 @@
-//! A section's keys and values, and how they are shown without their secrets.
+//! A section's keys and values, and their text without secrets.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,19 +8,19 @@ use std::sync::Arc;
 use crate::config_edit::line_edit::{Change, FileEdit};
 use crate::location::Location;
 
-/// A value and where it stands.
+/// A value and its lines.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Setting {
     /// The value; a nested property is `\nname = value`.
     pub value: String,
     /// The line of the key.
     pub location: Location,
-    /// The line of each of the value's lines, from 1.
+    /// The number of each line of the value, from 1.
     pub(crate) lines: Vec<usize>,
 }
 
 impl Setting {
-    /// The last line of the value, below which another key may stand.
+    /// Returns the last line of the value, below which another key may be inserted.
     #[must_use]
     pub fn end(&self) -> Location {
         let line = self.lines.last().copied().unwrap_or(self.location.line);
@@ -35,7 +35,9 @@ impl Setting {
         })
     }
 
-    /// The properties nested in the value, `name = value` each on a line of its own below the key.
+    /// Iterates over the properties nested in the value.
+    ///
+    /// They are `name = value`, each on a line of its own below the key.
     pub(crate) fn nested(&self) -> impl Iterator<Item = (&str, &str, Location)> {
         self.value.split('\n').zip(&self.lines).skip(1).filter_map(|(text, line)| {
             let (key, value) = text.split_once('=')?;
@@ -44,29 +46,29 @@ impl Setting {
     }
 }
 
-/// Keys in lower case, and their values. `Debug` shows what [`Settings::masked`] gives.
+/// Keys in lower case, and their values. `Debug` shows [`Settings::masked`].
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Settings(BTreeMap<String, Setting>);
 
 impl Settings {
-    /// What stands at a key, given in lower case.
+    /// Returns the setting of a key, given in lower case.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Setting> {
         self.0.get(key)
     }
 
-    /// The value at a key, given in lower case.
+    /// Returns the value of a key, given in lower case.
     #[must_use]
     pub fn value(&self, key: &str) -> Option<&str> {
         self.get(key).map(|setting| setting.value.as_str())
     }
 
-    /// All of them by key, secrets too.
+    /// Iterates over all settings by key, secrets included.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Setting)> {
         self.0.iter().map(|(key, setting)| (key.as_str(), setting))
     }
 
-    /// All of them by key, with secrets as `***` and an access key ID as its last four characters.
+    /// Returns all values by key, with secrets as `***` and an access key ID as its last four characters.
     #[must_use]
     pub fn masked(&self) -> BTreeMap<String, String> {
         self.iter().map(|(key, setting)| (key.to_owned(), mask(key, &setting.value))).collect()
@@ -76,7 +78,7 @@ impl Settings {
         self.0.insert(key.to_owned(), setting)
     }
 
-    /// Takes over another's settings; they win.
+    /// Takes over another section's settings, which win.
     pub(crate) fn extend_from(&mut self, other: &Self) {
         self.0.extend(other.0.iter().map(|(key, setting)| (key.clone(), setting.clone())));
     }
@@ -88,7 +90,7 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// A value as it may be shown. Below a harmless key an indented line may still hold a secret one, nested or by mistake.
+/// Masks a value. Below a harmless key an indented line may hold a secret one, nested or by mistake.
 fn mask(key: &str, value: &str) -> String {
     if let Some(masked) = masked_value(key, value) {
         return masked;
@@ -108,11 +110,11 @@ fn mask(key: &str, value: &str) -> String {
     lines.join("\n")
 }
 
-/// What to show for a secret key's value; `None` for a key that isn't secret.
+/// Returns the masked value of a secret key; none for other keys.
 fn masked_value(key: &str, value: &str) -> Option<String> {
     let key = key.to_ascii_lowercase();
     if key == "aws_access_key_id" {
-        // Something shorter than any key ID would be shown nearly whole.
+        // A value shorter than any key ID would be shown nearly whole.
         let shown = value.char_indices().rev().nth(3).filter(|_| value.chars().count() >= 8);
         return Some(format!("***{}", shown.map_or("", |(at, _)| &value[at..])));
     }

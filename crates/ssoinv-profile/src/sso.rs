@@ -1,4 +1,4 @@
-//! Single sign-on: what botocore's `sso` provider and the token provider below it ask of a profile and its sso-session.
+//! Single sign-on: the needs of botocore's `sso` provider, and of the token provider below it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::resolver::Resolver;
 use crate::sections::{ProfileEntry, ProfileFiles, SectionGroup};
 use crate::settings::{Setting, Settings};
 
-/// The sso-sessions that are complete, whether anybody uses them or not.
+/// Builds the sso-sessions that are complete, used or not.
 pub(crate) fn sessions(files: &ProfileFiles) -> BTreeMap<String, Arc<SsoSession>> {
     let session = |(name, group): (&String, &SectionGroup)| {
         let settings = |key: &str| group.settings.get(key);
@@ -42,14 +42,14 @@ fn session<'a>(
         start_url_at: start_url.location.clone(),
         sso_region: sso_region.value.clone(),
         sso_region_at: sso_region.location.clone(),
-        // The AWS CLI's default for an sso-session; a legacy registration asks for none.
+        // The AWS CLI's default for an sso-session; a legacy registration has none.
         scopes: if scopes.is_empty() { vec![SCOPE.to_owned()] } else { scopes },
         location,
     })
 }
 
 impl Resolver<'_> {
-    /// The account and role of a profile that has `sso_account_id` or `sso_role_name`.
+    /// Reads the account and role of a profile that has `sso_account_id` or `sso_role_name`.
     pub(crate) fn sso(&self, entry: &ProfileEntry, problems: &mut Vec<Problem>) -> Option<CredentialSource> {
         let (name, label) = (&entry.name, entry.label());
         let session_name = entry.merged.get("sso_session");
@@ -68,7 +68,7 @@ impl Resolver<'_> {
         }
         let setting =
             |key: &str| entry.merged.get(key).or_else(|| group.and_then(|group| group.settings.get(key)));
-        // Where there is a session, botocore takes the token's keys from its section alone.
+        // If there is a session, botocore takes the token's keys from its section alone.
         let of_token: Option<&Settings> = match group {
             Some(group) => Some(&group.settings),
             None => Some(&entry.merged),
@@ -130,8 +130,9 @@ impl Resolver<'_> {
         }))
     }
 
-    /// What is wrong with the sso-session that a profile names, if anything is: botocore looks at it whenever it makes a
-    /// client, for a profile with other credentials too.
+    /// Returns the problem of the sso-session that a profile names, if it has one.
+    ///
+    /// botocore reads the section whenever it creates a client, even for a profile with other credentials.
     pub(crate) fn session_problem(&self, entry: &ProfileEntry, named: &Setting) -> Option<Problem> {
         match self.files.sessions.get(&named.value) {
             Some(group) => self.incomplete_session(entry, named, group),
@@ -157,8 +158,10 @@ impl Resolver<'_> {
         Some(problem.cured_by(self.completion(&group.settings, &keys)))
     }
 
-    /// The changes after which `settings` lack none of `keys`, if what they need is in the files: a misspelt key, or the
-    /// SSO region that another section gives for the same start URL. Nothing where one of them needs somebody who knows.
+    /// Returns the edits after which `settings` lack none of `keys`, if the files have what is needed.
+    ///
+    /// That is a misspelt key, or the SSO region that another section gives for the same start URL. Returns no edits
+    /// if one of the keys needs a person.
     fn completion(&self, settings: &Settings, keys: &[&str]) -> Vec<FileEdit> {
         let cure = |key: &&str| {
             if let Some(misspelt) = meant_as(settings, key) {
@@ -171,7 +174,7 @@ impl Resolver<'_> {
         keys.iter().map(cure).collect::<Option<_>>().unwrap_or_default()
     }
 
-    /// The SSO region that all who name both give for a start URL.
+    /// Returns the SSO region of a start URL, if all sections that have both agree.
     fn region_of(&self, start_url: &str) -> Option<&str> {
         let sections = self.files.profiles.iter().map(|entry| &entry.merged);
         let sections = sections.chain(self.files.sessions.values().map(|group| &group.settings));
@@ -184,7 +187,7 @@ impl Resolver<'_> {
         regions.all(|other| other == first).then_some(first)
     }
 
-    /// `sso_session` names what isn't there.
+    /// Returns the problem of an `sso_session` that isn't defined.
     fn unknown_session(&self, entry: &ProfileEntry, named: &Setting) -> Problem {
         let defined = || self.files.sessions.keys().map(String::as_str);
         let message =
@@ -215,14 +218,14 @@ impl Resolver<'_> {
     }
 }
 
-/// What a token needs.
+/// The keys that a token needs.
 const TOKEN_KEYS: [&str; 2] = ["sso_start_url", "sso_region"];
 
 fn missing(keys: [&'static str; 2], has: &dyn Fn(&str) -> bool) -> Vec<&'static str> {
     keys.into_iter().filter(|key| !has(key)).collect()
 }
 
-/// A key in both the profile and its session: botocore refuses where the values differ.
+/// Reports keys in both the profile and its session: botocore refuses different values.
 pub(crate) fn mixed_formats(entry: &ProfileEntry, group: &SectionGroup, problems: &mut Vec<Problem>) {
     let (name, label) = (&entry.name, entry.label());
     let session = group.label.trim_matches(['[', ']']).split_once(' ').map_or("", |(_, name)| name.trim());
@@ -246,23 +249,23 @@ pub(crate) fn mixed_formats(entry: &ProfileEntry, group: &SectionGroup, problems
             );
             Problem::error(ProblemKind::MixedFormats, &ours.location, message, hint)
         };
-        // Of the sign-in the session's section decides, of an account the profile's.
+        // The session's section decides on the sign-in, the profile on the account.
         let of_sign_in = TOKEN_KEYS.contains(key) || *key == "sso_registration_scopes";
         problems.push(problem.showing(lines).cured_by(ours.deletion().filter(|_| of_sign_in)));
     }
 }
 
-/// Names in back-ticks: `a`, `b` and `c`.
+/// Lists names in back-ticks: `a`, `b` and `c`.
 fn and(names: &[&str]) -> String {
     and_with(names, |name| format!("`{name}`"))
 }
 
-/// What is missing: no `a`, no `b` and no `c`.
+/// Lists what is missing: no `a`, no `b` and no `c`.
 fn none_of(names: &[&str]) -> String {
     and_with(names, |name| format!("no `{name}`"))
 }
 
-/// The same, each to be given a value.
+/// Lists keys to be given a value: `a = …` and `b = …`.
 fn and_values(names: &[&str]) -> String {
     and_with(names, |name| format!("`{name} = …`"))
 }
@@ -275,7 +278,7 @@ fn and_with(names: &[&str], show: impl Fn(&str) -> String) -> String {
     }
 }
 
-/// A start URL is opened in a browser and asked for a sign-in, so it is `https`.
+/// Checks a start URL, which is opened in a browser for a sign-in: it should be `https`.
 fn start_url_problem(owner: &str, url: &Setting) -> Option<Problem> {
     let hint =
         || "write the portal's URL, such as `sso_start_url = https://my-org.awsapps.com/start`".to_owned();
@@ -290,7 +293,7 @@ fn start_url_problem(owner: &str, url: &Setting) -> Option<Problem> {
     })
 }
 
-/// A region that can't be one must not become part of a host name.
+/// Checks a region: text that can't be one must not become part of a host name.
 pub(crate) fn region_problem(key: &str, owner: &str, region: &Setting) -> Option<Problem> {
     if is_region_name(&region.value) && botocore_accepts_region(&region.value) {
         return None;
@@ -321,7 +324,7 @@ fn account_id_problem(name: &str, label: &str, account: &Setting) -> Problem {
         (12, false) => format!("write `sso_account_id = {digits}` in `{label}`"),
         _ => format!("write the account's twelve digits in `{label}`"),
     };
-    // Of hyphens between the digits nobody is in doubt; of digits that are missing, only a person knows.
+    // Hyphens between the digits leave no doubt; missing digits need a person.
     let cure = (digits.len() == 12 && !only_digits && account.value.lines().count() == 1)
         .then(|| account.location.edit(Change::SetValue(digits)));
     Problem::warning(ProblemKind::InvalidAccountId, &account.location, message, hint)

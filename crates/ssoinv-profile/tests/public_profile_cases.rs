@@ -78,7 +78,7 @@ fn load(input: &Input) -> Result<Profiles, String> {
     Profiles::load(Some(Path::new(home.path())), &BTreeMap::new()).map_err(|error| error.to_string())
 }
 
-/// What differs from AWS's answer.
+/// Returns the difference to AWS's result.
 fn differs(case: &Case) -> Option<String> {
     match (load(&case.input), &case.output) {
         (Err(error), Output::ErrorContaining(text)) => (!error.contains(text)).then_some(error),

@@ -1,4 +1,4 @@
-//! The machine's own credentials: in the environment, of its EC2 instance or its container (`credential_source`).
+//! The machine's own credentials (`credential_source`): of its environment, EC2 instance or container.
 
 use std::sync::Arc;
 use std::time::Duration;

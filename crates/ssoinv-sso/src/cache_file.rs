@@ -159,8 +159,9 @@ async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send 
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-/// Replaces a file: writes a temporary file, readable by its owner alone, and renames it. Creates the folder if
-/// needed.
+/// Replaces a file: writes a temporary file, readable by its owner alone, and renames it.
+///
+/// Creates the folder if needed.
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = make_folder(path)?;
     // `tempfile` creates files that only their owner can read.

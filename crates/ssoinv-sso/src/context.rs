@@ -19,7 +19,7 @@ use ssoinv_http::sdk_settings::SdkSettings;
 use ssoinv_http::service_endpoint::ServiceEndpoint;
 use ssoinv_profile::{Profile, endpoint_for};
 
-/// Whether a person can be asked to sign in.
+/// The kinds of interaction that a sign-in may use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Interaction {
     /// A person can approve a sign-in in a browser.
@@ -51,7 +51,7 @@ pub struct SsoContext {
     pub clock: Clock,
     /// The receiver of events.
     pub events: Events,
-    /// Whether a person can be asked to sign in.
+    /// True if a person can be asked to sign in.
     pub interaction: Interaction,
     /// The flow of a sign-in.
     pub flow: SignInFlow,
@@ -61,12 +61,13 @@ pub struct SsoContext {
     pub portal_pace: PaceLimits,
     /// The settings of all clients.
     pub sdk: SdkSettings,
-    /// Whether tokens may be refreshed, which invalidates the refresh token in the shared cache. Otherwise the
-    /// present tokens are used as they are, and no file is written.
+    /// True if tokens may be refreshed, which invalidates the refresh token in the shared cache.
+    ///
+    /// Otherwise the present tokens are used as they are, and no file is written.
     pub refresh_tokens: bool,
-    /// Whether `credential_process` may be run.
+    /// True if `credential_process` may be run.
     pub run_processes: bool,
-    /// Whether role credentials are shared with the AWS CLI through its cache.
+    /// True if role credentials are shared with the AWS CLI through its cache.
     pub credential_cache: bool,
 }
 

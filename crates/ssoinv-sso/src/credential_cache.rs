@@ -128,8 +128,10 @@ mod tests {
         }
     }
 
-    /// The constants come from Python: `hashlib.sha1(json.dumps({"roleName": "Audit", "accountId": "012345678901",
-    /// "sessionName": "corp"}, sort_keys=True, separators=(",", ":")).encode()).hexdigest()`, and with `startUrl`.
+    /// The constants come from Python.
+    ///
+    /// `hashlib.sha1(json.dumps({"roleName": "Audit", "accountId": "012345678901", "sessionName": "corp"},
+    /// sort_keys=True, separators=(",", ":")).encode()).hexdigest()`, and with `startUrl`.
     #[test]
     fn names_are_botocores() {
         let name = |role: SsoRole| name(&role.session, role.account_id.as_str(), &role.role_name);

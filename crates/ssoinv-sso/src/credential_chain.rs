@@ -54,7 +54,7 @@ pub(crate) struct CredentialChain {
 
 type Link = Result<Arc<RoleCredentials>, Failure>;
 
-/// What tells links apart.
+/// The identity of a link.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum LinkKey {
     Sso { session: SessionKey, account: AccountId, role: String },
@@ -291,8 +291,10 @@ impl CredentialChain {
         self.links.get_if(key, serves, fetch).await
     }
 
-    /// Returns where STS is called for a profile: in its region if that is in the role's partition, else in the region
-    /// that every account of the partition has.
+    /// Returns where STS is called for a profile.
+    ///
+    /// In the profile's region if that is in the role's partition, else in the region that every account of the
+    /// partition has.
     pub(crate) fn sts_endpoint(
         &self,
         profile: &Profile,
@@ -310,7 +312,7 @@ impl CredentialChain {
     }
 }
 
-/// Whether a failure may have passed in a minute.
+/// Returns whether a failure may have passed in a minute.
 fn may_pass(failure: &Failure) -> bool {
     matches!(failure.remedy, Remedy::TryAgain | Remedy::SlowDown { .. })
 }

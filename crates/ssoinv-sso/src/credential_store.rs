@@ -64,7 +64,7 @@ impl CredentialStore {
         }
     }
 
-    /// Returns whether the role credentials below a profile are in the cache and good, so that no call is needed.
+    /// Returns whether good role credentials of a profile are in the cache, so that no call is needed.
     pub async fn has_cached(&self, profile: &Profile) -> bool {
         let ChainBase::Credentials(CredentialSource::Sso(role)) = profile.credentials.chain().1 else {
             return false;
@@ -141,7 +141,7 @@ impl CredentialStore {
     /// Lists the accounts that a sign-in reaches, in the order of their IDs, each once; once for each sign-in.
     ///
     /// # Errors
-    /// What the portal or the sign-in responds. Half a list is an error, too.
+    /// The failure of the portal or the sign-in. Half a list is an error, too.
     pub async fn accounts(
         &self,
         session: &Arc<SsoSession>,
@@ -163,7 +163,7 @@ impl CredentialStore {
     /// Lists the roles that a sign-in has in an account, by name.
     ///
     /// # Errors
-    /// What the portal or the sign-in responds. Half a list is an error, too.
+    /// The failure of the portal or the sign-in. Half a list is an error, too.
     pub async fn account_roles(
         &self,
         session: &Arc<SsoSession>,
@@ -175,7 +175,7 @@ impl CredentialStore {
         handle.tokens.parking(on_park, handle.roles(account)).await
     }
 
-    /// Makes a call with a profile's credentials, and once more with others if the service calls the first expired.
+    /// Makes a call with a profile's credentials, and once more if the service calls them expired.
     async fn with_credentials<T, F>(
         &self,
         profile: &Profile,

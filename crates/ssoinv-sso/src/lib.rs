@@ -1,4 +1,4 @@
-//! From a profile to role credentials: one token for each sign-in, and role credentials for each account and role.
+//! From a profile to role credentials: one token for each sign-in, keys for each account and role.
 //!
 //! [`credential_store`] is the entrance: credentials, identities and accounts of profiles. Below it, [`token_source`] keeps
 //! one token for each [`session`], and [`portal`] turns the token into keys. Tokens and keys are shared with the AWS CLI,

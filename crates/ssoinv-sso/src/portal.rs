@@ -43,7 +43,7 @@ pub struct AccountInfo {
 /// The portal's response to a token, and the time there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// Whether the portal accepts the token, or the failure. Without a token `false`: the portal responded.
+    /// `true` if the portal accepts the token, or the failure. Without a token `false`: the portal responded.
     pub accepts: Result<bool, Failure>,
     /// The seconds by which this machine's clock is ahead of the response's `Date`, if there was one.
     pub clock_ahead: Option<i64>,
@@ -127,7 +127,7 @@ impl Portal {
     /// Calls ListAccounts for one page. Returns the accounts, and the token of the next page.
     ///
     /// # Errors
-    /// What the portal responds; [`INVALID_RESPONSE`] if the page has no list, or an account without an ID.
+    /// The failure of the portal; [`INVALID_RESPONSE`] if the page has no list, or an account without an ID.
     pub async fn accounts(
         &self,
         bearer: &impl Bearer,

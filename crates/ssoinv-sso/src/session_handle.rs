@@ -72,7 +72,9 @@ impl SessionHandle {
 /// One page of a list, and the token of the next page.
 type Page<T> = Result<(Vec<T>, Option<String>), Failure>;
 
-/// Collects all pages that `page` returns: the first for no token, each further one for the token of the one before.
+/// Collects all pages that `page` returns.
+///
+/// The first page is for no token, each further one for the token of the one before.
 async fn all_pages<'a, T>(
     mut page: impl FnMut(Option<String>) -> BoxFuture<'a, Page<T>>,
 ) -> Result<Vec<T>, Failure> {

@@ -101,7 +101,7 @@ pub enum TokenFile {
     Token {
         /// The token with its file.
         stored: StoredToken,
-        /// The difference to this session, if the token is another session's: then it is never sent anywhere for this
+        /// The difference to this session, if the token is another session's and must not be used.
         /// one.
         difference: Option<String>,
         /// The permission bits of the file, on systems that have them.
@@ -426,8 +426,10 @@ mod tests {
         }
     }
 
-    /// The constants come from Python: `hashlib.sha1(b"…").hexdigest()`, and for registrations of
-    /// `json.dumps({"tool": "botocore", "startUrl": …, "region": …, "scopes": …, "session_name": …}, sort_keys=True)`.
+    /// The constants come from Python.
+    ///
+    /// `hashlib.sha1(b"…").hexdigest()`, and for registrations of `json.dumps({"tool": "botocore", "startUrl": …,
+    /// "region": …, "scopes": …, "session_name": …}, sort_keys=True)`.
     #[test]
     fn names_are_botocores() {
         assert_eq!(file_name("corp"), "ee0bfd2552fbd840c02cc48b6e823320543c450f.json");

@@ -37,15 +37,17 @@ use crate::token_cache::{CacheError, CachedToken, ClientRegistration, TokenCache
 /// The remaining life below which a token is refreshed, as in botocore.
 const REFRESH_LEFT: Duration = Duration::from_mins(15);
 
-/// The time for which a valid token isn't refreshed again after a failed refresh, as in botocore. For the same time a
-/// service that could not be reached isn't called again.
+/// The time for which a valid token isn't refreshed again after a failed refresh, as in botocore.
+///
+/// For the same time a service that could not be reached isn't called again.
 const PAUSE: Duration = Duration::from_mins(1);
 
 /// The pause between two reads of the token's file while a person is asked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The number of refusals of one call, though the portal accepts its token, after which the call itself is refused;
-/// and of new tokens in a row that may be refused.
+/// The number of times that one call may be refused though the portal accepts its token.
+///
+/// After that, the call itself is refused. As many new tokens in a row may be refused.
 const MOST_RENEWALS: u32 = 3;
 
 /// The number of tokens that may expire under one call while other calls succeed.
@@ -58,7 +60,7 @@ pub struct AccessToken {
     pub secret: Secret,
     /// The time at which the token expires.
     pub expires_at: SystemTime,
-    /// Whether the token can be refreshed.
+    /// True if the token can be refreshed.
     pub refreshes: bool,
     /// The token's number within its source: a newer token has a higher one.
     pub generation: u64,
@@ -107,7 +109,7 @@ struct Inner {
     cache: TokenCache,
     context: Arc<SsoContext>,
     state: Mutex<State>,
-    /// Whether a sign-in waits for a person.
+    /// True if a sign-in waits for a person.
     signing_in: watch::Sender<bool>,
 }
 
@@ -118,12 +120,14 @@ struct State {
     generation: u64,
     /// The renewal under way. It is a task of its own, since callers that wait for it may be dropped.
     flight: Option<Flight>,
-    /// The reason for which no token can be had, and until when it stands; without a time, for the rest of the run.
+    /// The reason for which no token can be had, and until when it stands.
+    ///
+    /// Without a time, it stands for the rest of the run.
     gave_up: Option<(Failure, Option<Instant>)>,
     notices_sent: SentNotices,
     /// New tokens since the portal last accepted one.
     unproven: u32,
-    /// Whether a person has signed in since then.
+    /// True if a person has signed in since then.
     signed_in: bool,
 }
 
@@ -281,8 +285,9 @@ impl TokenSource {
         self.0.state().notices_sent.foreign
     }
 
-    /// Runs `work`, and reports when a sign-in makes it wait for a person: `on_park(true)` at the beginning,
-    /// `on_park(false)` at the end.
+    /// Runs `work`, and reports when a sign-in makes it wait for a person.
+    ///
+    /// That is `on_park(true)` at the beginning of the wait, and `on_park(false)` at its end.
     pub async fn parking<T>(&self, on_park: impl Fn(bool), work: impl Future<Output = T>) -> T {
         let mut signing_in = self.0.signing_in.subscribe();
         let mut work = pin!(work);

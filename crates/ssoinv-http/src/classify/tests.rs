@@ -318,7 +318,9 @@ async fn what_cannot_be_sent_is_not_tried_again() {
     assert_eq!((failure.kind, failure.remedy), (FailureKind::Failed, Remedy::None), "{failure:?}");
 }
 
-/// As the client was seen to return them: neither can be had on loopback without a name server or a certificate.
+/// The errors as the client was seen to return them.
+///
+/// Neither can be had on loopback without a name server or a certificate.
 #[cfg(unix)]
 #[test]
 fn no_room_for_another_file_says_nothing_of_the_host() {

@@ -1,5 +1,6 @@
-//! A thousand accounts at a portal as users have met it: so many calls a second, and no response for half a minute to
-//! a caller that keeps being refused.
+//! A thousand accounts at a portal with a rate limit and lock-outs, as users have met it.
+//!
+//! A caller that keeps being refused gets no response for half a minute.
 //!
 //! The clock is tokio's, paused; the portal is a model in memory.
 
@@ -20,7 +21,7 @@ const ACCOUNTS: u32 = 1000;
 /// The retry policy of a run.
 const POLICY: RetryPolicy = RetryPolicy { max_attempts: 5, throttle_budget: Duration::from_mins(5) };
 
-/// This many refusals within [`MEMORY`] shut a caller out for [`SHUT_OUT`]; calls meanwhile don't prolong that.
+/// This many refusals within [`MEMORY`] shut a caller out for [`SHUT_OUT`].
 const PATIENCE: usize = 5;
 const MEMORY: Duration = Duration::from_secs(10);
 const SHUT_OUT: Duration = Duration::from_secs(30);
@@ -114,8 +115,9 @@ impl Portal {
     }
 }
 
-/// Fetches the credentials of all accounts as a run does, all at once, through one limiter. Returns the results and
-/// the statistics.
+/// Fetches the credentials of all accounts as a run does, all at once, through one limiter.
+///
+/// Returns the results and the statistics.
 async fn collect(portal: Portal) -> (Vec<Result<(), Failure>>, RunStats) {
     // The delays of the network and those before a retry are random.
     fastrand::seed(1);
@@ -185,7 +187,7 @@ async fn a_limit_that_changes_on_the_way_is_found_again() {
     }
 }
 
-/// A thousand waiting calls must not find out by calls of their own, one after the other, that the portal is shut.
+/// A thousand waiting calls must not find out one after the other that the portal is shut.
 #[tokio::test(start_paused = true)]
 async fn where_nobody_is_answered_all_give_up_when_the_retry_time_is_over() {
     let (ended, stats) = collect(Portal::new(0.0)).await;

@@ -1,7 +1,7 @@
 //! Adds an `[sso-session]` to the config file.
 //!
-//! The file is read, understood and only then written: whole, beside its place, and renamed; behind a symlink, with the
-//! mode that it had, and after a copy of it was laid beside it.
+//! The file is read and understood first. Then it is replaced as a whole: behind its symlinks, with its mode, and
+//! after a copy of it was written beside it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -16,33 +16,33 @@ use crate::names::{bare_start_url, is_https_or_loopback};
 use crate::profiles::{LoadError, Profiles};
 use crate::sections::is_identifier;
 
-/// How many copies of a file are kept.
+/// The largest number of copies of a file.
 const MOST_BACKUPS: usize = 1000;
 
-/// How many symlinks may lead from one to the next, as in Linux.
+/// The largest number of symlinks in a row, as in Linux.
 const MOST_LINKS: usize = 40;
 
-/// What was written.
+/// The outcome of an edit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EditOutcome {
     /// The file, behind its symlinks.
     pub path: PathBuf,
-    /// The copy of what it was before; none where it is new or unchanged.
+    /// The copy of the previous file; none if the file is new or unchanged.
     pub backup: Option<PathBuf>,
-    /// The section was there already, with these values.
+    /// The section existed already, with these values.
     pub unchanged: bool,
 }
 
-/// Why a section can't be added.
+/// The reason for which a section can't be added.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
-    /// A name that AWS's tools don't take in a section's header.
+    /// A name that AWS's tools don't accept in a section's header.
     #[error("`{name}` cannot be the name of an sso-session")]
     InvalidName {
         /// The name.
         name: String,
     },
-    /// A value that can't stand in the file, or isn't what its key needs.
+    /// A value that can't be written to the file, or isn't what its key needs.
     #[error("`{value}` cannot be the value of `{key}`")]
     InvalidValue {
         /// The key.
@@ -50,7 +50,7 @@ pub enum EditError {
         /// The value.
         value: String,
     },
-    /// The section is there, with other values. Nothing was written.
+    /// The section exists, with other values. Nothing was written.
     #[error("`[sso-session {name}]` is there already, with other values")]
     Differs {
         /// The session's name.
@@ -70,28 +70,28 @@ pub enum EditError {
     /// The file, its folder or its copy can't be written.
     #[error("cannot write `{}`", path.display())]
     Write {
-        /// What.
+        /// The path.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
 }
 
-/// A key of a section that is there already.
+/// A key of an existing section whose value differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// The key.
     pub key: &'static str,
-    /// Where it stands; the section's header where it isn't there.
+    /// The line of the key; the section's header if the key is missing.
     pub location: Location,
-    /// What stands there.
+    /// The present value.
     pub found: Option<String>,
-    /// What was to be added.
+    /// The value that was to be added.
     pub wanted: String,
 }
 
 impl EditError {
-    /// What to do about it.
+    /// Returns the advice for the error.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
@@ -115,22 +115,23 @@ impl EditError {
 const START_URL: &str = "sso_start_url";
 const REGION: &str = "sso_region";
 
-/// The lines of an `[sso-session]` section, to be shown.
+/// Returns the lines of an `[sso-session]` section, to be shown.
 pub fn sso_session_block(name: &str, start_url: &str, sso_region: &str) -> Result<String, EditError> {
     check(name, start_url, sso_region)?;
     Ok(append(name, start_url, sso_region, ""))
 }
 
-/// What a file is, and what it is to be.
+/// The content of a file before and after the addition.
 struct Addition {
     path: PathBuf,
     before: Option<Vec<u8>>,
-    /// None where the section is there already.
+    /// None if the section exists already.
     after: Option<String>,
 }
 
-/// Finds out, before anybody is asked for anything, whether [`add_sso_session`] would refuse. Answers whether the
-/// section is there already.
+/// Checks whether [`add_sso_session`] would refuse. Returns whether the section exists already.
+///
+/// Used before a person is asked for anything.
 pub fn has_sso_session(
     path: &Path,
     name: &str,
@@ -140,8 +141,9 @@ pub fn has_sso_session(
     Ok(prepare(path, name, start_url, sso_region)?.after.is_none())
 }
 
-/// Adds an `[sso-session]` section to the config file at `path`, which needn't be there yet. The same one, already
-/// there, is left as it is.
+/// Adds an `[sso-session]` section to the config file at `path`, which is created if needed.
+///
+/// An existing section with the same values is left as it is.
 pub fn add_sso_session(
     path: &Path,
     name: &str,
@@ -167,7 +169,7 @@ fn prepare(path: &Path, name: &str, start_url: &str, sso_region: &str) -> Result
             .into_iter()
             .filter_map(|(key, wanted)| {
                 let found = settings.get(key);
-                // What may follow a start URL changes nothing.
+                // A trailing `/` or `#` of a start URL makes no difference.
                 let same = |value: &str| bare_start_url(value) == bare_start_url(wanted);
                 let location = found.map_or(location, |found| &found.location);
                 let found = found.map(|found| found.value.clone());
@@ -185,19 +187,19 @@ fn prepare(path: &Path, name: &str, start_url: &str, sso_region: &str) -> Result
             Err(EditError::Differs { name: name.to_owned(), differences })
         };
     }
-    // It has just been read as UTF-8.
+    // The bytes have just been read as UTF-8.
     let text = String::from_utf8_lossy(bytes);
     let after = Some(append(name, start_url, sso_region, &text));
     Ok(Addition { path, before, after })
 }
 
-/// A name and values that can be read back as they are.
+/// Refuses a name or values that can't be read back as they are.
 fn check(name: &str, start_url: &str, sso_region: &str) -> Result<(), EditError> {
     if !is_identifier(name) {
         return Err(EditError::InvalidName { name: name.to_owned() });
     }
     let invalid = |key, value: &str| Err(EditError::InvalidValue { key, value: value.to_owned() });
-    // What follows a `#` after white space would be a comment.
+    // A `#` after white space would start a comment.
     let odd = |c: char| c.is_control() || c.is_whitespace();
     if !is_https_or_loopback(start_url) || start_url.contains(odd) {
         return invalid(START_URL, start_url);
@@ -213,7 +215,7 @@ fn append(name: &str, start_url: &str, sso_region: &str, text: &str) -> String {
     append_section(text, &format!("sso-session {name}"), &keys)
 }
 
-/// The text with a section at its end, an empty line before it. `keys` are its lines' keys and values.
+/// Returns the text with a section at its end, after an empty line. `keys` are its keys and values.
 fn append_section(text: &str, header: &str, keys: &[(&str, &str)]) -> String {
     let newline = newline_of(text);
     let mut out = text.to_owned();
@@ -233,15 +235,15 @@ fn append_section(text: &str, header: &str, keys: &[(&str, &str)]) -> String {
     out
 }
 
-/// The file that a path leads to, which needn't be there.
+/// Returns the file that a path leads to, which needn't exist.
 fn behind_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
         match fs::read_link(&path) {
-            // An absolute one takes the place of the whole path.
+            // An absolute target replaces the whole path.
             Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(path),
-            // Not a symlink.
+            // The path is no symlink.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(path),
             Err(error) => return Err(error),
         }
@@ -249,7 +251,7 @@ fn behind_links(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many symlinks lead from one to the next"))
 }
 
-/// The file's bytes, where it is there.
+/// Reads the file's bytes, if it exists.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -258,7 +260,7 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Writes the file whole, unless it isn't any more what it was `before`; gives the copy of that.
+/// Replaces the file, unless it differs from `before`. Returns the copy of the previous file.
 fn write(path: &Path, before: Option<&[u8]>, after: &[u8]) -> Result<Option<PathBuf>, EditError> {
     let failed = |source| EditError::Write { path: path.to_owned(), source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -268,7 +270,7 @@ fn write(path: &Path, before: Option<&[u8]>, after: &[u8]) -> Result<Option<Path
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder).map_err(failed)?;
 
-    // `tempfile` makes files that only their owner may read.
+    // `tempfile` creates files that only their owner can read.
     let builder = || tempfile::Builder::new().prefix(".ssoinv-").suffix(".tmp").tempfile_in(folder);
     let mut file = builder().map_err(failed)?;
     file.write_all(after).map_err(failed)?;
@@ -285,7 +287,7 @@ fn write(path: &Path, before: Option<&[u8]>, after: &[u8]) -> Result<Option<Path
     Ok(backup)
 }
 
-/// Lays a copy beside a file, for its owner alone: `config.ssoinv-backup`, or with the first number that is free.
+/// Writes a copy beside a file, for its owner alone: `config.ssoinv-backup`, or with the first free number.
 fn back_up(path: &Path, bytes: &[u8]) -> Result<PathBuf, EditError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let failed = |path: &Path| {
@@ -350,7 +352,7 @@ mod tests {
         assert_eq!(sso_session_block("corp", URL, "eu-west-1").unwrap(), fs::read_to_string(&path).unwrap());
         #[cfg(unix)]
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
-        // Again: nothing to do.
+        // The second time there is nothing to do.
         assert!(add(&path).unwrap().unchanged);
         assert!(add_sso_session(&path, "corp", &format!("{URL}/#/"), "eu-west-1").unwrap().unchanged);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left over");

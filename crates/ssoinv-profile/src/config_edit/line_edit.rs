@@ -1,7 +1,7 @@
 //! Changes to single lines of a profile file.
 //!
-//! Every byte that a change isn't about stays as it is: comments, spacing, CRLF, a byte order mark, a missing last
-//! newline. A [`LineEdit`] names its line by the number that [`crate::aws_ini`] gave it.
+//! Every byte outside the change stays as it is: comments, spacing, CRLF, a byte order mark, a missing last newline.
+//! A [`LineEdit`] names its line by the number that [`crate::aws_ini`] gave it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::aws_ini::{BLANK, header, split_comment};
 pub struct FileEdit {
     /// The file, as it was opened.
     pub file: Arc<Path>,
-    /// What changes there.
+    /// The change.
     pub edit: LineEdit,
 }
 
@@ -22,29 +22,31 @@ pub struct FileEdit {
 pub struct LineEdit {
     /// The line, from 1.
     pub line: usize,
-    /// What becomes of it.
+    /// The change.
     pub change: Change,
 }
 
-/// What becomes of a line.
+/// The kind of a change to a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// It goes, with its end.
+    /// Deletes the line with its end.
     Delete,
-    /// The key before its `=` becomes another.
+    /// Replaces the key before its `=`.
     RenameKey(String),
-    /// The value behind its `=` becomes another; a comment behind that stays.
+    /// Replaces the value after its `=`; a comment after the value stays.
     SetValue(String),
-    /// The comment behind its value moves to a line of its own above.
+    /// Moves the comment after its value to a line of its own above.
     MoveComment,
-    /// The text between a header's brackets becomes another.
+    /// Replaces the text between a header's brackets.
     RenameSection(String),
-    /// This line comes below it.
+    /// Inserts this line below it.
     InsertBelow(String),
 }
 
-/// The text with all changes made. Where one deletes a line, others of that line come to nothing; a change that doesn't
-/// fit its line, such as a new value where there is no `=`, leaves it.
+/// Returns the text with all changes made.
+///
+/// Other changes of a deleted line have no effect. A change that doesn't fit its line, such as a new value where
+/// there is no `=`, leaves the line as it is.
 #[must_use]
 pub fn apply(text: &str, edits: &[LineEdit]) -> String {
     let newline = newline_of(text);
@@ -86,7 +88,7 @@ pub fn apply(text: &str, edits: &[LineEdit]) -> String {
     out
 }
 
-/// `[name] # comment` with another name, spaced as it was.
+/// Returns `[name] # comment` with another name, spaced as before.
 fn with_header(body: &str, name: &str) -> Option<String> {
     let bracket = body.find('[')?;
     let line = &body[bracket..];
@@ -95,7 +97,7 @@ fn with_header(body: &str, name: &str) -> Option<String> {
     Some(format!("{}{name}{}", &body[..start], &body[start + old.len()..]))
 }
 
-/// `key = value` with another key, spaced as it was.
+/// Returns `key = value` with another key, spaced as before.
 fn with_key(body: &str, key: &str) -> Option<String> {
     let (old, value) = body.split_once('=')?;
     let name = old.trim_matches(BLANK);
@@ -103,19 +105,19 @@ fn with_key(body: &str, key: &str) -> Option<String> {
     Some(format!("{}{key}{}={value}", &old[..start], &old[start + name.len()..]))
 }
 
-/// `key = value # comment` with another value, spaced as it was.
+/// Returns `key = value # comment` with another value, spaced as before.
 fn with_value(body: &str, value: &str) -> Option<String> {
     let (key, rest) = body.split_once('=')?;
     let content = split_comment(body).0.len().max(key.len() + 1);
     let old = rest.trim_start_matches(BLANK);
     let blanks = &rest[..rest.len() - old.len()];
     let old_end = body[..content].trim_end_matches(BLANK).len().max(key.len() + 1);
-    // Behind `key =` there is often no blank where there is no value.
+    // After `key =` without a value there is often no blank.
     let blank = if old_end == body.len() && blanks.is_empty() && key.ends_with(BLANK) { " " } else { blanks };
     Some(format!("{key}={blank}{value}{}", &body[old_end..]))
 }
 
-/// How the lines of a text end: as its first one does.
+/// Returns the line ending of a text: that of its first line.
 pub(super) fn newline_of(text: &str) -> &'static str {
     let first = text.split_inclusive('\n').next().unwrap_or_default();
     if first.ends_with("\r\n") { "\r\n" } else { "\n" }
@@ -209,7 +211,7 @@ mod tests {
                 if change == Change::Delete {
                     continue;
                 }
-                // Between a key and the lines that go on with its value nothing is inserted.
+                // Nothing is inserted between a key and the lines that continue its value.
                 if let Change::InsertBelow(text) = &change {
                     prop_assert_eq!(old[line - 1].trim_end_matches('\r'), new[line - 1].trim_end_matches('\r'));
                     prop_assert_eq!(new[line].trim_end_matches('\r'), text);

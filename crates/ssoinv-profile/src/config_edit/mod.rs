@@ -1,7 +1,8 @@
 //! Changes to the AWS config file as text.
 //!
-//! [`apply`] makes [`LineEdit`]s, which cure problems ([`crate::Problem::edits`]); [`unified_diff`] shows the outcome for
-//! `patch`, if no line of it [may be secret](may_be_secret). [`add_sso_session`] writes the file: it appends a section.
+//! [`apply`] makes [`LineEdit`]s, which cure problems ([`crate::Problem::edits`]). [`unified_diff`] shows the outcome
+//! for `patch`, if no line of it [may be secret](may_be_secret). [`add_sso_session`] writes the file: it appends a
+//! section.
 
 mod add_sso_session;
 pub(crate) mod line_edit;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::aws_ini::{self, Section, SyntaxError};
 
-/// Config files in all their oddity.
+/// Generates config files with all their oddities.
 pub(super) fn config_text() -> impl Strategy<Value = String> {
     let line = prop_oneof![
         4 => "[a-z_]{1,6} ?=[ \t]{0,2}[a-z0-9/:#;]{0,8}",

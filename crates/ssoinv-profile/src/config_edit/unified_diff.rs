@@ -4,42 +4,41 @@ use similar::TextDiff;
 
 use crate::aws_ini::BLANK;
 
-/// Lines shown around a change, unless one of them might be secret.
+/// The number of lines shown around a change, unless one of them may be secret.
 const CONTEXT: usize = 3;
 
-/// Words in lines that are not shown around a change. Also lines that are no secrets may have them: then less is shown,
-/// which `patch` doesn't mind.
+/// The words of lines that are not shown around a change. If a line that holds no secret has one, less is shown.
 const SECRET: [&str; 8] =
     ["access_key", "token", "secret", "password", "passwd", "credential", "akia", "asia"];
 
-/// The change from `old` to `new` as a unified diff; empty where there is none.
+/// Returns the change from `old` to `new` as a unified diff; empty if there is none.
 ///
-/// `name` is the file's path below the folder that `patch -p1` is run in; a file that `patch` is given needs none. Lines
-/// that might be secret aren't shown around a change; what changes itself must not be.
+/// `name` is the file's path below the folder that `patch -p1` runs in; `patch` needs none if it is given a file.
+/// Lines that may be secret aren't shown around a change; the changed lines must not be secret.
 #[must_use]
 pub fn unified_diff(name: &str, old: &str, new: &str) -> String {
-    // Lines end with `\n` alone here as in `patch`; `similar` would also end one after a `\r`.
+    // Here, as in `patch`, only `\n` ends a line; `similar` would also end one after a `\r`.
     let lines = |text| str::split_inclusive(text, '\n').collect::<Vec<_>>();
     let (before, after) = (lines(old), lines(new));
     let diff = TextDiff::configure().newline_terminated(true).diff_slices(&before, &after);
-    // The same above and below: `patch` takes a hunk with less on one side for one at an end of the file.
+    // As much above as below: `patch` takes a hunk with less on one side for one at an end of the file.
     let hides = |context: &usize| {
         let groups = diff.grouped_ops(*context);
         let mut equal = groups.iter().flatten().filter(|op| op.tag() == similar::DiffTag::Equal);
         equal.all(|op| before[op.old_range()].iter().all(|line| !may_be_secret(line)))
     };
     let context = (1..=CONTEXT).rev().find(hides).unwrap_or(0);
-    // No line of the header can be ended by a file's name, and one with spaces ends with a tab.
+    // The file's name can't end a line of the header; a name with spaces ends with a tab.
     let name = name.replace(char::is_control, "?");
     let end = if name.contains(' ') { "\t" } else { "" };
     let header = (format!("a/{name}{end}"), format!("b/{name}{end}"));
     diff.unified_diff().context_radius(context).header(&header.0, &header.1).to_string()
 }
 
-/// Whether a line of the file may hold a secret, by its words; also lines that hold none may.
+/// Returns whether a line may hold a secret, by its words. Some lines that hold none may, too.
 #[must_use]
 pub fn may_be_secret(line: &str) -> bool {
-    // An indented line goes on with a value that stands somewhere above.
+    // An indented line continues a value above it.
     let goes_on = line.starts_with(BLANK) && !line.trim().is_empty();
     let lower = line.to_lowercase();
     goes_on || SECRET.iter().any(|word| lower.contains(word))

@@ -1,4 +1,4 @@
-//! What both sign-in flows work with: the session, the service's calls and the cache.
+//! The parts that both sign-in flows share: the session, the service's calls and the cache.
 
 use std::time::Duration;
 

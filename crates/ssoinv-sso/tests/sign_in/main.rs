@@ -1,4 +1,4 @@
-//! Station 3 against the simulated organisation: from a home directory to credentials, over real HTTP.
+//! From a home directory to credentials, over real HTTP, against the simulated organisation.
 
 mod kinds;
 mod sign_in;

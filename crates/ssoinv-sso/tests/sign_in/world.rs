@@ -52,10 +52,10 @@ pub(crate) struct World {
     pub(crate) interaction: Interaction,
     pub(crate) env: Env,
     pub(crate) run_processes: bool,
-    /// Whether role credentials are kept for the next store.
+    /// True if role credentials are kept for the next store.
     pub(crate) credential_cache: bool,
     pub(crate) flow: SignInFlow,
-    /// Where the store keeps tokens; the home where nothing else is said.
+    /// The home of the token cache, if it is another than the profiles'.
     pub(crate) cache_home: Option<PathBuf>,
 }
 
