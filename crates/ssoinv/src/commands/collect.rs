@@ -27,7 +27,7 @@ use crate::command_outcome::CommandOutcome;
 use crate::connection::Connection;
 use crate::display::{Display, RunOutcome};
 use crate::exit_codes::ExitCode;
-use crate::expectations::RunExtent;
+use crate::expectations::deviations::RunExtent;
 use crate::identity::{self, AccountNames};
 use crate::output::{self, RowWriter, WriteOutcome};
 use crate::run_request::RunRequest;

@@ -10,7 +10,7 @@ use ssoinv_profile::nearest;
 use ssoinv_run::roles::is_glob;
 use ssoinv_tables::registry::tables;
 
-use super::{ExpectError, RowError};
+use super::expect_error::{ExpectError, RowError};
 use crate::account_file::{FileLine, FileRow, is_digits};
 use crate::settings::values;
 
