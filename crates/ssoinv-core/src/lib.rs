@@ -1,8 +1,8 @@
-//! The words that every other crate of ssoinv speaks: where a call runs ([`scope`]), what a table is ([`table`]), what
-//! the runner says ([`event`]), what went wrong ([`failure`]) and how each planned cell ended ([`coverage`]).
+//! Types that the other crates share; no AWS SDK, no network, no disk, no terminal.
 //!
-//! Nothing here knows AWS's SDK, the network, the disk or the terminal. Start with [`table`] for the data and with
-//! [`event`] for the talk.
+//! Start with [`table`] for data: schemas, and rows as Arrow record batches. [`scope`] says where a call runs, [`status`]
+//! and [`failure`] how it ended, [`coverage`] holds the ledger of all calls, and [`event`] what a run reports on its way.
+//! [`name_pattern`], [`suggest`] and [`text`] serve the names that users type and the messages that they read.
 
 pub mod clock;
 pub mod column_set;
@@ -12,6 +12,7 @@ pub mod event;
 pub mod failure;
 pub mod journal;
 pub mod json;
+pub mod name_pattern;
 pub mod pace;
 pub mod retry;
 pub mod rows;
@@ -19,4 +20,6 @@ pub mod scope;
 pub mod secret;
 pub mod service;
 pub mod status;
+pub mod suggest;
 pub mod table;
+pub mod text;

@@ -9,6 +9,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use ssoinv_core::column_set::ColumnSet;
+use ssoinv_core::suggest::nearest;
 use ssoinv_core::table::{ColumnType, TYPE_KEY, TableSchema};
 
 use crate::json_path::pick;
@@ -218,14 +219,8 @@ fn unknown(tables: &[Arc<TableSchema>], name: &str) -> ColumnError {
             columns.push(Arc::clone(&column.name));
         }
     }
-    let wanted = name.split(['.', '[']).next().unwrap_or(name).to_lowercase();
-    let near = |column: &Arc<str>| (strsim::jaro_winkler(&wanted, column), Arc::clone(column));
-    let nearest = columns
-        .iter()
-        .map(near)
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|one, other| one.0.total_cmp(&other.0))
-        .map(|(_, column)| column);
+    let wanted = name.split(['.', '[']).next().unwrap_or(name);
+    let nearest = nearest(wanted, columns.iter().map(|column| &**column)).map(Arc::from);
     ColumnError::Unknown { name: name.to_owned(), nearest, columns }
 }
 

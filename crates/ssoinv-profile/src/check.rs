@@ -1,10 +1,13 @@
 //! Problems that don't depend on a profile's credentials: keys without effect, values that can't be right.
 
+use ssoinv_core::suggest::nearest;
+use ssoinv_core::text::quoted_list;
+
 use crate::credential_source::ProfileKind;
 use crate::endpoints::{ConfiguredEndpoints, EndpointOrigin};
 use crate::keys::{misspelt, renaming};
 use crate::location::Location;
-use crate::names::{is_https_or_loopback, is_url, listed, nearest};
+use crate::names::{MAX_LISTED, is_https_or_loopback, is_url};
 use crate::problem::{Problem, ProblemKind};
 use crate::resolver::Resolver;
 use crate::sections::{ProfileEntry, SectionGroup};
@@ -88,7 +91,7 @@ impl Resolver<'_> {
                 format!(
                     "write `services = {meant}` in `{}`; defined are {}",
                     entry.label(),
-                    listed(defined())
+                    quoted_list(defined(), MAX_LISTED)
                 )
             }
             None if self.files.services.contains_key(&named.value) => {

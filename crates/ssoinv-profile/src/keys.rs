@@ -1,7 +1,8 @@
 //! The keys that AWS's tools know, to find misspelt ones.
 
+use ssoinv_core::suggest::nearest;
+
 use crate::config_edit::line_edit::{Change, FileEdit};
-use crate::names::nearest;
 use crate::settings::Settings;
 
 /// Keys that decide where credentials come from. A misspelt one turns a profile into another, or into none.

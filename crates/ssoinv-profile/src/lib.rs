@@ -35,7 +35,7 @@ pub use self::credential_source::{
 };
 pub use self::endpoints::{ConfiguredEndpoint, ConfiguredEndpoints, EndpointOrigin, endpoint_for};
 pub use self::location::Location;
-pub use self::names::{RoleArn, bare_start_url, host, is_https_or_loopback, nearest};
+pub use self::names::{RoleArn, bare_start_url, host, is_https_or_loopback};
 pub use self::problem::{Excerpt, Problem, ProblemKind, ProblemSeverity};
 pub use self::profile::Profile;
 pub use self::profile_report::{ProblemReport, ProfileReport, SourceReport};

@@ -1,8 +1,11 @@
-//! Parsing and checking of names: role ARNs, URLs, regions, and the nearest of several candidates.
+//! Names as text: role ARNs, and URLs that may carry a secret.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ssoinv_core::scope::AccountId;
+
+/// The most names that a message lists.
+pub(crate) const MAX_LISTED: usize = 5;
 
 /// An IAM role's ARN, `arn:PARTITION:iam::ACCOUNT:role/PATH/NAME` (IAM User Guide, "IAM identifiers").
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,33 +114,6 @@ fn is_loopback(host: &str) -> bool {
         || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Returns the candidate that was probably meant, if one is near enough.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let folded = |text: &str| text.to_lowercase();
-    let name = folded(name);
-    let allowed = (name.chars().count() / 3).clamp(1, 4);
-    candidates
-        .into_iter()
-        .filter_map(|candidate| {
-            let other = folded(candidate);
-            let edits = strsim::damerau_levenshtein(&name, &other);
-            let similar = strsim::jaro_winkler(&name, &other);
-            (edits <= allowed || similar >= 0.88).then_some((edits, similar, candidate))
-        })
-        .min_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)))
-        .map(|(_, _, candidate)| candidate)
-}
-
-/// Lists at most five names in back-ticks, and the number of the others.
-pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let mut names = names.into_iter();
-    let shown: Vec<String> = names.by_ref().take(5).map(|name| format!("`{name}`")).collect();
-    match names.count() {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,36 +185,6 @@ mod tests {
         }
         for bad in ["us_east_1", "us-east-1 # c", "-us", "us-", "123", "a.b", &"a".repeat(64)] {
             assert!(!botocore_accepts_region(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn names_are_listed_up_to_five() {
-        assert_eq!(listed(["a"]), "`a`");
-        assert_eq!(listed(["a", "b", "c", "d", "e"]), "`a`, `b`, `c`, `d`, `e`");
-        assert_eq!(listed(["a", "b", "c", "d", "e", "f", "g"]), "`a`, `b`, `c`, `d`, `e` and 2 more");
-    }
-
-    #[test]
-    fn the_nearest_name() {
-        let names = ["prod-admin", "prod-readonly", "staging", "dev"];
-        assert_eq!(nearest("prod-raedonly", names), Some("prod-readonly"));
-        assert_eq!(nearest("Staging", names), Some("staging"));
-        assert_eq!(nearest("stagin", names), Some("staging"));
-        assert_eq!(nearest("dve", names), Some("dev"));
-        assert_eq!(nearest("payments", names), None);
-        assert_eq!(nearest("x", []), None);
-        for (misspelt, meant) in [
-            ("sso_accountid", "sso_account_id"),
-            ("sso_account", "sso_account_id"),
-            ("sso_role", "sso_role_name"),
-            ("sso_rolename", "sso_role_name"),
-            ("sso-region", "sso_region"),
-            ("sso_sesion", "sso_session"),
-            ("ssosession", "sso_session"),
-        ] {
-            let keys = ["sso_start_url", "sso_region", "sso_account_id", "sso_role_name", "sso_session"];
-            assert_eq!(nearest(misspelt, keys), Some(meant), "{misspelt}");
         }
     }
 }

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ssoinv_core::env::Env;
+use ssoinv_core::suggest::nearest;
 
 use crate::aws_ini::{self, Section, SyntaxErrorKind};
 use crate::credential_source::{ProfileKind, SsoSession};
 use crate::endpoints::{self, ConfiguredEndpoints};
 use crate::location::Location;
-use crate::names::{RoleArn, nearest};
+use crate::names::RoleArn;
 use crate::problem::Problem;
 use crate::profile::Profile;
 use crate::resolve::Resolution;

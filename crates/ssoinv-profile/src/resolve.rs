@@ -6,13 +6,15 @@
 //! resolved in the same order, but keys of its own (or anything else beside them) go before its role.
 
 use ssoinv_core::secret::Secret;
+use ssoinv_core::suggest::nearest;
+use ssoinv_core::text::quoted_list;
 
 use crate::credential_source::{
     AmbientSource, AssumeRole, CredentialSource, ProfileKind, RoleSource, StaticKeys, WebIdentity,
 };
 use crate::keys::{meant_as, renaming};
 use crate::location::Location;
-use crate::names::{RoleArn, listed, nearest};
+use crate::names::{MAX_LISTED, RoleArn};
 use crate::problem::{Excerpt, Problem, ProblemKind};
 use crate::resolver::Resolver;
 use crate::sections::{ProfileEntry, SectionGroup};
@@ -156,9 +158,16 @@ impl<'a> Resolver<'a> {
             let defined = || self.files.profiles.iter().map(|entry| entry.name.as_str());
             let hint = match self.nearest_profile(&named.value).filter(|meant| meant != name) {
                 Some(meant) => {
-                    format!("write `source_profile = {meant}` in `{label}`; there are {}", listed(defined()))
+                    format!(
+                        "write `source_profile = {meant}` in `{label}`; there are {}",
+                        quoted_list(defined(), MAX_LISTED)
+                    )
                 }
-                None => format!("define `[profile {}]`; there are {}", named.value, listed(defined())),
+                None => format!(
+                    "define `[profile {}]`; there are {}",
+                    named.value,
+                    quoted_list(defined(), MAX_LISTED)
+                ),
             };
             problems.push(Problem::error(ProblemKind::UnknownSourceProfile, &named.location, message, hint));
             return None;
@@ -244,7 +253,7 @@ fn named_source(entry: &ProfileEntry) -> Result<NamedSource<'_>, Problem> {
                     format!("`credential_source` of profile `{name}` is `{other}`, which does not exist");
                 let hint = match nearest(other, SOURCES) {
                     Some(meant) => format!("write `credential_source = {meant}` in `{label}`"),
-                    None => format!("there are {}", listed(SOURCES)),
+                    None => format!("there are {}", quoted_list(SOURCES, MAX_LISTED)),
                 };
                 error(&source.location, message, hint)
             }

@@ -7,8 +7,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ssoinv_core::suggest::nearest;
+
 use crate::credential_source::SsoSession;
-use crate::names::nearest;
 use crate::sections::ProfileFiles;
 
 /// Resolves the profiles of two files.

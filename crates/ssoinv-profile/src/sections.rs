@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use ssoinv_core::suggest::nearest;
+
 use crate::aws_ini::{Property, Section};
 use crate::config_edit::line_edit::Change;
 use crate::location::Location;
-use crate::names::nearest;
 use crate::problem::{Excerpt, Problem, ProblemKind};
 use crate::settings::{Setting, Settings};
 

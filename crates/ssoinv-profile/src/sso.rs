@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ssoinv_core::scope::{AccountId, KNOWN_REGIONS, is_region_name};
+use ssoinv_core::suggest::nearest;
+use ssoinv_core::text::quoted_list;
 
 use crate::config_edit::line_edit::{Change, FileEdit};
 use crate::credential_source::{CredentialSource, SCOPE, SsoRole, SsoSession};
 use crate::keys::{meant_as, renaming};
 use crate::location::Location;
-use crate::names::{bare_start_url, botocore_accepts_region, is_https_or_loopback, is_url, listed, nearest};
+use crate::names::{MAX_LISTED, bare_start_url, botocore_accepts_region, is_https_or_loopback, is_url};
 use crate::problem::{Excerpt, Problem, ProblemKind};
 use crate::resolver::Resolver;
 use crate::sections::{ProfileEntry, ProfileFiles, SectionGroup};
@@ -197,7 +199,7 @@ impl Resolver<'_> {
                 format!(
                     "write `sso_session = {meant}` in `{}`; defined are {}",
                     entry.label(),
-                    listed(defined())
+                    quoted_list(defined(), MAX_LISTED)
                 )
             }
             (None, true) => {
@@ -210,7 +212,7 @@ impl Resolver<'_> {
                 format!(
                     "add `[sso-session {}]` to the config file; defined are {}",
                     named.value,
-                    listed(defined())
+                    quoted_list(defined(), MAX_LISTED)
                 )
             }
         };

@@ -7,8 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use globset::{Error, Glob, GlobMatcher};
-
-use crate::roles::is_glob;
+use ssoinv_core::name_pattern::is_glob;
 
 /// The word for every enabled region.
 pub const ALL: &str = "all";

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use globset::{Error, Glob, GlobMatcher};
+use ssoinv_core::name_pattern::is_glob;
 
 /// The names that are taken where no role is asked for, in order of preference: AWS's own read-only job functions, then
 /// what people call such permission sets.
@@ -50,12 +51,6 @@ impl Pattern {
             Self::Glob(glob) => glob.glob().glob(),
         }
     }
-}
-
-/// Whether a word is a pattern and not a name: no name of AWS has one of these in it.
-#[must_use]
-pub fn is_glob(text: &str) -> bool {
-    text.contains(['*', '?', '[', '{'])
 }
 
 impl RoleChoice {

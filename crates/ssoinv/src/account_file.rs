@@ -14,7 +14,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use ssoinv_core::scope::AccountId;
-use ssoinv_profile::nearest;
+use ssoinv_core::suggest::nearest;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::command_error::CommandError;

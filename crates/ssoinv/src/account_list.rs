@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use globset::{GlobBuilder, GlobMatcher};
+use ssoinv_core::name_pattern::NamePattern;
 use ssoinv_core::scope::AccountId;
-use ssoinv_profile::nearest;
+use ssoinv_core::suggest::nearest;
 use ssoinv_sso::portal::AccountInfo;
 
 use crate::account_file::{self, FileError, FileRow, id_hint, is_digits};
@@ -129,14 +129,14 @@ pub(crate) struct AccountSelection {
 enum AccountPattern {
     Id(NamedAccount),
     /// By name, ignoring case.
-    Name(GlobMatcher),
+    Name(NamePattern),
 }
 
 impl AccountPattern {
     fn matches(&self, id: AccountId, name: Option<&str>) -> bool {
         match self {
             Self::Id(account) => account.id == id,
-            Self::Name(glob) => name.is_some_and(|name| glob.is_match(name)),
+            Self::Name(pattern) => name.is_some_and(|name| pattern.matches(name)),
         }
     }
 }
@@ -176,7 +176,7 @@ impl AccountSelection {
         let words = |patterns: &[AccountPattern]| {
             let word = |pattern: &AccountPattern| match pattern {
                 AccountPattern::Id(account) => account.id.to_string(),
-                AccountPattern::Name(glob) => glob.glob().glob().to_owned(),
+                AccountPattern::Name(pattern) => pattern.to_string(),
             };
             patterns.iter().map(word).collect::<Vec<_>>().join(",")
         };
@@ -210,7 +210,7 @@ impl AccountSelection {
             if !offered.iter().any(|account| matches(account.id, &account.name))
                 && !expected.iter().any(|account| matches(account.id, &account.name))
             {
-                return Err(nothing_like(glob.glob().glob(), offered, session));
+                return Err(nothing_like(glob.as_str(), offered, session));
             }
         }
         let mut accounts: Vec<AccountInfo> = Vec::new();
@@ -280,10 +280,10 @@ fn patterns<'a>(
                     .with_hint("IDs and names with `*` can be set; a file is for `--exclude-account`")
             });
         } else {
-            let glob = GlobBuilder::new(word).case_insensitive(true).build().map_err(|error| {
-                CommandError::usage(format!("`{word}` (from {source}) is not a pattern: {}", error.kind()))
+            let pattern = NamePattern::ignoring_case(word).map_err(|error| {
+                CommandError::usage(format!("`{word}` (from {source}) is not a pattern: {}", error.reason))
             })?;
-            patterns.push(AccountPattern::Name(glob.compile_matcher()));
+            patterns.push(AccountPattern::Name(pattern));
         }
     }
     Ok(patterns)

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use ssoinv_core::coverage::Cell;
 use ssoinv_core::scope::AccountId;
+use ssoinv_core::suggest::nearest;
 use ssoinv_core::table::TableSchema;
-use ssoinv_profile::nearest;
 use ssoinv_run::plan::Plan;
 use ssoinv_store::{Manifest, Replay, RowQueue, RowReader, RunStore, StoreError, StoredCell, StoredRun};
 use ssoinv_tables::Table;

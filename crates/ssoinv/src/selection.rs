@@ -1,7 +1,7 @@
 //! Selects profiles by name or pattern. An exact name has precedence over a pattern.
 
-use globset::Glob;
-use ssoinv_profile::nearest;
+use ssoinv_core::name_pattern::NamePattern;
+use ssoinv_core::suggest::nearest;
 
 use crate::command_error::CommandError;
 use crate::exit_codes::ExitCode;
@@ -74,18 +74,16 @@ pub(crate) fn several(
                 chosen[place] = true;
                 continue;
             }
-            if !part.contains(['*', '?', '[', '{']) {
+            let pattern = NamePattern::new(part).map_err(|error| CommandError::usage(error.to_string()))?;
+            if pattern.name().is_some() {
                 return Err(not_found(part, source, names, searched));
             }
-            let glob = Glob::new(part).map_err(|error| {
-                CommandError::usage(format!("`{part}` is not a pattern: {}", error.kind()))
-            })?;
-            let matcher = glob.compile_matcher();
             let mut any = false;
-            for (place, name) in names.iter().enumerate().filter(|(_, name)| matcher.is_match(name)) {
-                let _ = name;
-                chosen[place] = true;
-                any = true;
+            for (name, chosen) in names.iter().zip(&mut chosen) {
+                if pattern.matches(name) {
+                    *chosen = true;
+                    any = true;
+                }
             }
             if !any {
                 let message = format!("no profile matches `{part}`");

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use ssoinv_core::event::Events;
-use ssoinv_profile::{Profile, Profiles, SsoSession, nearest};
+use ssoinv_core::suggest::nearest;
+use ssoinv_profile::{Profile, Profiles, SsoSession};
 
 use crate::app::App;
 use crate::command_error::CommandError;

@@ -2,7 +2,8 @@
 
 use ssoinv_core::failure::{Failure, FailureKind, Remedy};
 use ssoinv_core::scope::KNOWN_REGIONS;
-use ssoinv_profile::{Location, nearest};
+use ssoinv_core::suggest::nearest;
+use ssoinv_profile::Location;
 
 use crate::app::App;
 use crate::command_error::CommandError;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ssoinv_core::coverage::{Cell, Ledger};
 use ssoinv_core::scope::Place;
 use ssoinv_core::status::Status;
+use ssoinv_core::text::{count, thousands};
 use ssoinv_profile::{Profile, ProfileKind};
 use ssoinv_run::plan::NO_REGION;
 use ssoinv_run::roles::NO_ROLE;
@@ -15,7 +16,7 @@ use ssoinv_run::roles::NO_ROLE;
 use crate::sessions::KnownSession;
 use crate::settings::RegionSource;
 use crate::terminal::{Terminal, Verbosity};
-use crate::text::{account_label, count, few, region_hint, shell_quoted, thousands};
+use crate::text::{account_label, few, region_hint, shell_quoted};
 
 /// The ledger of a run, and what else its summary needs.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ssoinv_profile::nearest;
+use ssoinv_core::suggest::nearest;
 use ssoinv_tables::Table;
 use ssoinv_tables::registry::tables;
 

@@ -1,6 +1,9 @@
-//! Text helpers that messages share: counted nouns, grouped digits, short lists of names, shell quoting.
+//! Text helpers of the binary's messages: short lists of names, account labels, shell quoting, region hints.
 //!
 //! Pure functions. What a message says is decided where the message is made.
+
+use ssoinv_core::suggest::nearest;
+use ssoinv_core::text::thousands;
 
 use crate::terminal::{Terminal, Verbosity};
 
@@ -32,48 +35,19 @@ pub(crate) fn shell_quoted(name: &str) -> String {
     }
 }
 
-/// Counts a noun whose plural ends in `s`: `1,204 accounts`.
-pub(crate) fn count(number: usize, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", thousands(number as u64))
-}
-
-/// Groups digits: `1,204`.
-pub(crate) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Returns a hint for a region that isn't known but resembles a known one.
 pub(crate) fn region_hint(region: &str) -> Option<String> {
     let known = ssoinv_core::scope::KNOWN_REGIONS;
     if region.is_empty() || region == "global" || known.contains(&region) {
         return None;
     }
-    let nearest = ssoinv_profile::nearest(region, known.iter().copied())?;
+    let nearest = nearest(region, known.iter().copied())?;
     Some(format!("this version knows of no region `{region}`; did you mean `{nearest}`?"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!(thousands(0), "0");
-        assert_eq!(thousands(999), "999");
-        assert_eq!(thousands(1204), "1,204");
-        assert_eq!(thousands(1_000_000), "1,000,000");
-        assert_eq!(count(1, "bucket"), "1 bucket");
-        assert_eq!(count(0, "bucket"), "0 buckets");
-    }
 
     #[test]
     fn names_are_quoted_for_a_shell() {

@@ -7,6 +7,7 @@ use ssoinv_core::coverage::Ledger;
 use ssoinv_core::event::Notice;
 use ssoinv_core::failure::Failure;
 use ssoinv_core::status::Status;
+use ssoinv_core::text::count;
 use ssoinv_profile::{
     AmbientSource, ChainBase, CredentialSource, EndpointOrigin, Problem, ProblemKind, ProblemSeverity,
     Profile, Profiles,
@@ -20,7 +21,7 @@ use crate::expectations::deviations::Deviations;
 use crate::expectations::{Expectations, Gap};
 use crate::settings::{CollectSettings, RegionSource};
 use crate::terminal::Verbosity;
-use crate::text::{account_label, count, few, region_hint};
+use crate::text::{account_label, few, region_hint};
 
 /// The error of a profile that was named alone and can't be used.
 pub(crate) fn broken_profile(problem: &Problem, app: &App) -> CommandError {

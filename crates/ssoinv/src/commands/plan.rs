@@ -13,6 +13,7 @@ use ssoinv_core::event::Notice;
 use ssoinv_core::failure::{Failure, FailureKind};
 use ssoinv_core::scope::{Partition, partition_of_region};
 use ssoinv_core::table::{Column, RowEncoder};
+use ssoinv_core::text::{count, thousands};
 use ssoinv_profile::Profile;
 use ssoinv_run::account_scan::AccountScan;
 use ssoinv_run::accounts::{self, Identify};
@@ -41,7 +42,7 @@ use crate::run_request::RunRequest;
 use crate::sessions::KnownSession;
 use crate::settings::{AssumeSettings, CollectSettings, OutputSettings};
 use crate::signals::unless_stopped;
-use crate::text::{account_label, count, few, thousands};
+use crate::text::{account_label, few};
 use crate::{discovery, output, signals, warnings};
 
 #[derive(Debug, Args)]

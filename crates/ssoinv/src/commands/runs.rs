@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::{Args, Subcommand};
 use ssoinv_core::coverage::Cell;
 use ssoinv_core::table::{Column, RowEncoder};
+use ssoinv_core::text::thousands;
 use ssoinv_store::{RunState, RunStore, RunSummary, StoreError, StoredCell};
 
 use crate::app::App;
@@ -16,7 +17,6 @@ use crate::command_outcome::CommandOutcome;
 use crate::output;
 use crate::saved_run::{self, command_line};
 use crate::settings::{OutputSettings, values};
-use crate::text::thousands;
 
 #[derive(Debug, Args)]
 pub(crate) struct RunsArgs {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use ssoinv_core::failure::FailureKind;
 use ssoinv_core::scope::AccountId;
-use ssoinv_profile::{CredentialSource, Excerpt, Profile, ProfileKind, SsoRole, nearest};
+use ssoinv_core::suggest::nearest;
+use ssoinv_core::text::quoted_list;
+use ssoinv_profile::{CredentialSource, Excerpt, Profile, ProfileKind, SsoRole};
 
 use super::diagnosis::{Diagnosis, Severity};
 use super::facts::{Access, AccessFailure, Facts, SkipReason, own_region};
@@ -96,20 +98,13 @@ fn not_assigned(profile: &Profile, role: &SsoRole, roles: &[String]) -> Diagnosi
     }
     let message = format!("role `{name}` is not assigned in account `{account}` to whoever signed in");
     let hint = match nearest(name, roles.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean `sso_role_name = {near}`? Assigned are {}", listed(roles)),
-        None => format!("write one that is: {}", listed(roles)),
+        Some(near) => {
+            format!("did you mean `sso_role_name = {near}`? Assigned are {}", quoted_list(roles, MOST_NAMES))
+        }
+        None => format!("write one that is: {}", quoted_list(roles, MOST_NAMES)),
     };
     let diagnosis = Diagnosis::new(Severity::Error, "role-not-assigned", message, hint);
     diagnosis.at_line(&profile.source).at_key([settings.get("sso_role_name")])
-}
-
-/// Lists the first names in back-ticks, and the number of further ones.
-fn listed(names: &[String]) -> String {
-    let shown: Vec<String> = names.iter().take(MOST_NAMES).map(|name| format!("`{name}`")).collect();
-    match names.len() - shown.len() {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
 }
 
 pub(super) fn duplicates(facts: &Facts) -> StepResult {
@@ -147,7 +142,8 @@ fn of_account(account: AccountId, profiles: &[&Profile]) -> Diagnosis {
             && profile.role_name.is_some();
         is_sso && profiles[..*place].iter().any(|other| what(other) == what(profile))
     });
-    let message = format!("account `{account}` has {} profiles: {}", profiles.len(), listed(&names));
+    let message =
+        format!("account `{account}` has {} profiles: {}", profiles.len(), quoted_list(&names, MOST_NAMES));
     let (severity, hint, at) = match repeated {
         Some((_, profile)) => (
             Severity::Warning,

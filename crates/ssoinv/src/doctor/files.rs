@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use ssoinv_core::suggest::nearest;
 use ssoinv_profile::config_edit::{Change, FileEdit};
 use ssoinv_profile::{
     EndpointOrigin, Excerpt, Location, Problem, ProblemKind, Profile, SCOPE, Setting, SsoSession,
-    bare_start_url, nearest,
+    bare_start_url,
 };
 
 use super::diagnosis::{Diagnosis, Severity};

@@ -3,11 +3,10 @@
 use std::time::SystemTime;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use globset::{GlobBuilder, GlobMatcher};
 use ssoinv_core::coverage::Cell;
+use ssoinv_core::name_pattern::{InvalidPattern, NamePattern, is_glob};
 use ssoinv_core::scope::{AccountId, Place};
-use ssoinv_profile::nearest;
-use ssoinv_run::roles::is_glob;
+use ssoinv_core::suggest::nearest;
 use ssoinv_tables::registry::tables;
 
 use super::expect_error::{ExpectError, RowError};
@@ -21,9 +20,9 @@ pub(crate) struct Gap {
     pub(crate) at: FileLine,
     account: Account,
     /// If none, any.
-    region: Option<GlobMatcher>,
+    region: Option<NamePattern>,
     /// If none, any.
-    table: Option<GlobMatcher>,
+    table: Option<NamePattern>,
     pub(crate) reason: String,
     /// The last day of the gap, in UTC.
     pub(crate) until: NaiveDate,
@@ -35,7 +34,7 @@ enum Account {
     /// One account, ignoring its name.
     Id(AccountId),
     /// Accounts whose ID and name match.
-    Like { id: Option<GlobMatcher>, name: Option<GlobMatcher> },
+    Like { id: Option<NamePattern>, name: Option<NamePattern> },
 }
 
 impl Gap {
@@ -50,7 +49,10 @@ impl Gap {
             (Some(id), _) if is_digits(id) => Account::Id(row.account_id()?),
             (id, name) => Account::Like {
                 id: id.map(id_pattern).transpose().map_err(refuse)?,
-                name: name.map(|name| pattern(name, true)).transpose().map_err(refuse)?,
+                name: name
+                    .map(|name| pattern(NamePattern::ignoring_case(name)))
+                    .transpose()
+                    .map_err(refuse)?,
             },
         };
         Ok(Self {
@@ -73,7 +75,7 @@ impl Gap {
 
     /// Returns the region or pattern as it was written; none for any.
     pub(crate) fn region(&self) -> Option<&str> {
-        self.region.as_ref().map(|glob| glob.glob().glob())
+        self.region.as_ref().map(NamePattern::as_str)
     }
 
     /// Returns whether its last day is over, in UTC.
@@ -91,21 +93,21 @@ impl Gap {
         match &self.account {
             Account::Id(own) => id == Some(*own),
             Account::Like { id: like, name } => {
-                let name_fits = |glob: &GlobMatcher| {
-                    cell.scope.account_name.as_deref().is_some_and(|name| glob.is_match(name))
+                let name_fits = |pattern: &NamePattern| {
+                    cell.scope.account_name.as_deref().is_some_and(|name| pattern.matches(name))
                 };
-                let id_fits = |glob: &GlobMatcher| id.is_some_and(|id| glob.is_match(id.as_str()));
+                let id_fits = |pattern: &NamePattern| id.is_some_and(|id| pattern.matches(id.as_str()));
                 like.as_ref().is_none_or(id_fits) && name.as_ref().is_none_or(name_fits)
             }
         }
     }
 
     pub(super) fn is_of_place(&self, place: &Place) -> bool {
-        self.region.as_ref().is_none_or(|glob| glob.is_match(place.as_str()))
+        self.region.as_ref().is_none_or(|pattern| pattern.matches(place.as_str()))
     }
 
     pub(super) fn is_of_table(&self, table: &str) -> bool {
-        self.table.as_ref().is_none_or(|glob| glob.is_match(table))
+        self.table.as_ref().is_none_or(|pattern| pattern.matches(table))
     }
 
     /// Returns whether it can cover an account-wide table.
@@ -114,22 +116,20 @@ impl Gap {
     }
 }
 
-fn pattern(text: &str, any_case: bool) -> Result<GlobMatcher, RowError> {
-    let glob = GlobBuilder::new(text).case_insensitive(any_case).build();
-    glob.map(|glob| glob.compile_matcher())
-        .map_err(|error| RowError::NoPattern { text: text.to_owned(), reason: error.kind().to_string() })
+fn pattern(result: Result<NamePattern, InvalidPattern>) -> Result<NamePattern, RowError> {
+    result.map_err(|InvalidPattern { text, reason }| RowError::NoPattern { text, reason })
 }
 
 /// Parses a pattern of account IDs. A pattern with letters would silently match nothing.
-fn id_pattern(text: &str) -> Result<GlobMatcher, RowError> {
+fn id_pattern(text: &str) -> Result<NamePattern, RowError> {
     if text.chars().any(|c| !c.is_ascii_digit() && !"*?[]{},!-".contains(c)) {
         return Err(RowError::NoIdPattern { text: text.to_owned() });
     }
-    pattern(text, false)
+    pattern(NamePattern::new(text))
 }
 
 /// Parses a region, a pattern of regions, or `global`. Returns none for any region.
-fn region(text: &str) -> Result<Option<GlobMatcher>, RowError> {
+fn region(text: &str) -> Result<Option<NamePattern>, RowError> {
     if text == "*" || text == ssoinv_run::region_patterns::ALL {
         return Ok(None);
     }
@@ -140,20 +140,20 @@ fn region(text: &str) -> Result<Option<GlobMatcher>, RowError> {
             hint: refused.hint.unwrap_or_default(),
         })?;
     }
-    pattern(text, false).map(Some)
+    pattern(NamePattern::new(text)).map(Some)
 }
 
 /// Parses a pattern that matches at least one table. Returns none for any table.
-fn table(text: &str) -> Result<Option<GlobMatcher>, RowError> {
+fn table(text: &str) -> Result<Option<NamePattern>, RowError> {
     if text == "*" {
         return Ok(None);
     }
-    let glob = pattern(text, false)?;
+    let pattern = pattern(NamePattern::new(text))?;
     let names = || tables().iter().map(|table| &*table.schema().name);
-    if !names().any(|name| glob.is_match(name)) {
+    if !names().any(|name| pattern.matches(name)) {
         return Err(RowError::NoTable { text: text.to_owned(), nearest: nearest(text, names()) });
     }
-    Ok(Some(glob))
+    Ok(Some(pattern))
 }
 
 fn day(text: &str) -> Result<NaiveDate, RowError> {

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
 
-use ssoinv_profile::nearest;
+use ssoinv_core::suggest::nearest;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use ssoinv_profile::nearest;
-
 use super::file::{self, ConfigFile};
 use super::list::{self, AnySetting, Form, PREFIX, Setting, variable_of};
 use super::source::{RawSetting, SettingSource, SettingValue, split};
+use ssoinv_core::suggest::nearest;
+
 use crate::command_error::CommandError;
 use crate::environment::Environment;
 

@@ -5,11 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ssoinv_core::name_pattern::is_glob;
 use ssoinv_core::scope::{AccountId, KNOWN_REGIONS, is_region_name};
+use ssoinv_core::suggest::nearest;
 use ssoinv_output::Format;
-use ssoinv_profile::nearest;
 use ssoinv_run::region_patterns::{self, RegionPatterns};
-use ssoinv_run::roles::{RoleChoice, is_glob};
+use ssoinv_run::roles::RoleChoice;
 
 use crate::account_file;
 use crate::text::shell_quoted;
