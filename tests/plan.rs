@@ -73,7 +73,7 @@ fn a_plan_shows_who_is_asked_where_and_why() {
         -                 011111111111  hub           ReadOnlyAccess       -        -               standby  0          0          asked where role `SecurityAudit` is refused
         -                 011111111111  hub           AdministratorAccess  -        -               out      0          0          role is not known to read only by its name
 
-        12 tasks in 2 of 3 accounts, 20 to 22 calls, 6 to 7 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task, enabled regions of 2 accounts not known)
+        12 tasks in 2 of 3 accounts, 22 to 25 calls, 6 to 7 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task, enabled regions of 2 accounts not known)
     "#]].assert_eq(&shown(&world, &run));
 }
 
@@ -93,7 +93,7 @@ fn each_role_has_its_reason() {
         -              222222222222  shop-prod     AdministratorAccess  -        -       out      0          0          the sign-in has no such role there
         -              333333333333  shop-dev      ReadOnlyAccess       -        -       out      0          0          the sign-in has no such role there
 
-        3 tasks in 3 of 3 accounts, 8 to 10 calls, 5 to 7 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task)
+        3 tasks in 3 of 3 accounts, 11 to 14 calls, 5 to 7 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task)
     "#]].assert_eq(&plan("--role AdministratorAccess,ReadOnlyAccess"));
     expect![[r#"
         table          account_id    account_name  role_name            profile  region  plan     calls_min  calls_max  reason
@@ -103,7 +103,7 @@ fn each_role_has_its_reason() {
         -              011111111111  hub           ReadOnlyAccess       -        -       standby  0          0          asked where role `AdministratorAccess` is refused
         -              011111111111  hub           SecurityAudit        -        -       out      0          0          role is not among `*Access`
 
-        3 tasks in 3 of 3 accounts, 10 to 11 calls, 7 to 8 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task)
+        3 tasks in 3 of 3 accounts, 13 to 15 calls, 7 to 8 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task)
     "#]].assert_eq(&plan("--role *Access"));
     expect![[r#"
         table          account_id    account_name  role_name            profile  region  plan  calls_min  calls_max  reason
@@ -113,7 +113,7 @@ fn each_role_has_its_reason() {
         -              222222222222  shop-prod     -                    -        -       out   0          0          account left out by `--account`
         -              333333333333  shop-dev      -                    -        -       out   0          0          account left out by `--account`
 
-        2 tasks in 1 of 3 accounts, 6 calls, 4 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task)
+        2 tasks in 1 of 3 accounts, 8 calls, 4 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task)
     "#]].assert_eq(&plan("--role *Access --every-role --account hub"));
     assert_eq!(world.simulator.count(Service::PORTAL, "GetRoleCredentials"), 0);
 }
@@ -134,7 +134,7 @@ fn who_is_left_out_or_missing_is_told() {
         -                    011111111111  hub           -               -        -          out   0          0          account left out by `--exclude-account`
         -                    333333333333  shop-dev      -               -        -          out   0          0          account left out by `--account`
 
-        1 task in 1 of 4 accounts, 4 calls, 3 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task)
+        1 task in 1 of 4 accounts, 5 calls, 3 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task)
     "#]].assert_eq(&shown(&world, &run.ended(0)));
 }
 
@@ -231,7 +231,7 @@ fn profiles_whose_account_only_aws_knows_are_a_range() {
         aws_ec2_instance  -             -             -                    robot                         eu-west-1  in    0          1          profile selected; whose account it is only STS says; region from the profiles
         aws_ec2_instance  -             -             -                    nothing                       us-east-1  out   0          0          it has no credentials
 
-        3 to 4 tasks in 4 of 5 accounts, 8 to 9 calls, 4 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task, account of 1 profile not known)
+        3 to 4 tasks in 4 of 5 accounts, 11 to 12 calls, 4 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task, account of 1 profile not known)
     "#]].assert_eq(&shown(&world, &run));
 }
 
@@ -264,9 +264,9 @@ fn credentials_in_the_cache_need_no_call() {
             .ended(0);
         run.stderr.lines().last().expect("a summary").to_owned()
     };
-    expect!["1 task in 1 of 3 accounts, 3 calls, 2 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task)"].assert_eq(&plan());
+    expect!["1 task in 1 of 3 accounts, 4 calls, 2 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task)"].assert_eq(&plan());
     world.run("buckets --all-accounts --role ReadOnlyAccess --account shop-prod --no-input").ended(0);
-    expect!["1 task in 1 of 3 accounts, 2 calls, 1 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task)"].assert_eq(&plan());
+    expect!["1 task in 1 of 3 accounts, 3 calls, 1 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task)"].assert_eq(&plan());
 }
 
 fn a_dry_run_is_the_plan_and_touches_no_file() {
@@ -337,7 +337,7 @@ fn without_a_sign_in_it_says_so() {
     expect![[r#"
         warning: not signed in to sso-session `corp`; a run would need it
         hint: run `ssoinv login --sso-session corp`
-        3 tasks in 3 of 3 accounts, 7 calls, 4 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task)
+        3 tasks in 3 of 3 accounts, 10 calls, 4 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task)
     "#]].assert_eq(&world.said_of(&run.stderr));
 }
 
@@ -354,7 +354,7 @@ fn roles_that_cannot_be_listed_are_told() {
         -              011111111111  hub           AdministratorAccess  -        -       out      0          0          role is not known to read only by its name
         -              333333333333  shop-dev      -                    -        -       out      0          0          account left out by `--account`
 
-        1 task in 1 of 3 accounts, 5 to 6 calls, 4 to 5 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task)
+        1 task in 1 of 3 accounts, 6 to 8 calls, 4 to 5 of them to the portal; about 1s with at most 20/s to the portal, 64 at once and 100 ms a call (estimate: a page of rows a task)
         warning: the roles could not be listed of `shop-prod` (222222222222): An internal error has occurred
         hint: run it again
     "#]].assert_eq(&shown(&world, &run));

@@ -307,9 +307,10 @@ fn role_credentials_that_end_soon_or_are_broken_are_asked_for() {
     soon.control(Control::RoleLifetime { seconds: Some(299) });
     fs::remove_dir_all(soon.home.path().join(".aws/cli")).expect("removed");
     soon.run(BUCKETS).ended(0);
+    let before = asked(&soon);
     soon.control(Control::RoleLifetime { seconds: None });
     soon.run(BUCKETS).ended(0);
-    assert_eq!(asked(&soon), 2, "less than five minutes were left");
+    assert_eq!(asked(&soon), before + 1, "less than five minutes were left");
 
     for change in [
         |cached: &mut Value| cached["Credentials"]["SecretAccessKey"] = json!(""),

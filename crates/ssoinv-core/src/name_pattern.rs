@@ -82,11 +82,6 @@ impl NamePattern {
             (None, true) => self.text.to_lowercase() == name.to_lowercase(),
         }
     }
-
-    /// Lists the patterns that match none of `names`.
-    pub fn unmatched<'a>(patterns: &'a [Self], names: &[&str]) -> impl Iterator<Item = &'a Self> {
-        patterns.iter().filter(|pattern| !names.iter().any(|name| pattern.matches(name)))
-    }
 }
 
 impl PartialEq for NamePattern {
@@ -140,12 +135,5 @@ mod tests {
     fn an_invalid_glob_is_named_with_its_reason() {
         let error = NamePattern::new("[a").unwrap_err();
         assert_eq!(error.to_string(), "`[a` is not a pattern: unclosed character class; missing ']'");
-    }
-
-    #[test]
-    fn patterns_without_a_match_are_listed() {
-        let patterns = ["eu-*", "us-esat-1", "us-east-1", "ap-*"].map(|text| NamePattern::new(text).unwrap());
-        let unmatched = NamePattern::unmatched(&patterns, &["eu-west-1", "us-east-1"]);
-        assert_eq!(unmatched.map(NamePattern::as_str).collect::<Vec<_>>(), ["us-esat-1", "ap-*"]);
     }
 }

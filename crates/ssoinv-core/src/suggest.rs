@@ -20,12 +20,6 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, _, candidate)| candidate)
 }
 
-/// Returns the number of edits between two names: insertions, deletions, changes and swaps. Case is ignored.
-#[must_use]
-pub fn edit_distance(one: &str, other: &str) -> usize {
-    strsim::damerau_levenshtein(&one.to_lowercase(), &other.to_lowercase())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,12 +49,5 @@ mod tests {
             let keys = ["sso_start_url", "sso_region", "sso_account_id", "sso_role_name", "sso_session"];
             assert_eq!(nearest(misspelt, keys), Some(meant), "{misspelt}");
         }
-    }
-
-    #[test]
-    fn edits_are_counted() {
-        assert_eq!(edit_distance("us-esat-1", "US-east-1"), 1);
-        assert_eq!(edit_distance("eu-west-1", "eu-west-1"), 0);
-        assert_eq!(edit_distance("mars", "us-east-1"), 7);
     }
 }
