@@ -1,7 +1,7 @@
 //! [`AccountScan`]: one account with the tasks that read it.
 //!
 //! What is known before the run ([`Start`]) comes from the binary; the tasks ([`Layout`]) are laid out by
-//! [`crate::plan`], at once or when [`crate::resolve`] has listed roles and regions. Pure data.
+//! [`crate::plan`], at once or when `resolve.rs` has listed roles and regions. Pure data.
 
 use std::sync::{Arc, OnceLock};
 

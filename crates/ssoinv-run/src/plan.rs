@@ -6,7 +6,7 @@
 //! a region of another partition, is settled here, so that the ledger has a cell for everything that was planned.
 //!
 //! Guarantees that accounts and their order are known before the run. An account's roles and enabled regions may be
-//! resolved only during the run ([`crate::resolve`]): then its tasks are laid out late, in the place that was kept for
+//! resolved only during the run (`resolve.rs`): then its tasks are laid out late, in the place that was kept for
 //! them, so that the order doesn't depend on which response came first. Pure: no call, no clock.
 
 use std::collections::HashMap;

@@ -2,9 +2,9 @@
 //!
 //! Called by the binary with a plan, an [`Engine`] and a row store. An account's tasks start when its credentials have
 //! arrived, while other accounts still wait for theirs; rows wait in the store for their turn in the plan's order. What
-//! isn't known of an account, its roles and enabled regions, is resolved first ([`crate::resolve`]). Guarantees that
+//! isn't known of an account, its roles and enabled regions, is resolved first (`resolve.rs`). Guarantees that
 //! every entry of the plan ends in one [`Event::Finished`] with its ledger cells, whether the run is stopped or not. How
-//! one task is read is [`crate::task_scan`]'s.
+//! one task is read is `task_scan.rs`'s.
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! the task's turn. The runner's side never waits for the reader's side. Rows that wait are kept in memory up to a
 //! budget, and on disk beyond it. Threads that push too many rows write to disk themselves, one at a time: this needs no
 //! thread of its own, errors reach a place where a task can be ended, and a full memory slows down only the tasks that
-//! fill it. All rows of a saved run go to disk when their task has ended ([`crate::recorder`]).
+//! fill it. All rows of a saved run go to disk when their task has ended (`recorder.rs`).
 //!
 //! Memory is counted as Arrow reports it for arrays. The budget may be exceeded by one page for each thread that pushes.
 

@@ -1,7 +1,7 @@
 //! Saved runs: runs with a name, whose folders `kept/<name>/` in the state folder stay however the run ends.
 //!
 //! A folder has a manifest, which is written once and holds the command and its selection, a journal
-//! ([`crate::journal`]), and segments with the rows. A process that uses the folder holds the lock on its `lock` file;
+//! (`journal.rs`), and segments with the rows. A process that uses the folder holds the lock on its `lock` file;
 //! `kept/.lock` is held while folders are created, opened or removed. So no run belongs to two processes, and a live run
 //! is never removed. Only [`RunStore::remove`] removes a folder that has a manifest.
 

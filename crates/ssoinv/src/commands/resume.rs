@@ -1,6 +1,6 @@
 //! `ssoinv resume`: runs the command of a saved run again, and collects only what is missing, failed or too old.
 //!
-//! [`open`] returns the saved run and the words of its command; the dispatch parses them and runs the collecting verb.
+//! [`open()`] returns the saved run and the words of its command; the dispatch parses them and runs the collecting verb.
 
 use std::time::Duration;
 
