@@ -99,7 +99,7 @@ pub enum SignIn {
         /// The session's name, or its start URL.
         session: Arc<str>,
     },
-    /// Somebody has signed in with another tool, or in another terminal, while a person was asked here.
+    /// A person signed in with another tool, or in another terminal, while this process waited for a sign-in.
     DoneElsewhere {
         /// The session's name, or its start URL.
         session: Arc<str>,

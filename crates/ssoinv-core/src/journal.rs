@@ -1,4 +1,6 @@
-//! How a run remembers what it has done, so that another goes on where it stopped. `ssoinv-store` keeps it.
+//! [`Journal`]: the record of what a run has done, from which a resumed run continues.
+//!
+//! The runner (`ssoinv-run`) calls it; `ssoinv-store` implements it.
 
 use std::fmt;
 
@@ -6,21 +8,22 @@ use crate::coverage::Cell;
 use crate::rows::TaskId;
 use crate::table::TableSchema;
 
-/// What a run has done, and what an earlier one did that it goes on with. Called from many threads.
+/// The record of a run, and of the earlier run that it resumes. Called from many threads.
 ///
-/// Task IDs are places in one plan, and the plan is made anew each time: across runs a task and a visit are known by
-/// their *key*, which says what is asked, where, and through whom.
+/// Task IDs are places in one plan, and each run makes its plan anew. Across runs a task or an account is identified by
+/// its *key*: table, place and accesses.
 pub trait Journal: Send + Sync + fmt::Debug {
-    /// What was found out about a visit's roles and regions, in the words of whoever noted it, if it is young enough.
+    /// Returns the recorded roles and regions of an account, as the caller wrote them, if they are recent enough.
     fn recall_survey(&self, visit: &str) -> Option<String>;
 
-    /// A visit has so many tasks; `found` is what another run need not find out again.
+    /// Records the number of an account's tasks; `found` are the roles and regions that a resumed run can reuse.
     fn note_survey(&self, visit: &str, tasks: usize, found: Option<String>);
 
-    /// The cells of a task that has been done, if it is young enough. Its rows are then those of `task`, and finished.
+    /// Returns the cells of a task that was done recently enough. Its rows become those of `task`, and are finished.
+    ///
     /// Reads the disk.
     fn recall(&self, task: TaskId, key: &str, table: &TableSchema) -> Option<Vec<Cell>>;
 
-    /// How a task has ended. To be called before its rows are finished or the task is skipped.
+    /// Records the end of a task. Must be called before the task's rows are finished or the task is skipped.
     fn note(&self, task: TaskId, key: &str, cells: &[Cell]);
 }

@@ -92,7 +92,7 @@ const SAFE: f64 = 0.85;
 const CALLS_FOR_ONE: u32 = 100;
 /// How much more slowly the rate rises where it may be too much.
 const FEELING: f64 = 0.2;
-/// So often in a row it is nobody's own fault any more: nobody is answered.
+/// Refusals in a row after which the service counts as refusing every call.
 const SHUT_OUT: u32 = 3;
 /// The first silence, and the longest.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -135,7 +135,7 @@ impl Pacer {
             self.tokens -= 1.0;
             return Ok(());
         }
-        // Rounded up, so that whoever waits this long finds a whole turn.
+        // Rounded up, so that a whole token is there after this wait.
         Err(Duration::from_secs_f64((1.0 - self.tokens) / self.rate) + Duration::from_micros(1))
     }
 
@@ -194,7 +194,7 @@ impl Pacer {
         self.closed_until = Some(self.closed_until.map_or(until, |closed| closed.max(until)));
     }
 
-    /// For how long the service has answered nobody, where that is so.
+    /// Returns for how long the service has refused every call, if it does.
     #[must_use]
     pub fn shut_out_for(&self, now: Instant) -> Option<Duration> {
         let refusal = self.refusal.filter(|refusal| refusal.again >= SHUT_OUT)?;

@@ -60,7 +60,7 @@ impl Retry {
     pub fn exhausted(&self, mut failure: Failure) -> Failure {
         if let Remedy::SlowDown { .. } = failure.remedy {
             failure.kind = FailureKind::Throttled;
-            // Whoever was never throttled waited for those who were.
+            // A call that was never throttled itself waited for calls that were.
             if self.throttled > 0 {
                 failure.message = format!("{} (throttled {} times)", failure.message, self.throttled);
             }

@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 
-/// A secret. Its `Debug` shows `***`; it has no `Display` and no `Serialize`, so that whoever writes it out has to say
-/// [`Secret::reveal`].
+/// A secret text.
+///
+/// `Debug` prints `***`; there is no `Display` and no `Serialize`, so that the text is reached by [`Secret::reveal`] alone.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(String);
 

@@ -96,7 +96,7 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// Whether the values are texts of somebody else's, and not numbers, times and the like.
+    /// Returns true if the values are untrusted texts, unlike numbers and times.
     pub(crate) fn is_text(&self) -> bool {
         matches!(self, Self::Text(_) | Self::Json { .. })
     }

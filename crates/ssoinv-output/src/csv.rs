@@ -35,7 +35,7 @@ impl CsvSink {
         out.extend_from_slice(if self.options.spreadsheet { b"\r\n" } else { b"\n" });
     }
 
-    /// A text of somebody else's as it may stand in this kind of CSV.
+    /// Writes an untrusted text as this kind of CSV allows it.
     fn made_safe<'a>(&self, text: Cow<'a, str>) -> Cow<'a, str> {
         let text = if self.options.terminal { Cow::Owned(sanitize(&text).into_owned()) } else { text };
         if !self.options.spreadsheet {

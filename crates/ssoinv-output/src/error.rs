@@ -35,7 +35,7 @@ pub enum OutputError {
 }
 
 impl OutputError {
-    /// Whether nobody reads any more (`| head`), which is no failure.
+    /// Returns true if the reader has closed the pipe (`| head`), which is no failure.
     #[must_use]
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Write(error) if error.kind() == io::ErrorKind::BrokenPipe)

@@ -189,7 +189,7 @@ impl OpenFile {
     }
 }
 
-/// What the system said, less the temporary file's path that `tempfile` puts behind it: nobody has named that.
+/// What the system said, less the temporary file's path that `tempfile` appends: the user didn't name that file.
 fn of_system(error: io::Error) -> io::Error {
     match error.to_string().split_once(" at path ") {
         Some((said, _)) => io::Error::new(error.kind(), said),

@@ -20,7 +20,7 @@ pub const NO_ROLE: &str = "NoMatchingRole";
 #[derive(Clone, Debug)]
 pub struct RoleChoice {
     patterns: Vec<Pattern>,
-    /// Nobody has said which: these are the documented ones.
+    /// Whether these are the documented roles, since the user named none.
     pub documented: bool,
 }
 
@@ -67,7 +67,7 @@ impl RoleChoice {
         Ok(Self { patterns, documented })
     }
 
-    /// The names, where there is no glob among them: then nobody need ask which roles an account has.
+    /// Returns the names if there is no glob among them: then an account's roles need not be listed.
     #[must_use]
     pub fn names(&self) -> Option<Vec<&str>> {
         fn name(pattern: &Pattern) -> Option<&str> {

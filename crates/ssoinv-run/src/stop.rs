@@ -12,7 +12,7 @@ pub enum StopReason {
     Interrupted,
     /// `--max-time` is over.
     OutOfTime,
-    /// Nobody reads the output any more.
+    /// The reader of the output has closed it.
     ReaderGone,
     /// The output, or the rows that wait for it, can't be written.
     OutputFailed,
